@@ -98,17 +98,17 @@ class BlobStore(Protocol):
 
 
 def below(root: str, uri: str) -> str:
-    """Return a URI relative to the store's root, as documents hold it, so that the store can move.
+    """Return a URI relative to the store's root, as documents hold it; the store can so be moved.
 
-    Another store's stays whole.
+    A URI of another store is returned whole.
     """
     return uri.removeprefix(root.rstrip("/") + "/")
 
 
 def located(root: str, name: str) -> str:
-    """Return the full URI of a blob that a stored document names relative to the store's root.
+    """Return the full URI of a blob, which a stored document names relative to the store's root.
 
-    A whole URI stays: another store's, or from before documents were relative.
+    A full URI is returned as it is: it is another store's, or older than relative names.
     """
     return name if "://" in name else f"{root.rstrip('/')}/{name}"
 
@@ -160,11 +160,7 @@ LARGEST_VALUE = 64 * 1024  # bytes of a StateStore's value
 
 
 def check_key(key: str) -> None:
-    """Raise Invalid if a text cannot be the key of a document in a StateStore.
-
-    Raises:
-        Invalid: The text cannot be a key.
-    """
+    """Raise Invalid if a text cannot be the key of a document in a StateStore."""
     if (
         not key
         or "\0" in key
@@ -179,11 +175,7 @@ def check_key(key: str) -> None:
 
 
 def check_document(key: str, value: bytes) -> None:
-    """Raise Invalid if a document's key is wrong or its value is too large for a StateStore.
-
-    Raises:
-        Invalid: The key is none, or the value has more than 64 KiB.
-    """
+    """Raise Invalid if a document's key is wrong, or its value is larger than 64 KiB."""
     check_key(key)
     if len(value) > LARGEST_VALUE:
         raise Invalid(
@@ -194,9 +186,9 @@ def check_document(key: str, value: bytes) -> None:
 
 
 def state_conflict(key: str, token: str | None, expect: str | None) -> Conflict:
-    """Return the error of a compare-and-swap that found another token than expected.
+    """Return the error of a compare-and-swap: `token` is stored, and `expect` was expected.
 
-    None: the document is absent, or was expected to be.
+    Either is None where it stands for an absent document.
     """
     stored = "is absent" if token is None else f"is at {token}"
     return Conflict(
@@ -210,9 +202,9 @@ class Inventory(Protocol):
     """The resources with this project's tags: the truth for plan, status and destroy."""
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Yield the cloud resources that carry a project's tags; new ones may lack for minutes.
+        """Yield the cloud resources that carry a project's tags.
 
-        So `plan` observes every declared name, too.
+        New ones may be missing for minutes, so `plan` looks up every declared name, too.
         """
         ...
 
@@ -229,9 +221,9 @@ class LogSource(Protocol):
     """Optional: the lines that a resource wrote."""
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """Return the last `limit` lines of a job's or endpoint's log.
+        """Return the last `limit` lines that a job or an endpoint printed.
 
-        With `after`, the cursor of an earlier page, they are the first lines after it.
+        With `after`, the cursor of an earlier page, they are the first lines after that page.
 
         Raises:
             NotFound: There is no such resource.
@@ -253,10 +245,11 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Seen:
-    """Poll `observe` until `until` holds for what it returns, and return that last observation.
+    """Poll `observe` until `until` holds for its result, and return that result.
 
     The pause between two polls is a tenth of the time waited so far, from `every` to 2 s: quick
-    changes are seen quickly, and slow ones are not polled often.
+    changes are seen quickly, and slow ones are not polled often. `what` is what errors say was
+    waited for.
 
     Raises:
         Unavailable: `deadline` has passed. The work may still end, and it is safe to observe again.

@@ -160,19 +160,18 @@ class Priced(Protocol):
     """An adapter whose provider asks money."""
 
     def estimate(self, profile: Profile, variants: Sequence[VariantSpec]) -> Estimate:
-        """Estimate the hourly cost of an endpoint's variants from the newest price table."""
+        """Estimate the hourly cost of an endpoint's variants by the newest price table."""
         ...
 
     def refresh(self, target: Target) -> None:
-        """Download the provider's prices into this user's cache, unless done this week.
+        """Download the provider's prices into this user's cache, unless that was done this week.
 
-        Raises:
-            Denied, Unavailable, Throttled: the provider did not tell.
+        Raises Denied, Unavailable or Throttled if the provider does not answer.
         """
         ...
 
     def scan_price(self, profile: Profile) -> Decimal | None:
-        """Return the price in USD of each TB that a query scans, or None if unknown."""
+        """Return the price in USD of a query for each TB that it scans, or None if unknown."""
         ...
 
     def count_price(self, profile: Profile) -> Decimal | None:
@@ -196,7 +195,7 @@ class Adoptable(Protocol):
     """An adapter whose provider's existing endpoints can be taken over (`isthmus import`)."""
 
     def adopter(self, target: Target) -> Adopter:
-        """Return the adapter's tool to take over an endpoint that Isthmus did not create."""
+        """Return what takes over an endpoint that was not created by Isthmus, on this target."""
         ...
 
 
@@ -204,7 +203,7 @@ class Native(Protocol):
     """An adapter that gives its provider's own objects by the names of a project."""
 
     def objects(self, target: Target) -> Any:
-        """Return an object by which users get the provider's own SDK objects of the project.
+        """Return an object with methods that return the provider's own SDK objects of a project.
 
         It has `.endpoint(name)`, `.model(name, version)` and the like.
         """
@@ -215,9 +214,10 @@ class FixedAtCreation(Protocol):
     """An adapter some of whose endpoints' settings cannot be changed once they exist."""
 
     def differences(self, target: Target, endpoint: str) -> str:
-        """Return, as text, which unchangeable settings of an endpoint differ from the profile.
+        """Return, as text, the settings of an endpoint that differ from the profile for good.
 
-        "" where none does, or where the endpoint does not exist.
+        They can only be set when it is created. "" where none differs, or where there is no
+        endpoint.
         """
         ...
 
@@ -264,7 +264,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attribute(name: str) -> Any:
-    """Import a module and return its attribute, both named by a text "module:attribute".
+    """Import a module and return one of its attributes, by a text "module:attribute".
 
     Raises:
         MissingDependency: a module is not installed.
@@ -391,7 +391,10 @@ class Target:
         self.shared: list[object] = []  # by the ports that were built: closed after them
 
     def _build(self, port: str) -> Any:
-        """Create one of the target's ports (storage interfaces); raise if the adapter has none."""
+        """Create one of the target's ports (interfaces to its services), by the port's name.
+
+        Raises Unsupported if the adapter has none of the name.
+        """
         if not self.adapter.ports:
             sql = (
                 f"; its SQL check for {self.adapter.engine.name} works: isthmus validate"
@@ -434,7 +437,10 @@ class Target:
 
     @cached_property
     def sources(self) -> Sources:
-        """Return the port that reads users' own data by URI, if the target has one."""
+        """Return the port that reads users' own data by URI.
+
+        Raises Unsupported if the target has none.
+        """
         return self._build("sources")  # type: ignore[no-any-return]
 
     @cached_property
@@ -464,7 +470,10 @@ class Target:
 
     @cached_property
     def counters(self) -> Counters:
-        """Return the port that counts what each unit (user) was shown, if the target has one."""
+        """Return the port that counts how often each unit (user) was shown an item.
+
+        Raises Unsupported if the target has none.
+        """
         return self._build("counters")  # type: ignore[no-any-return]
 
     @cached_property
@@ -486,7 +495,7 @@ class Target:
         return self._build("native")
 
     def extra(self, capability: str) -> Any:
-        """Create an optional port by the name of its capability (`guarded_replace`).
+        """Create an optional port by the name of its capability, such as `guarded_replace`.
 
         Raises:
             Unsupported: this target has none, and the error names it.

@@ -37,9 +37,9 @@ class StillClockAlarm:
         self._since, self._moment = machine.monotonic(), clock()
 
     def check(self) -> None:
-        """Raise Unavailable if the watched clock has stood still for 5 s.
+        """Raise Unavailable if the clock that is watched has stood still for 5 s.
 
-        To be called after each pause of a wait.
+        It is called after each pause while something is waited for.
         """
         monotonic = (
             machine.monotonic()
@@ -56,7 +56,7 @@ class StillClockAlarm:
 
 
 def utc_milliseconds(moment: datetime) -> datetime:
-    """Return a time in UTC, truncated to milliseconds, the resolution of every port."""
+    """Return a time in UTC, cut to whole milliseconds, the resolution of every port."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     beyond = moment.microsecond % 1000

@@ -39,13 +39,11 @@ _WHY = "this adapter does not have it yet"
 def rows(
     **levels: Literal["native", "emulated", "refused"] | Decimal | timedelta | int,
 ) -> dict[str, Capability]:
-    """Return every capability of an adapter, a row each of the table that compares the targets.
+    """Return the capabilities of an adapter by name, from a level or a quantity for each.
 
-    An argument is a level, as in `rows(warehouse_asof="native")`; a row with a quantity takes it as
-    its value and is native: `invoke_max_bytes=1_500_000`. A row that is left out is refused.
-
-    Raises:
-        Invalid: There is no such row, or it has a level where a quantity belongs, or the reverse.
+    A level is "native", "emulated" or "refused", as in `rows(warehouse_asof="native")`; a quantity,
+    as in `invoke_max_bytes=1_500_000`, counts as native. What is left out is refused. Raises
+    Invalid for an unknown capability or a wrong kind of value.
     """
     names = {name.replace(".", "_"): name for name in ROWS}
     for key in levels:

@@ -37,10 +37,7 @@ def load(profile: Profile, *, calls: CallLog | None = None, clock: Clock = wall_
 
 
 def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | None:
-    """Estimate the USD that endpoint variants cost an hour under a profile.
-
-    None if the adapter has no prices.
-    """
+    """Estimate the USD that endpoint variants cost an hour under a profile; None without prices."""
     adapter = find(profile.adapter)
     if adapter.priced is None or not variants:
         return None
@@ -69,7 +66,7 @@ def where(target: Target) -> str:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """Return how a running endpoint differs from the profile in settings that are fixed for good.
+    """Return how a running endpoint differs from the profile in settings that cannot be changed.
 
     It is text for a message, "" if nothing differs or the endpoint does not exist.
     """
@@ -79,7 +76,7 @@ def fixed(target: Target, endpoint: str) -> str:
 
 
 def blobs_for(uri: str) -> BlobStore:
-    """Return the blob store that opens a URI, found by its scheme.
+    """Return the blob store that opens a URI, chosen by the URI's scheme.
 
     A job is given the URI of its run.json and nothing else. The store works under the identity of
     the process. Its adapter is opened with `bucket: SCHEME://NAME` of the URI, with the next part
@@ -113,11 +110,14 @@ class Dialect(Protocol):
     """An adapter's SQL module: pure, and importable without its SDK."""
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what in a statement of neutral SQL the engine cannot express, as problems."""
+        """Return a problem for each part of a query that the engine cannot express.
+
+        Queries are in neutral SQL, the subset that all targets share.
+        """
         ...
 
     def render(self, sql: str) -> Rendered:
-        """Translate a statement of neutral SQL to the engine's SQL."""
+        """Translate a query in the SQL that all targets share to the engine's SQL."""
         ...
 
 

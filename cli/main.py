@@ -237,7 +237,10 @@ def run(arguments: list[str] | None = None) -> None:
 
 
 def _run_guarded(call: Callable[[], None], fallback: Console) -> int:
-    """Run a command, print any error, and return the exit code."""
+    """Run a function that executes a command, print any error, and return the exit code.
+
+    `fallback` prints the errors that come before the command has a console of its own.
+    """
     try:
         return guarded(call, lambda: Console.speaking or fallback)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -251,7 +254,7 @@ def _run_guarded(call: Callable[[], None], fallback: Console) -> int:
 
 
 def _usage(error: click.ClickException) -> str | None:
-    """Return a hint with the usage line of a command that was called wrongly, or None."""
+    """Return the usage line of a command that was called wrongly, as a hint, or None."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     return (
         f"{context.get_usage().removeprefix('Usage: ')}   more: {context.command_path} --help"

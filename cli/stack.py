@@ -24,7 +24,7 @@ class _Cloud(click.ParamType["Offline"]):
     name = "cloud"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  click's signature
-        """Return the placeholder of the argument in the help, which lists the clouds' names."""
+        """Return the placeholder for the cloud in the help, which lists the clouds' names."""
         from ..core.runtime.stacks import clouds
 
         return f"{{{'|'.join(clouds())}}}"
@@ -94,7 +94,7 @@ _allow_hosts = click.option(
 
 
 def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the offline stack's process (clock, home, images, ...) to a command."""
+    """Add the options with which an offline stack is started (clock, home, ...) to a command."""
     for option in (_allow_hosts, _home, _moto_answers, _open, _memory, _clock, _images):
         function = option(function)
     return function
@@ -120,7 +120,7 @@ class _Around(Command):
     "used, a recording asked again."
 )
 def stack() -> None:
-    """Group the commands under this name."""
+    """Group the commands that start, stop and inspect offline stacks."""
 
 
 def _url(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -183,7 +183,7 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
 
 
 def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the stack's process with container images as a mapping."""
+    """Return the options with which an offline stack is started, images parsed to a mapping."""
     from ..lifecycle.stacks.calls import as_ours
 
     with as_ours():
@@ -272,7 +272,7 @@ def compare(console: Console, folder: Path, url: str | None) -> None:
 
 @stack.group(help="What goes wrong on purpose: add, list, clear.")
 def fault() -> None:
-    """Group the commands under this name."""
+    """Group the commands that inject faults into an offline stack."""
 
 
 @command(

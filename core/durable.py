@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync a folder to disk (fsync), so that a crash keeps files made, renamed or removed in it."""
+    """Sync a folder to disk (fsync): a crash then undoes no file made, renamed or removed in it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

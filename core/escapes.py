@@ -67,5 +67,8 @@ def escaping(stream: TextIO) -> TextIO:
 
 
 def beneath(stream: TextIO) -> TextIO:
-    """Return the raw stream beneath an escaping one, for code that escapes its text itself."""
+    """Return the stream that an escaping one writes to, for code that escapes its text itself.
+
+    Another stream is returned as it is.
+    """
     return stream.stream if isinstance(stream, EscapingStream) else stream

@@ -22,7 +22,7 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Convert a stored document's JSON value from an older format version to this one.
+        """Convert a stored document's JSON value `old` from format version `_schema` to this one.
 
         The value stays as it is where the fields' defaults say what the older version meant.
         """
@@ -111,7 +111,8 @@ def schema_of(data: bytes) -> int:
 def refuse_newer(what: str, written: int, newest: int) -> None:
     """Raise Refused if a document's format version is newer than this release knows.
 
-    This version would misread it or lose what it does not know.
+    `what` names the document in the error; `written` is its version, `newest` the newest that is
+    known. This release would misread it, or lose what it does not know.
     """
     if written > newest:
         raise Refused(

@@ -18,10 +18,10 @@ _LONG = 0x4000  # the flag of two more bytes of flags
 
 
 def tracked_below(folder: Path) -> tuple[str, ...]:
-    """Return the paths, from the repository's root, that git tracks at `folder` or below it.
+    """Return the paths that git tracks at `folder` or below it, from the repository's root.
 
-    Upper and lower case are one, as on file systems that do not tell them apart. None where no work
-    tree is above.
+    None where the folder is in no work tree. Upper and lower case count as equal, as on file
+    systems that do not tell them apart.
     """
     tree = next((place for place in folder.parents if (place / ".git").exists()), None)
     if tree is None:
@@ -45,9 +45,9 @@ def tracked_below(folder: Path) -> tuple[str, ...]:
 
 
 def _git_folder(tree: Path) -> Path:
-    """Return git's own folder of a work tree: `.git`, or where a `.git` file points.
+    """Return git's own folder of a work tree: `.git`, or the folder that a `.git` file names.
 
-    In a linked work tree or a submodule it is a file with `gitdir: PATH`.
+    In a linked work tree or a submodule `.git` is a file with `gitdir: PATH`.
     """
     place = tree / ".git"
     if place.is_dir():
@@ -102,7 +102,7 @@ def _names(index: bytes, id_size: int) -> Iterator[bytes]:
 
 
 def _number(index: bytes, place: int) -> tuple[int, int]:
-    """Decode git's variable-length integer (varint.c); return it and where it ends."""
+    """Decode git's variable-length integer (varint.c) at `place`; return it and where it ends."""
     byte = index[place]
     value = byte & 0x7F
     while byte & 0x80:

@@ -25,14 +25,14 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_free(lease: Lease, now: datetime) -> bool:
-    """Return whether a lease has no holder, or has expired."""
+    """Return whether a lease (a lock that expires) has no holder, or has expired."""
     return not lease.holder or lease.until is None or lease.until <= now
 
 
 def take(lease: Lease, holder: str, now: datetime) -> Lease:
-    """Return the lease as held by this process, with its epoch increased by one.
+    """Return a lease (a lock that expires) as held by `holder`, its epoch increased by one.
 
-    A holder that did not get its epoch has fenced nobody yet.
+    Its expiry is counted from `now`. A holder that did not store its epoch keeps nobody out.
     """
     return Lease(
         holder=holder,
@@ -43,10 +43,13 @@ def take(lease: Lease, holder: str, now: datetime) -> Lease:
 
 
 def renew(lease: Lease, now: datetime) -> Lease:
-    """Return the lease with its expiry extended by the full length from now."""
+    """Return a lease (a lock that expires) with its full length counted from `now` again."""
     return msgspec.structs.replace(lease, until=now + LENGTH)
 
 
 def give_back(lease: Lease) -> Lease:
-    """Return the lease without a holder; `until` stays and tells when it was last held."""
+    """Return a lease (a lock that expires) without a holder.
+
+    `until` stays: it tells when the lease was last held.
+    """
     return msgspec.structs.replace(lease, holder="")

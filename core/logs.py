@@ -73,7 +73,7 @@ def listening(event: str) -> bool:
 
 
 def _logger() -> logging.Logger | None:
-    """Return the logger `isthmus`, or None while nobody has imported `logging`.
+    """Return the logger `isthmus`, or None while no code has imported `logging`.
 
     The result is cached, as it is needed at every call of a provider.
     """
@@ -113,7 +113,7 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
 
 
 def tolerate_full_disk() -> None:
-    """Keep the program alive when its log, a file on a full disk, takes no more lines.
+    """Keep the program alive when the disk that holds its log is full.
 
     A server calls it before `configure`, so that it goes on answering.
     """

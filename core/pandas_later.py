@@ -54,7 +54,7 @@ class _Finder:
         return spec
 
     def without(self) -> None:
-        """Make PyArrow decide now, as it is imported, that there is no pandas."""
+        """Import PyArrow's check for pandas so that it finds none, which PyArrow remembers."""
         import pyarrow as pa
 
         if "pandas" not in sys.modules:
@@ -66,7 +66,7 @@ class _Finder:
 
 
 def _with_pandas() -> None:
-    """Make PyArrow, if it is loaded, load its pandas support now that pandas is imported."""
+    """Make PyArrow, if it is loaded, load its support for pandas, which was just imported."""
     if (pa := sys.modules.get("pyarrow")) is not None:
         pa.array([None]).to_pandas()
 

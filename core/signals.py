@@ -17,9 +17,9 @@ from contextlib import contextmanager
 def calling(
     numbers: tuple[signal.Signals, ...], function: Callable[[int], object]
 ) -> Iterator[None]:
-    """Call `function(number)` on these signals while the block runs, in a separate thread.
+    """Call `function(number)` in a separate thread when these signals come during the block.
 
-    Only the main thread may enter.
+    Only the main thread may enter the block.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -46,7 +46,10 @@ def calling(
 def _call_for_each_signal(
     reading: int, numbers: frozenset[int], function: Callable[[int], object]
 ) -> None:
-    """Call a function for each signal number read from a pipe, until the pipe is closed."""
+    """Read signal numbers from a pipe until it is closed, and call a function for each.
+
+    `reading` is the pipe's file descriptor; numbers that are not in `numbers` are passed over.
+    """
     while caught := os.read(reading, 64):
         for number in caught:
             if number in numbers:
@@ -54,11 +57,11 @@ def _call_for_each_signal(
 
 
 def _nothing(*_: object) -> None:
-    """Handle a signal by doing nothing: without a handler its default would run."""
+    """Handle a signal by doing nothing, as without a handler its default action would run."""
 
 
 def lives(process: int) -> bool:
-    """Return whether a process of this id exists, whoever owns it."""
+    """Return whether a process with this id exists, whoever owns it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -18,7 +18,7 @@ Kind = Literal["INTERNAL", "SERVER", "CLIENT"]
 
 
 def _ignored(**_attributes: object) -> None:
-    """Ignore the attributes of a span, as no spans are recorded."""
+    """Ignore a span's attributes; it stands in for the function that records them."""
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def listening() -> bool:
 
 
 def _caller(sent: Mapping[str, str] | None) -> Any:
-    """Return the caller's OpenTelemetry trace context from request headers, or None."""
+    """Return the caller's OpenTelemetry trace context from the headers `sent`, or None."""
     if sent is None:
         return None
     from opentelemetry.propagate import extract  # of the same package, which is imported

@@ -79,7 +79,7 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
 
 
 def kept_for(number: str) -> Path:
-    """Return the folder in the user's state where data of the project with this id is stored."""
+    """Return the folder, in the user's state, that keeps data of the project with this id."""
     return root() / "projects" / number
 
 
@@ -218,7 +218,7 @@ def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
 
 
 def forget(folder: Path) -> None:
-    """Remove a state folder that is being deleted from the trusted ones, with its stored data."""
+    """Delete what is stored about a trusted state folder, which is about to be deleted."""
     if number := known_id(folder):
         shutil.rmtree(kept_for(number), ignore_errors=True)
 
@@ -257,7 +257,10 @@ def _require_folder(folder: Path, status: os.stat_result) -> None:
 
 
 def _require_untracked(folder: Path, *, removable: bool) -> None:
-    """Raise Refused if git tracks files in a state folder: a commit could so run commands."""
+    """Raise Refused if git tracks files in a state folder, as a commit could so run commands.
+
+    `removable` says whether the error may advise to remove the folder.
+    """
     names = tracked_below(Path(os.path.realpath(folder.parent)) / folder.name)
     if names:
         raise Refused(
@@ -275,7 +278,10 @@ def _require_untracked(folder: Path, *, removable: bool) -> None:
 
 
 def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
-    """Return the error that a state folder is not trusted, with how to trust or remove it."""
+    """Return the error for a state folder that is not trusted, with how to trust or remove it.
+
+    `entries` are the names in it; without `removable` nobody is advised to remove it.
+    """
     stored = sorted(name for name in entries if not is_derived(name))
     loses = (
         f"that removes what was stored there ({_first(stored)}): of events, runs, models and "
@@ -297,7 +303,7 @@ def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
 
 
 def _first(names: Sequence[str]) -> str:
-    """Return the first few of many file names, and how many more there are, as text."""
+    """Return the first few of many file names, and how many follow, as text."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(ascii(name)[1:-1] for name in names[:_NAMED])}{more}"
 
@@ -351,9 +357,10 @@ def _has_root(state: Path) -> bool:
 
 
 def _registered_id(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
-    """Return the id of a registered folder, after a check that it is still the same folder.
+    """Return the id of a trusted folder, after a check that it is the folder of its record.
 
-    The id is new where the folder is a copy and its original still stands.
+    A folder that was moved keeps its id `number`. A copy, whose original is still there, gets an id
+    of its own, or "" if none can be written. `inode` is the folder's.
     """
     place = os.path.realpath(folder)
     if place == record.folder and inode == record.inode:

@@ -47,10 +47,10 @@ _decoder = msgspec.json.Decoder(_Predictions)
 
 
 def rules_of(target: Target, *, provider: str, most_variants: int | None = None) -> HostRules:
-    """Return the limits that a target sets on endpoints, read from its declared capabilities.
+    """Return the limits that a target sets on endpoints, from its declared capabilities.
 
-    They are the step of traffic shares, the largest request, and the capabilities it does not
-    refuse.
+    They are the step of traffic shares, the largest request, and which features it has. `provider`
+    is its name in errors.
     """
     return HostRules(
         target=target.name,
@@ -125,18 +125,18 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
 
 
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
-    """Return whether a request to this target can choose the variant that answers.
+    """Return whether a request to a target can choose the variant that answers it.
 
-    With sticky routing it always can. A target whose capabilities do not mention this is taken as
+    With sticky `routing` it always can. A target whose capabilities do not mention this is taken as
     able.
     """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 
 
 def check_aim(endpoint: str, variant: str | None, rules: HostRules) -> None:
-    """Raise Unsupported if a request chooses its variant on a target where only the split may.
+    """Raise Unsupported if a request names a variant on a target where only the split chooses.
 
-    `variant` None: the request leaves it to the split.
+    `variant` None leaves the choice to the split.
     """
     if variant is not None and AIM not in rules.offers:
         raise Unsupported(
@@ -154,13 +154,10 @@ def guard_traffic(
     *,
     routing: str = "weighted",
 ) -> None:
-    """Raise Conflict for a spec that changes a variant with traffic, or the routing.
+    """Raise Conflict if a spec changes a variant that has traffic, or the endpoint's routing.
 
-    A host knows no traffic of a sticky endpoint: traffic/router.py guards that.
-
-    Raises:
-        Conflict: The spec removes or changes a variant that has traffic, or has another `routing`
-            than what runs.
+    `running` are the variants as they run, and `traffic` is percent by variant. A host knows no
+    traffic of a sticky endpoint: traffic/router.py guards that.
     """
     if spec.routing != routing:
         raise Conflict(
@@ -225,7 +222,7 @@ def checked_split(
 
 
 def sticky(endpoint: str) -> Unsupported:
-    """Return the error for setting a sticky endpoint's split at its host: the gateway splits."""
+    """Return the error for a traffic split set at a sticky endpoint's host: the gateway splits."""
     return Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=STICKY)
 
 

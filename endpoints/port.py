@@ -126,7 +126,7 @@ class EndpointHost(Protocol):
     """
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Take one step towards the spec, and return the state that was seen before it.
+        """Take one step towards an endpoint's spec; return the state that was seen before it.
 
         Raises:
             Conflict: It would remove or change a variant that has traffic.
@@ -302,7 +302,7 @@ class RunningVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The variant's name for messages: the provider's, unless that is a mere number."""
+        """Return the variant's name for messages: the provider's, unless that is a mere number."""
         return self.native if neutral(self.native) == self.name else self.name
 
 

@@ -11,7 +11,7 @@ from .port import EndpointSpec, VariantSpec
 
 
 def revision_of(spec: EndpointSpec) -> str:
-    """Return a hash of an endpoint's routing and variants, to see whether a deploy changes them.
+    """Return a hash of an endpoint's routing and variants, which tells whether a deploy changes it.
 
     It has 12 hex digits, and does not depend on the order of the variants. A variant's name, model,
     version, machine and attempt are hashed.
@@ -20,9 +20,9 @@ def revision_of(spec: EndpointSpec) -> str:
 
 
 def identity(variant: VariantSpec) -> tuple[str, str, int, str, int]:
-    """Return a variant's name, model, version, machine and attempt.
+    """Return what makes a variant a new one if it changes: name, model, version, machine, attempt.
 
-    A change of one of these makes it a new variant; a change of its instances does not.
+    A change of its instances does not.
     """
     return variant.name, variant.model, variant.version, variant.machine, variant.attempt
 

@@ -17,7 +17,7 @@ HUNDRED = Decimal(100)
 def check(
     split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str
 ) -> dict[str, Decimal]:
-    """Return an endpoint's traffic split, checked; raise Invalid if it cannot have it.
+    """Check a traffic split of an endpoint, and return it; raise an error if it is not possible.
 
     Args:
         split: Percent by variant.
@@ -58,7 +58,10 @@ def check_range(name: str, percent: Decimal, *, where: str) -> None:
 
 
 def _no_variant(where: str, unknown: Iterable[str], variants: Iterable[str]) -> Invalid:
-    """Return the error for a traffic split that names variants which the endpoint lacks."""
+    """Return the error for a traffic split with variants (`unknown`) that the endpoint lacks.
+
+    `where` names the target and the endpoint.
+    """
     names = list(unknown)
     return Invalid(
         f"{where} has no variant {', '.join(names)}",
@@ -67,7 +70,9 @@ def _no_variant(where: str, unknown: Iterable[str], variants: Iterable[str]) -> 
 
 
 def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: str) -> None:
-    """Raise Unsupported for a traffic share that the target cannot set; name the nearest ones.
+    """Raise Unsupported for a share that the target cannot set, and name the nearest ones.
+
+    `resolution` is the smallest step of a share; `where` names target and endpoint.
 
     Raises:
         Unsupported: A share is no multiple of `resolution`.
@@ -88,7 +93,7 @@ def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: 
 def completed(
     changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], where: str
 ) -> dict[str, Decimal]:
-    """Return the whole traffic split that a partial change such as `challenger=20` leads to.
+    """Return the whole split that a change such as `challenger=20` of the split `now` leads to.
 
     With two variants the other gets the rest; with more, all must be named.
 

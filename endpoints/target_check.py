@@ -19,15 +19,15 @@ COUNTERS = "counters"
 
 
 def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target supports the endpoint's routing, weighted or sticky.
+    """Return whether a target's capabilities include an endpoint's routing, weighted or sticky.
 
-    A capability that the target does not list is not judged.
+    A capability that the target does not list counts as there.
     """
     return endpoint.routing == "weighted" or not _refuses(capabilities, STICKY)
 
 
 def can_count(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target can count how often units are shown items, if a rule needs that."""
+    """Return whether a target can count how often units are shown items, if a rule needs it."""
     return not (counts_units(endpoint) and _refuses(capabilities, COUNTERS))
 
 
@@ -42,7 +42,10 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """Return a problem with its line for each part of a declared endpoint a target cannot do."""
+    """Return a problem, with its line, for each part of an endpoint that a target cannot do.
+
+    `target` is the target's name.
+    """
     return tuple(
         problem_at(
             description,
@@ -57,7 +60,7 @@ def check_target(
 def _refusals(
     endpoint: Endpoint, capabilities: Mapping[str, Capability]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield (key, value, remedy) for each part of a declared endpoint a target cannot do."""
+    """Yield (key, value, remedy) for each part of a declared endpoint that a target cannot do."""
     if not can_run(endpoint, capabilities):
         yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
     if not can_count(endpoint, capabilities):

@@ -49,7 +49,7 @@ class EventLog(Protocol):
     """
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the stream, or add columns to it.
+        """Create the event stream, or add columns to it.
 
         Raises:
             Invalid: a column would be dropped or get another type, or the key is no column.
@@ -57,11 +57,11 @@ class EventLog(Protocol):
         ...
 
     def observe(self, stream: str) -> Phase | None:
-        """Return the stream's phase, or None if there is no such stream."""
+        """Return the phase of an event stream, or None if there is no such stream."""
         ...
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Append events durably, and return the rejected ones."""
+        """Append events to a stream durably, and return the events that were rejected."""
         ...
 
 
@@ -72,7 +72,7 @@ class Sources(Protocol):
     """
 
     def copy(self, uri: str, folder: Path) -> None:
-        """Copy objects into a folder, named by the part of the path that a pattern matched.
+        """Copy the objects at a URI into a folder, under the path that follows its fixed part.
 
         The URI names one object, a prefix (it ends in /), or a glob (`*` within a folder, `**`
         across).
@@ -83,9 +83,9 @@ class Sources(Protocol):
         ...
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """Yield the table `database.table` in tables of bounded size, all of one schema.
+        """Yield the rows of the table `database.table` as Arrow tables of bounded size.
 
-        There is at least one.
+        There is at least one table, and all have the same schema.
 
         Raises:
             NotFound: there is no such table.

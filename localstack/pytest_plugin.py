@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # nothing is imported in a suite that does not use the fixtur
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the fixtures' settings to pytest's configuration."""
+    """Register the options that pytest.ini may set for this plugin's fixtures."""
     for fixture in ("aws_stack", "gcp_stack"):
         parser.addini(
             f"{fixture}_clock",
@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
-    """Start one stack process a session, for the first test that asks for it."""
+    """Start an AWS stack for the whole test session, and stop it at the end."""
     with _start(
         "aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))
     ) as running:
@@ -61,9 +61,9 @@ def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
 
 @pytest.fixture
 def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """Return an empty AWS, which boto3, awswrangler and the sagemaker SDK talk to.
+    """Return an empty AWS stack, at which boto3 and the other SDKs are pointed for a test.
 
-    They do so in this process and in those that it starts. The stack has .url, .env,
+    This holds for the test's process and those that it starts. The stack has .url, .env,
     .advance(seconds), .fault(kind=..., service=..., operation=..., times=...), .calls(), .policy()
     and .reset().
     """
@@ -77,22 +77,23 @@ def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="session")
 def gcp_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
-    """Start one stack process a session, for the first test that asks for it."""
+    """Start a Google Cloud stack for the whole test session, and stop it at the end."""
     with _start("gcp", pytestconfig) as running:
         yield running
 
 
 @pytest.fixture
 def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """Return an empty GCP, which Google's clients talk to with nothing in the code.
+    """Return an empty Google Cloud stack, at which Google's clients are pointed for a test.
 
-    They do so in this process and in those that it starts. The stack is steered as `aws_stack` is.
+    This holds for the test's process and those that it starts. The stack has the methods that
+    `aws_stack` has.
     """
     return _reset(gcp_stack_process, monkeypatch)
 
 
 def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
-    """Start a stack for the tests, with the images that pytest.ini names."""
+    """Start a stack for tests, with the container images that pytest.ini names."""
     from .core.images import anchored
     from .core.launch import start
 
@@ -112,7 +113,7 @@ def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> 
 
 
 def _reset(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """Reset the stack, and point this process at it during a test."""
+    """Reset a running stack, and set this process's environment variables to it for a test."""
     from .core.client import Stack
     from .core.launch import environment_for
 

@@ -108,7 +108,11 @@ def parse(
 def _parse(
     path: Path, drafts: Mapping[str, str], target: str | None
 ) -> tuple[Description | None, tuple[Problem, ...], tuple[Problem, ...]]:
-    """Parse a project's files; return what is valid, the problems, and those of other targets."""
+    """Parse a project's files; return what is valid, the problems, and those of other targets.
+
+    `drafts` are texts of files that are not written yet; problems of targets other than `target`
+    are apart.
+    """
     path = _where(path)
     folder = path.resolve().parent
     if not path.is_file():
@@ -151,9 +155,9 @@ def _parse(
 
 
 def _paths(root: yaml.Node | None) -> tuple[str, ...]:
-    """Return the extra paths that project.yaml allows to read, empty if they are malformed.
+    """Return the extra paths that project.yaml allows to read; empty if they are malformed.
 
-    What is wrong with them is reported with the rest of the file.
+    Malformed ones are reported with the rest of the file.
     """
     node = root.entries.get("paths") if isinstance(root, yaml.Mapping) else None
     paths = PROJECT.keys["paths"].shape.read(node, "paths", Report()) if node is not None else ()
@@ -161,7 +165,7 @@ def _paths(root: yaml.Node | None) -> tuple[str, ...]:
 
 
 def _where(path: Path) -> Path:
-    """Return the path of project.yaml for a path that is the file or its folder."""
+    """Return the path of project.yaml, from a path that names the file or its folder."""
     path = Path(path)
     return path / "project.yaml" if path.is_dir() else path
 
@@ -301,7 +305,7 @@ def _with_experiments(
 
 
 def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
-    """Return the valid model configurations, and the aliases that each model gets from any."""
+    """Return the valid model configurations, and the aliases that any of them gives each model."""
     models: dict[str, Model] = {}
     registered: dict[str, set[str]] = {}
     for name, file, node in model_files(fenced, report):
@@ -321,7 +325,7 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
 
 
 def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
-    """Return the project without endpoints, rollouts, experiments that have errors."""
+    """Return the project without the endpoints, rollouts and experiments that have errors."""
     return msgspec.structs.replace(
         spec,
         endpoints={

@@ -75,7 +75,10 @@ def _split(override: str) -> tuple[list[str], yaml.Node]:
 
 
 def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: str) -> yaml.Node:
-    """Return a copy of the YAML tree with a value set at a path; mappings are added on the way."""
+    """Return a copy of a YAML tree with a value set at a path; missing mappings are added.
+
+    `override` is what the user wrote, for errors.
+    """
     if not path:
         return value
     if node is None or (isinstance(node, yaml.Scalar) and node.value is None):

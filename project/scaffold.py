@@ -103,7 +103,10 @@ def _fill(
     files: Mapping[str, str] | None,
     targets: Sequence[str] | None,
 ) -> None:
-    """Write a new project's files, from an example or given texts, into a draft folder."""
+    """Write a new project's files, from an example or from texts, into a draft folder.
+
+    `targets` are those that profiles.yaml keeps.
+    """
     draft.mkdir(parents=True)
     if files is None:
         _copy(_examples().joinpath(example or DEFAULT), draft)
@@ -124,11 +127,9 @@ def _fill(
 def _move_into_place(draft: Path, folder: Path, existing: Collection[str]) -> None:
     """Move the complete draft of a project to its final folder.
 
-    A new folder appears by one rename. An existing empty folder is filled entry by entry: folders
-    first, because only those fail if a concurrent `init` has put its own there, and project.yaml
-    last.
-
-    Raises AlreadyExists if another `init` was faster.
+    `existing` are the entries it has already. A new folder appears by one rename. An existing empty
+    folder is filled entry by entry: folders first, because only those fail if a concurrent `init`
+    has put its own there, and project.yaml last. Raises AlreadyExists if another `init` was faster.
     """
     try:
         if not folder.exists():
@@ -185,7 +186,7 @@ def _remove(drafts: Iterable[Path]) -> None:
 
 
 def _require_same(draft: Path, folder: Path, existing: Collection[str]) -> None:
-    """Raise AlreadyExists unless every entry of the folder is the same in the draft.
+    """Raise AlreadyExists unless the existing entries of the folder are the same in the draft.
 
     Such entries are the part that a killed `init` had moved there.
     """
@@ -211,7 +212,7 @@ def _is_same(draft: Path, path: Path) -> bool:
 
 
 def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
-    """Return the error that the folder for a new project is not empty."""
+    """Return the error that a new project's folder is not empty; it has the entries `existing`."""
     listed = ", ".join(sorted(existing)[:3]) + (", ..." if len(existing) > 3 else "")
     return AlreadyExists(
         f"{folder} is not empty: it holds {listed}",
@@ -220,7 +221,7 @@ def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
 
 
 def _write(files: Mapping[str, str], draft: Path) -> None:
-    """Write the given project files, and the starter's profiles.yaml, into a draft folder."""
+    """Write these files, and the starter's profiles.yaml, into the draft folder of a project."""
     for name, text in files.items():
         (draft / name).parent.mkdir(exist_ok=True)
         (draft / name).write_text(text, encoding="utf-8")
@@ -308,7 +309,7 @@ def _walk(source: Traversable, below: str = "") -> Iterator[tuple[str, Traversab
 
 
 def _rename(project: Path, name: str) -> None:
-    """Set the name in project.yaml to a valid name made of the folder's."""
+    """Set the project's name in project.yaml to a valid name made of `name`."""
     fitting = neutral(name)[:PROJECT_LENGTH].rstrip("_") or STARTER
     text = project.read_text(encoding="utf-8")
     project.write_text(

@@ -54,7 +54,10 @@ def _target(adapter: Adapter) -> dict[str, Any]:
 
 
 def _with_variables(shape: Any) -> Any:
-    """Return the JSON Schema with ${NAME} allowed in place of texts, numbers and flags."""
+    """Return a JSON Schema with ${NAME} allowed in place of texts, numbers and flags.
+
+    `shape` is the schema, or a part of it.
+    """
     if isinstance(shape, list):
         return [_with_variables(member) for member in shape]
     if not isinstance(shape, dict):

@@ -45,7 +45,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _of_events(name: str) -> tuple[str, ...]:
-    """Return the names of the tables and views that an event has in the warehouse."""
+    """Return the names of the tables and views that the event `name` has in the warehouse."""
     return f"{name}_raw", f"events_{name}", f"quarantine_{name}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
-    """Return rows of cells as lines of text, with columns padded to one width each.
+    """Return rows of cells as lines of text, with each column padded to one width.
 
     Args:
         rows: Cells, as many in each row.

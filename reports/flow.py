@@ -41,8 +41,8 @@ def flow(
 ) -> str:
     """Draw a graph as one HTML figure with SVG: boxes in columns, and lines between them.
 
-    Names of boxes are unique. A link that passes a column takes a row of it, which links to the
-    same target share.
+    Names of boxes are unique. A link that passes a column takes a row of its own there, which it
+    shares with links to the same target. `behind` is the HTML of a table, folded below the figure.
     """
     column_of = {box.name: number for number, column in enumerate(columns) for box in column}
     rows: list[list[str]] = [[box.name for box in column] for column in columns]
@@ -82,7 +82,7 @@ def flow(
 
 
 def _lane(link: Link) -> str:
-    """Return the name of the empty row that a link takes in a column which it passes through."""
+    """Return the name of the empty row that a link takes in each column that it passes."""
     return f"-> {link.target}"
 
 
@@ -92,7 +92,10 @@ def _width(box: Box) -> float:
 
 
 def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: int) -> str:
-    """Return a link as an SVG path, a curve through the columns between its two boxes."""
+    """Return a link as an SVG path, a curve between its two boxes, from column `first` to `last`.
+
+    `places` has, for each column, the places of its boxes by name.
+    """
     stops = [
         places[first][link.source],
         *(places[number][_lane(link)] for number in range(first + 1, last)),

@@ -112,13 +112,19 @@ def section(title: str, *parts: str) -> str:
 
 
 def words(text: str, kind: str = "") -> str:
-    """Return a paragraph as HTML, with the text escaped."""
+    """Return a paragraph as HTML, with the text escaped.
+
+    `kind` is a CSS class.
+    """
     named = f' class="{escape(kind, quote=True)}"' if kind else ""
     return f"<p{named}>{escape(text)}</p>"
 
 
 def verdict(lines: Sequence[str], kind: str = "") -> str:
-    """Return an HTML box that says the outcome in bold, then the details."""
+    """Return an HTML box with lines of text, the first in bold: the outcome and its details.
+
+    `kind` is a CSS class.
+    """
     first, *rest = lines
     inner = f"<p><strong>{escape(first)}</strong></p>" + "".join(words(line) for line in rest)
     return f'<div class="verdict {escape(kind, quote=True)}">{inner}</div>'
@@ -139,7 +145,10 @@ def with_interval(value: str, interval: str) -> Drawn:
 
 
 def box(text: str, name: str, value: str, *, ticked: bool) -> Drawn:
-    """Return an HTML checkbox for a table cell: field `name` of a form, described by `text`."""
+    """Return an HTML checkbox as a table cell, which sends `name=value` if it is ticked.
+
+    `text` describes it to screen readers.
+    """
     checked = " checked" * ticked
     return Drawn(
         f'<input type="checkbox" name="{escape(name, quote=True)}" '
@@ -202,9 +211,9 @@ def footer(when: datetime, target: str) -> str:
 
 
 def links(targets: Sequence[tuple[str, str]]) -> str:
-    """Return an HTML paragraph of links from pairs of a text and a place.
+    """Return an HTML paragraph of links, from pairs of a text and a place.
 
-    Places are relative to the page, or on it (#...). Nothing is loaded from them.
+    Places are relative to the page, or on it (#...). The page loads nothing from them.
     """
     return (
         '<p class="soft">'
@@ -216,7 +225,7 @@ def links(targets: Sequence[tuple[str, str]]) -> str:
 
 
 def line(*parts: str) -> str:
-    """Return an HTML paragraph of texts and links, with a dot between them."""
+    """Return an HTML paragraph of texts and links (as HTML), with a dot between two."""
     inner = " &middot; ".join(part if isinstance(part, Drawn) else escape(part) for part in parts)
     return f'<p class="soft">{inner}</p>' if parts else ""
 
@@ -227,7 +236,7 @@ def anchor(name: str) -> str:
 
 
 def charts(*drawn: str) -> str:
-    """Return an HTML block that shows charts side by side."""
+    """Return an HTML block with charts (as HTML) side by side."""
     return f'<div class="charts">{"".join(drawn)}</div>'
 
 

@@ -48,7 +48,10 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def axis(label: str, low: float, high: float, *, digits: int | None = None, steps: int = 5) -> Axis:
-    """Return a chart's linear axis from `low` to `high`, with ticks at round numbers."""
+    """Return a chart's linear axis from `low` to `high`, with ticks at round numbers.
+
+    `steps` is about how many ticks it has, and `digits` how many decimals they show.
+    """
     raw = (high - low) / steps
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
@@ -63,7 +66,7 @@ def axis(label: str, low: float, high: float, *, digits: int | None = None, step
 
 
 def axis_with_zero(label: str, bounds: Sequence[float]) -> Axis:
-    """Return a chart's axis that holds zero and all of these values, with some room beyond."""
+    """Return a chart's axis on which zero and all of these values lie, with some room beyond."""
     low, high = min(0.0, *bounds), max(0.0, *bounds)
     room = max(0.05 * (high - low), 0.1)
     return axis(label, low - room, high + room)
@@ -85,7 +88,7 @@ def chart(
 
 
 def _graphs(x: Axis, y: Axis, series: Sequence[Series], width: float) -> list[str]:
-    """Return the SVG elements of a chart of this width: gridlines, ticks, labels, series."""
+    """Return a chart of a width in pixels as SVG elements: gridlines, ticks, labels, series."""
     across = _scale(x, _LEFT, width - _RIGHT)
     up = _scale(y, _HEIGHT - _BOTTOM, _TOP)
     parts = []
@@ -126,7 +129,7 @@ def _graphs(x: Axis, y: Axis, series: Sequence[Series], width: float) -> list[st
 def _responsive(
     title: str, draw: Callable[[float], tuple[float, Sequence[str]]], *, wide: bool = True
 ) -> str:
-    """Return a picture as SVG in HTML; a wide one is drawn again, narrow, for phones.
+    """Return a picture as SVG in HTML, drawn twice if it is wide: for screens and for phones.
 
     `draw` returns the height and the SVG elements of the picture for a width.
     """
@@ -149,7 +152,10 @@ def _responsive(
 def _without_overlaps(
     ticks: Sequence[tuple[float, str]], across: Callable[[float], float]
 ) -> list[tuple[float, str]]:
-    """Return the (pixel, text) pairs of the axis ticks whose labels do not overlap."""
+    """Return the axis ticks whose labels do not overlap, as (pixel, text).
+
+    `across` maps a value to a pixel.
+    """
     shown: list[tuple[float, str]] = []
     end = -math.inf
     for value, text in ticks:
@@ -161,7 +167,10 @@ def _without_overlaps(
 
 
 def framed(title: str, picture: str, behind: str, *, legend: str = "") -> str:
-    """Return an HTML figure of a picture, with its title above and its data table folded below."""
+    """Return an HTML figure of a picture (SVG), with a title above and a table folded below.
+
+    `behind` is the table's HTML, `legend` that of a legend.
+    """
     table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
     return f"<figure><figcaption>{escape(title)}{legend}</figcaption>{picture}{table}</figure>"
 
@@ -180,13 +189,16 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> str:
-    """Draw a forest plot as an HTML figure: a value with its interval on each line."""
+    """Draw a forest plot as an HTML figure: on each line a value with its interval.
+
+    `behind` is the HTML of a table, folded below the figure.
+    """
     picture = _responsive(title, lambda width: _range_lines(x, lines, width))
     return framed(title, picture, behind)
 
 
 def _range_lines(x: Axis, lines: Sequence[Range], width: float) -> tuple[float, list[str]]:
-    """Return the height and the SVG elements of a forest plot (`ranges`) of this width."""
+    """Return the height and the SVG elements of a forest plot that is `width` pixels wide."""
     above = width == _WIDTH
     row = 2 * _ROW if above else _ROW
     longest = max((len(line.name) for line in lines), default=0)
@@ -267,13 +279,16 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
 def strips(
     title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False
 ) -> str:
-    """Draw an HTML figure of bars, one a line, each split into coloured segments."""
+    """Draw an HTML figure of bars, one on each line, each split into coloured segments.
+
+    `behind` is the HTML of a table, folded below the figure.
+    """
     picture = _responsive(title, lambda width: _strip_lines(x, lines, width), wide=wide)
     return framed(title, picture, behind)
 
 
 def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, list[str]]:
-    """Return the height and the SVG elements of the segmented bars (`strips`) of this width."""
+    """Return the height and the SVG elements of segmented bars that are `width` pixels wide."""
     left = min(width / 3, 20 + _LETTER * max((len(line.name) for line in lines), default=0))
     floor = _TOP + (_THICK + 2 * _GAP) * len(lines)
     across = _scale(x, left, width - _RIGHT)
@@ -304,7 +319,10 @@ def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, 
 
 
 def _segment_svg(stretch: Stretch, y: float, across: Callable[[float], float]) -> str:
-    """Return the SVG of one coloured segment of a bar, with its name if there is room."""
+    """Return the SVG of one coloured segment of a bar, with its name if there is room.
+
+    `y` is its top in pixels; `across` maps a value to a pixel.
+    """
     start, width = across(stretch.low), across(stretch.high) - across(stretch.low)
     bar = _bar_svg(stretch.style, (start, max(width, 1.0)), (y, _THICK), stretch.title)
     if width < _LETTER * len(stretch.name) + 8:
@@ -316,7 +334,10 @@ def _segment_svg(stretch: Stretch, y: float, across: Callable[[float], float]) -
 
 
 def _bar_svg(style: Style, x: tuple[float, float], y: tuple[float, float], title: str) -> str:
-    """Return the SVG of one bar; `x` and `y` are pairs of a start and a length in pixels."""
+    """Return the SVG of one bar; `x` and `y` are each a start and a length, in pixels.
+
+    `title` is its tooltip.
+    """
     place = f'x="{x[0]:.1f}" y="{y[0]:.1f}" width="{x[1]:.1f}" height="{y[1]:.1f}"'
     return f'<rect class="bar {style}" {place}>{_titled(title)}</rect>'
 
@@ -339,7 +360,10 @@ def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
 def _series_svg(
     graph: Series, across: Callable[[float], float], up: Callable[[float], float]
 ) -> list[str]:
-    """Return the SVG elements of a series: a line, bars, or dots with their intervals."""
+    """Return the SVG elements of a series: a line, bars, or dots with their intervals.
+
+    `across` and `up` map a value to a horizontal and a vertical pixel.
+    """
     points = [(across(x), up(y)) for x, y in zip(graph.x, graph.y, strict=True)]
     if graph.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -369,7 +393,10 @@ def _series_svg(
 
 
 def _value_text(graph: Series, number: int) -> str:
-    """Return the tooltip of a data point: its series, position, value and interval, as text."""
+    """Return a data point's tooltip as text: its series, position, value and interval.
+
+    `number` is the point's index in the series.
+    """
     between = (
         f" ({graph.low[number]:.4g} .. {graph.high[number]:.4g})"
         if graph.low is not None and graph.high is not None

@@ -37,7 +37,7 @@ class Shown:
         return str(self) if _has_own_text(self) else super().__repr__()
 
     def overview(self) -> Mapping[str, object]:
-        """Return this result as a row of an overview table, by column; by default all fields."""
+        """Return this result as a row of an overview table: by default all fields, by name."""
         return dict(_values(self))
 
     def _repr_html_(self) -> str:
@@ -55,10 +55,9 @@ class Rows(tuple[_Row, ...]):
     __slots__ = ()
 
     def to_arrow(self) -> pa.Table:
-        """Return these result rows as an Arrow table.
+        """Return these result rows as an Arrow table, nested structs as Arrow's structs.
 
-        Nested structs become Arrow's structs; a column whose values have no common type becomes
-        JSON text.
+        A column whose values have no common type becomes JSON text.
         """
         import pyarrow as pa
 
@@ -86,7 +85,7 @@ class Rows(tuple[_Row, ...]):
         return page.table(*self._overview()) + "".join(map(page.words, self._rest()))
 
     def _overview(self) -> tuple[list[str], list[list[str]]]:
-        """Return the column names and the first rows' cells, as text, for the HTML table."""
+        """Return the column names and the cells of the first rows, as text, for the HTML table."""
         rows = [
             row.overview() if isinstance(row, Shown) else dict(_values(row)) for row in self[:_MOST]
         ]
@@ -94,7 +93,7 @@ class Rows(tuple[_Row, ...]):
         return head, [[_cell(row.get(name)) for name in head] for row in rows]
 
     def _rest(self) -> list[str]:
-        """Return a line on how many more rows there are than shown; empty if none."""
+        """Return a line on how many rows are not shown, as a list; empty if all are."""
         return [f"{len(self) - _MOST:,} more rows"] if len(self) > _MOST else []
 
 
@@ -151,5 +150,5 @@ def _cell(value: object) -> str:
 
 
 def _has_own_text(value: object) -> bool:
-    """Return whether the value's class defines its own `__str__`."""
+    """Return whether a value's class defines its own `__str__`."""
     return type(value).__str__ is not object.__str__

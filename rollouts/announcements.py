@@ -18,8 +18,8 @@ from .state.states import State
 def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None) -> Delivery:
     """Send a rollout's due webhook notices, and write its report page once it is over.
 
-    Its controller does this, or any process once it has ended. A page that cannot be drawn delays
-    no notice.
+    Its controller calls this, or any process once it has ended. A page that cannot be drawn delays
+    no notice. The result says whether something is left to do, with the problems.
     """
     page = _write_page(ports, state, now)
     try:
@@ -30,7 +30,7 @@ def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None)
 
 
 def _write_page(ports: Ports, state: State, now: datetime) -> Delivery:
-    """Write the rollout's report page once it is over, unless the page exists.
+    """Write a rollout's report page once it is over, unless the page exists.
 
     Return whether that is still to be done, with the problems.
     """
@@ -43,9 +43,9 @@ def _write_page(ports: Ports, state: State, now: datetime) -> Delivery:
 
 
 def _failed_delivery(state: State, now: datetime, error: IsthmusError) -> Delivery:
-    """Return the outcome of a failed announcement: its error, and whether it is to be retried.
+    """Return the outcome of an announcement that failed: its error, and whether to try again.
 
-    It is retried for a limited time after the end of the rollout.
+    It is tried again for a limited time after the end of the rollout.
     """
     over = state.watch_until or state.ended
     return Delivery(

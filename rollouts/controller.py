@@ -60,7 +60,7 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether the rollout is over, with nothing left to do."""
+        """Return whether the rollout is over, with nothing left to do."""
         return (
             not self.problems
             if self.state is None
@@ -78,7 +78,7 @@ def look(
     remembered: Stored | None = None,
     leaving: bool = False,
 ) -> LookResult:
-    """Run one control loop iteration: read, observe, decide, store the decision, and act.
+    """Run one control loop iteration of a rollout: read, observe, decide, store, and act.
 
     The order is such that a crash loses nothing. Errors of reading the document are raised.
 
@@ -109,7 +109,7 @@ def look(
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
-    """Return whether this controller holds the rollout's lease, and it has not run out."""
+    """Return whether a controller holds a rollout's lease (a lock that expires) at a time."""
     return (
         state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
     )
@@ -124,7 +124,10 @@ def _advance(
     seize: bool = False,
     leaving: bool = False,
 ) -> LookResult:
-    """Run one control loop iteration from a state document that was read already."""
+    """Run one control loop iteration from a state document that was read already.
+
+    The parameters are those of `look`.
+    """
     now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
@@ -179,7 +182,8 @@ def _carry_out(
 ) -> tuple[Stored, tuple[str, ...]]:
     """Store the decision of a control loop iteration, then perform its actions.
 
-    Return the stored document, and the problems met as sentences.
+    `stored` is the state before, `decided` the state after the decision. Return the stored
+    document, and the problems met as sentences.
     """
     problems = _keep_minutes(ports, stored.state, decided, observation)
     if decided != stored.state or actions:
@@ -194,7 +198,8 @@ def _carry_out(
 def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) -> None:
     """Record until when an ended rollout keeps the traffic, for others who want to own it.
 
-    If this is not written, the rollout's status still says it.
+    `previous` and `decided` are the states before and after the decision to end it. If this is not
+    written, the rollout's status still says it.
     """
     until = decided.watch_until
     if previous.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
@@ -207,10 +212,10 @@ def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) 
 def _keep_minutes(
     ports: Ports, previous: State, decided: State, observation: Observation
 ) -> tuple[str, ...]:
-    """Store the metrics that a decision is based on, before it is made.
+    """Store the metrics that a decision is based on, before the decision; return the problems.
 
-    Return the problems as sentences: if they cannot be stored, that stops no rollout, least of all
-    its abort.
+    `previous` and `decided` are the states before and after the decision. Metrics that cannot be
+    stored stop no rollout, least of all its abort.
     """
     if not _stands_on_minutes(previous, decided):
         return ()
@@ -222,7 +227,10 @@ def _keep_minutes(
 
 
 def _stands_on_minutes(previous: State, decided: State) -> bool:
-    """Return whether a decision is based on metrics, which must then be stored first."""
+    """Return whether a decision is based on metrics, which must then be stored before it.
+
+    `previous` and `decided` are the states before and after the decision.
+    """
     places = [
         (state.phase, state.stage, state.attempt, state.bake_from) for state in (previous, decided)
     ]
@@ -234,7 +242,7 @@ def _stands_on_minutes(previous: State, decided: State) -> bool:
 def _act(
     ports: Ports, stored: Stored, action: Action, clock: Clock
 ) -> tuple[Stored, tuple[str, ...]]:
-    """Perform an action if the lease outlives the call, and record its outcome in the state.
+    """Perform an action, if the lease outlives the call, and record its outcome in the state.
 
     Return the stored document and the problems. Whatever the call raises, the next iteration sees
     what happened.
@@ -257,7 +265,7 @@ def _act(
 
 
 def _unwritten(state: State, error: IsthmusError) -> str:
-    """Return a sentence on why the result of an iteration could not be stored.
+    """Return a sentence on why a rollout's state could not be stored, for those who watch it.
 
     It is shown to whoever watches the rollout.
     """
@@ -297,9 +305,9 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
 
 
 def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
-    """Send the webhook notices and write the report page that an iteration's result calls for.
+    """Send the notices and write the report page that an iteration's result calls for.
 
-    Return the result with the problems of that.
+    Return the result, with the problems of that added.
     """
     if result.state is None or not (result.over or result.driver == holder):
         return result
@@ -309,7 +317,7 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
 def give_back(
     ports: Ports, endpoint: str, *, holder: str, stored_last: Stored | None = None
 ) -> None:
-    """Release a controller's lease of a rollout, so that the next one need not wait for its end.
+    """Release a controller's lease (a lock that expires), so that the next one need not wait.
 
     It is called only when no call of this controller is under way. If the release fails, the lease
     expires by itself. `stored_last` is the document as the controller last stored it.
@@ -323,7 +331,7 @@ def give_back(
 
 
 def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
-    """Release the lease in the stored document; return False if that has changed since."""
+    """Release a holder's lease in a stored document; return False if the document has changed."""
     if stored.state.lease.holder != holder:
         return True
     try:

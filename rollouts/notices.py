@@ -63,12 +63,12 @@ def deliver(
 
 
 def _due(store: StateStore, state: State) -> Iterator[Entry]:
-    """Return the history entries of a rollout that were not posted to its webhook yet."""
+    """Yield the history entries of a rollout that were not posted to its webhook yet."""
     return (entry for entry in documents.history(store, state) if entry.seq > state.notified)
 
 
 def _write(store: StateStore, state: State, notified: int) -> None:
-    """Store in the rollout's current document how many notices were posted.
+    """Store in a rollout's present document that so many notices were posted.
 
     If that fails, they are posted again, with the same ids.
     """
@@ -99,10 +99,9 @@ def _body(state: State, entry: Entry) -> bytes:
 
 
 def _url(variable: str) -> str:
-    """Return the webhook's URL, which is read from an environment variable.
+    """Return the webhook's URL, from the environment variable of this name.
 
-    Raises:
-        Invalid: It is not set on this machine, or would send openly over the network.
+    Raises Invalid if it is not set on this machine, or would send unencrypted over the network.
     """
     url = os.environ.get(variable, "")
     try:
@@ -131,6 +130,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _post(url: str, body: bytes, name: str) -> None:
     """Post a notice's JSON body to the webhook's URL.
+
+    `name` is its id.
 
     Raises:
         Unavailable: There was no answer in time, or its status was not 2xx.

@@ -32,7 +32,7 @@ class PartialObservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
-    """Read from the target all that a decision needs, for one control loop iteration.
+    """Read from the target all that one control loop iteration of a rollout needs to decide.
 
     That is the endpoint, the owner of its traffic, aliases, metrics and the smoke test.
     """
@@ -63,7 +63,10 @@ def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
 def _owner(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime, *, absent: bool
 ) -> dict[str, Any]:
-    """Return the observation's fields on who owns the endpoint's traffic: ours, free or other."""
+    """Return the observation's field on who owns the endpoint's traffic: ours, free or other.
+
+    `absent` says that the endpoint does not exist.
+    """
     claim = owner.read(ports.state, state.endpoint)
     whose: Literal["ours", "free", "other"]
     if endpoint is not None:
@@ -113,7 +116,7 @@ def _alias_version(ports: Ports, model: str, alias: str) -> int:
 
 
 def is_due(state: State, now: datetime) -> bool:
-    """Return whether metrics of a further minute are final by now, so that they can be judged."""
+    """Return whether a further minute's metrics are final by now, so that they can be judged."""
     begun = judged_until(state)
     return (
         state.bake_from is not None
@@ -128,7 +131,8 @@ def _metrics(
 ) -> dict[str, Any]:
     """Return the observation's fields with all metrics since the bake began.
 
-    They are empty unless a further minute is final.
+    A bake is the time in which a step is watched. The fields are empty unless a further minute is
+    final.
     """
     del endpoint
     if state.bake_from is None or not is_due(state, now):
@@ -137,9 +141,9 @@ def _metrics(
 
 
 def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
-    """Return the observation's fields with the metrics and scores of a time window.
+    """Return the observation's fields with the metrics and the scores of a time window.
 
-    If nothing can be compared, no score is judged: the requests alone say whether there are any.
+    Scores are read only where variants are compared; else the numbers of requests suffice.
     """
     fields: dict[str, Mapping[str, Any]] = {}
     metrics, alone = {guardrail.metric for guardrail in state.plan.guardrails}, is_alone(state)
@@ -152,7 +156,7 @@ def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
 
 
 def minutes_so_far(ports: Ports, state: State, observation: Observation) -> Observation:
-    """Add the metrics that the last checks are based on to an observation that read none.
+    """Return an observation with the metrics of the last checks, if it read none itself.
 
     Minutes that cannot be read are left out.
     """
@@ -175,8 +179,8 @@ def _smoke(
 ) -> dict[str, Any]:
     """Return the observation's field with the error of a smoke test, if one is due.
 
-    In the hand-over the old variant gets test requests, once it runs the promoted version without
-    traffic.
+    In the hand-over after a promotion, the variant that takes the version over gets test requests
+    before it has traffic.
     """
     del now
     if state.handover != "resizing" or not variants_ready(hand_over_spec(state.plan), endpoint):

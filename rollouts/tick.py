@@ -66,7 +66,10 @@ def tick(
 
 
 def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
-    """Return a controller's lease of the rollout, renewed if less than half of it is left."""
+    """Return a controller's lease (a lock that expires), renewed if it is more than half over.
+
+    Raises Busy if another controller holds it, unless `seize` is set.
+    """
     if last.holder != holder:
         if not seize and not lease.is_free(last, now):
             raise Busy(f"{last.holder} drives this rollout until {last.until}")
@@ -90,7 +93,7 @@ def _advance(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _progress(state: State) -> tuple[object, ...]:
-    """Return the fields that tell how far a rollout is, to notice progress by comparing them."""
+    """Return the fields that change when a rollout makes progress, to be compared."""
     return state.phase, state.stage, state.attempt, state.handover, state.released
 
 
@@ -113,8 +116,7 @@ def _step(state: State, observation: Observation, now: datetime) -> Step:
 def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
     """Return the step that must come before any other decision, or None.
 
-    The rollout must own the traffic, and a former controller's calls must not be able to act any
-    more.
+    The rollout must own the traffic, and calls of a former controller must have lost their effect.
     """
     if observation.owner == "other":
         return to_ended(state, now, "lost", f"the traffic belongs to {observation.owner_text}"), ()
@@ -126,11 +128,11 @@ def _precondition(state: State, observation: Observation, now: datetime) -> Step
 
 
 def _touch(state: State, observation: Observation) -> Step:
-    """Return the step that makes the tokens of a stopped former controller stale.
+    """Return the step that makes the tokens which a former controller holds invalid.
 
     It sets the same split again, which gives the endpoint a new token. If the token is still the
-    bake's, nobody else changed the endpoint, and the next look records the new one; else the bake's
-    is kept, so that the change is noticed.
+    one recorded, nobody else changed the endpoint, and the next iteration records the new one; else
+    it is kept, so that the change is noticed.
     """
     endpoint = observation.endpoint
     if endpoint is None:
@@ -142,7 +144,7 @@ def _touch(state: State, observation: Observation) -> Step:
 
 
 def _abort(state: State, wish: Wish, observation: Observation, now: datetime) -> State:
-    """Return the state after a person's abort: aborting, or ended if no traffic was taken yet."""
+    """Return the state after a person's abort: aborting, or ended if no traffic was owned yet."""
     cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
     if state.phase != "starting" or observation.owner == "ours":
         return to_aborting(state, now, cause)
@@ -154,7 +156,7 @@ def _abort(state: State, wish: Wish, observation: Observation, now: datetime) ->
 
 
 def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
-    """Return the state after an action, or after the error that it raised.
+    """Return the state after an action, which succeeded or raised an error.
 
     If the process dies before this is stored, only the count of calls is wrong.
     """

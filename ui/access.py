@@ -61,7 +61,7 @@ def access_refusal(
     headers: list[tuple[bytes, bytes]],
     stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
-    """Return the HTTP refusal of a request to the pages, or None if it is allowed.
+    """Return why a request to the pages is refused, as an HTTP error; None if it is allowed.
 
     Args:
         access: The access rules.
@@ -91,11 +91,10 @@ def access_refusal(
 
 
 def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Return whether a request follows a link from another site to one of our pages.
+    """Return whether a request follows a link from another site to one of the pages here.
 
-    It does, too, when a proxy redirects here after its log-in. Such a request carries no cookie for
-    forms and starts no costly query: it gets a page that says so, with a link on which the person
-    can click to go on.
+    So does a request that a proxy redirects here after its log-in. Such a request carries no cookie
+    for forms and starts no costly query: it gets a page with a link to click on.
     """
     elsewhere = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
     navigates = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (
@@ -106,7 +105,7 @@ def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    """Return the refusal of a form (POST) in read-only mode or without an Origin, or None."""
+    """Return why a form (POST) is refused: read-only mode, or no Origin header; None if allowed."""
     if method in ("GET", "HEAD"):
         return None
     if not access.write:
@@ -122,9 +121,9 @@ def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) 
 
 
 def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return request headers in which a browser's Basic password became a bearer token.
+    """Return request headers in which the password of HTTP's Basic scheme is a bearer token.
 
-    Browsers send the token as the password of HTTP's Basic scheme (RFC 7617), with any name.
+    Browsers send the access token as that password (RFC 7617), with any user name.
     """
     scheme, _, encoded = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() != b"basic":
@@ -136,9 +135,9 @@ def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
-    """Return the user's name for the change history: of the proxy's header, or the token's holder.
+    """Return the user's name for the change history, from the proxy's header or the token.
 
-    None: the user of this machine, who alone reaches it.
+    None stands for the user of this machine, whom alone the server then admits.
     """
     if access.proxy is not None:
         return _name(headers.get(access.proxy, b""))
@@ -161,5 +160,5 @@ def token(access: Access, cookie: str) -> str:
 
 
 def is_ours(access: Access, cookie: str, sent: str) -> bool:
-    """Return whether a form's anti-forgery token was made for this session cookie."""
+    """Return whether a form's anti-forgery token `sent` was made for this session cookie."""
     return bool(cookie) and hmac.compare_digest(token(access, cookie).encode(), sent.encode())

@@ -106,7 +106,7 @@ class Application:
         return RedirectResponse(where, status_code=307)
 
     def _get(self, page: Page, ending: str) -> Handler:
-        """Return the request handler that draws a page as HTML, JSON or a file to download."""
+        """Return the request handler that draws a page, as HTML, JSON or a file by its `ending`."""
 
         async def answer(request: Request) -> Response:
             return await self._in_thread(self._draw, page, ending, request)
@@ -116,11 +116,11 @@ class Application:
     def _in_thread(
         self, function: Callable[..., Response], *arguments: Any
     ) -> asyncio.Future[Response]:
-        """Run a blocking function in the thread pool, so that the event loop goes on."""
+        """Run a blocking function in the thread pool; return its result as an asyncio future."""
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
-        """Draw a page as HTML, as JSON or as a download; an exception becomes an error page."""
+        """Draw a page as HTML, JSON or a file by its `ending`; an error becomes an error page."""
         typed = request.query_params  # boxes of one name, of which several are ticked
         query = {name: " ".join(typed.getlist(name)) for name in typed} | request.path_params
         try:
@@ -137,7 +137,7 @@ class Application:
             return self._failure(error, request.url.path)
 
     def _page(self, view: View, request: Request, project: Project) -> Response:
-        """Return the HTML response of a page, with navigation, footer and session cookie."""
+        """Return a page as an HTML response, with navigation, footer and session cookie."""
         cookie = request.cookies.get(access.COOKIE) or access.new_cookie()
         around = Frame(
             project=project.spec.name,
@@ -157,7 +157,7 @@ class Application:
         return response
 
     def _post(self, action: Action) -> Handler:
-        """Return the request handler of a form, which checks the anti-forgery token first."""
+        """Return the request handler of a form; it checks the form's anti-forgery token first."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -177,7 +177,7 @@ class Application:
         return answer
 
     def _act(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
-        """Carry out the change that a form asks for, and redirect to the page that shows it."""
+        """Make the change that a form asks for; redirect the browser to the page that shows it."""
         name = access.who(self._access, dict(request.scope["headers"]))
         try:
             with self._turn(action.turn or request.url.path), runs.acting(name):
@@ -187,18 +187,18 @@ class Application:
         return RedirectResponse(where, status_code=303)
 
     def _turn(self, name: str) -> Lock:
-        """Return the lock under which changes of one kind (`name`) run one at a time."""
+        """Return the lock by which changes of one kind (`name`) run one at a time."""
         with self._turning:
             return self._turns.setdefault(name, Lock())
 
     def _failure(self, error: Exception, path: str) -> Response:
-        """Return the error page of an exception that was raised while a page was drawn."""
+        """Return the error page for an exception that was raised while a page was drawn."""
         if not isinstance(error, IsthmusError):
             tell("a page failed", error)
         return self._error_page(path, failures.status(error), failures.view(error))
 
     def _refusal(self, path: str, refused: Refusal) -> Response:
-        """Return the page that says why a request is refused, with the HTTP status."""
+        """Return the page that says why a request is refused, with the refusal's HTTP status."""
         response = self._error_page(path, refused.status, failures.refusal_view(refused))
         if refused.status == 401:
             response.headers["www-authenticate"] = (
@@ -207,7 +207,7 @@ class Application:
         return response
 
     def _error_page(self, path: str, status: int, view: View) -> Response:
-        """Return an error page in the frame of the pages, without any of the project's data."""
+        """Return an error page: a page in a frame without any of the project's data."""
         if path.endswith(_JSON):
             return _json(view.data, status)
         links = [(page.title, page.path) for page in PAGES if page.title]
@@ -223,7 +223,7 @@ class Application:
         return Response(frame.html(view, around), status, media_type="text/html")
 
     async def _not_here(self, request: Request, error: Exception) -> Response:
-        """Return the error page for an unknown path, or a method that the path does not take."""
+        """Return the error page for an unknown path, or a method that a path does not accept."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         words = (
             f"{request.url.path} takes no {request.method}"
@@ -237,16 +237,16 @@ class Application:
 
 
 def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
-    """Return why the user who owns the client's connection is refused, or None if allowed.
+    """Return why the Unix user who owns a connection is refused; None if the user is allowed.
 
-    A test's client has none.
+    `users` are those who are allowed. A test's client has no owner, and is allowed.
     """
     ask = scope.get("extensions", {}).get(STRANGER)
     return ask(users) if ask is not None else None
 
 
 async def _text(text: str, kind: str, _request: Request) -> Response:
-    """Return an HTTP response with a fixed text of a media type, such as the style sheet."""
+    """Return a fixed text as an HTTP response, such as the style sheet, of media type `kind`."""
     return Response(text, media_type=kind)
 
 
@@ -260,7 +260,9 @@ def _json(data: object, status: int = 200) -> Response:
 
 
 def _download(view: View, ending: str, path: str) -> Response:
-    """Return an HTTP response that downloads a file belonging to a page, such as a diff.
+    """Return an HTTP response that downloads a file of a page, such as a diff.
+
+    `ending` is the file's extension, `path` the page's.
 
     Raises:
         Invalid: The page has no such file, and says why.
@@ -286,7 +288,7 @@ def _foot(project: Project) -> str:
 
 
 def _section(path: str) -> str:
-    """Return the path of the navigation link to highlight for a page's path, or ""."""
+    """Return the path of the navigation link to highlight for a page's path, or "" for none."""
     places = [
         page.path
         for page in PAGES
@@ -296,7 +298,7 @@ def _section(path: str) -> str:
 
 
 def _function(named: str) -> Callable[..., Any]:
-    """Import a function of ui/pages by `module:function`: it draws a page or makes a change."""
+    """Import the function of ui/pages that draws a page or makes a change, by `module:function`."""
     module, _, name = named.partition(":")
     function: Callable[..., Any] = getattr(import_module(f"{__package__}.pages.{module}"), name)
     return function

@@ -23,7 +23,7 @@ from .application import Application
 def access(
     *, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool
 ) -> Access:
-    """Return the access rules of the pages' server: hosts, token, proxy, read-only or not.
+    """Return the rules by which the pages' server admits requests: hosts, token, proxy, writing.
 
     Where the system does not say which user a connection belongs to, a random token is generated.
 
@@ -47,7 +47,10 @@ def access(
 
 
 def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool) -> Door:
-    """Return the network access rules of the pages' server: hosts, local users, and the token."""
+    """Return the network rules of the pages' server: its hosts, this machine's users, the token.
+
+    `behind` says whether a proxy stands in front of it.
+    """
     bodies, users = frozenset({FORM}), allowed_users()
     if (
         behind and not token and not is_loopback(host)
@@ -60,16 +63,16 @@ def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind:
 
 
 def with_token(where: str, to: Access) -> str:
-    """Return the pages' URL with the generated access token as its password.
+    """Return the pages' URL with the access token as its password, which a browser sends along.
 
-    A browser sends the password along.
+    `where` is the URL, and `to` has the token if one was generated.
     """
     token = (to.door.token or b"").decode()
     return where.replace("://", f"://isthmus:{token}@", 1) if to.drawn else where
 
 
 def reread(path: Path, target: Target) -> Project:
-    """Parse the project's files again for a page, on the simulated clock if there is one."""
+    """Parse the project's files again for a page; use the simulated clock if there is one."""
     return on_simulated_clock(reopen(path, target))
 
 

@@ -17,7 +17,7 @@ Version = tuple[str, int]  # of a model of ours
 
 
 def names(profile: Profile) -> dict[str, str]:
-    """Return the adopted endpoints of profiles.yaml: the project's name -> the provider's."""
+    """Return the adopted endpoints of profiles.yaml: the provider's name by the project's name."""
     return dict(profile.options.get("adopted") or {})
 
 
@@ -61,7 +61,7 @@ def name_taken(name: str, native: str) -> Refused:
 
 
 def guard(spec: EndpointSpec, running: Collection[Version]) -> None:
-    """Refuse to deploy a version to an adopted endpoint that does not run it already.
+    """Refuse to deploy a version that an adopted endpoint does not run already.
 
     Args:
         spec: The endpoint as it is to be.

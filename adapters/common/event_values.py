@@ -42,7 +42,7 @@ def check_stream(stream: StreamSpec) -> None:
 
 
 def rules_of(document: Document) -> EventRules:
-    """Derive the checks of a stream's events from the stored description of its table."""
+    """Return the rules by which events of a stream are checked, from its table's description."""
     names = [column.name for column in document.columns]
     key = document.stream_key or ""
     plan = tuple((column.name, _ANY_VALUE.get(column.type), column) for column in document.columns)

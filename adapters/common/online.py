@@ -10,10 +10,9 @@ from .warehouse.relations import quoted
 
 
 def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
-    """Return an online view's features after a change: the old ones, then the added ones.
+    """Return an online view's features after a change: the old ones, then the new ones added.
 
-    Raises:
-        Invalid: The change drops a feature or gives it another type.
+    Raises Invalid if the change drops a feature of the view or gives it another type.
     """
     declared = {feature.name: feature for feature in new}
     for feature in old:
@@ -33,7 +32,7 @@ def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Col
 
 
 def latest_sql(history: str, own: Sequence[str], features: Sequence[Column], condition: str) -> str:
-    """Return the SQL text of a query for the newest row of every entity in a history table.
+    """Return SQL for the newest row of every entity in a history table.
 
     Args:
         history: The table.

@@ -58,7 +58,7 @@ def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceLi
 
 
 def _ask(ask: Callable[[], PriceList]) -> PriceList:
-    """Fetch a price list with `ask`; raise Unavailable if it has an unknown form."""
+    """Fetch a price list by calling `ask`; raise Unavailable if its form is unknown."""
     try:
         return ask()
     except (LookupError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError) as error:
@@ -69,12 +69,12 @@ def _ask(ask: Callable[[], PriceList]) -> PriceList:
 
 
 def _recent(now: datetime) -> str:
-    """Return the date (YYYY-MM-DD) from which on a cached price list is fresh enough."""
+    """Return the date (YYYY-MM-DD) since which a cached price list counts as fresh at `now`."""
     return f"{now - FRESH:%Y-%m-%d}"
 
 
 def _keep(path: Path, content: bytes) -> None:
-    """Write a file into the cache; a full or read-only disk is no error."""
+    """Write a file into the cache of price lists; ignore a full or read-only disk."""
     with suppress(OSError), arriving(path, ".tmp-") as file:
         file.write(content)
 

@@ -16,7 +16,7 @@ S = TypeVar("S")
 
 
 def one_for_each(make: Callable[[Target], S]) -> Callable[[Target], S]:
-    """Decorate a session factory so that each Target gets one cached session, thread-safely."""
+    """Return a session factory that calls `make` once for each Target, safely in threads."""
     sessions: WeakKeyDictionary[Target, S] = WeakKeyDictionary()
     making = threading.Lock()
 

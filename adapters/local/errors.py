@@ -77,9 +77,9 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Translate errors of files and SQLite in the block into Isthmus errors.
+    """Translate errors of files and SQLite in the block into Isthmus's; `what` is being done there.
 
-    `what` says what was being done. Other errors pass unchanged: they are bugs of Isthmus.
+    Other errors pass unchanged: they are bugs of Isthmus.
     """
     try:
         yield

@@ -29,7 +29,7 @@ def temporary_name() -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes `path`'s place when the block ends without an error.
+    """Open a file for writing that replaces `path` when the block ends without an error.
 
     After an error nothing of it is left.
     """
@@ -49,7 +49,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, which readers see vanish at once, by one rename; it may be absent."""
+    """Remove a folder by first renaming it, so that readers see it vanish at once.
+
+    It may be absent.
+    """
     trash = folder.parent / temporary_name()
     try:
         folder.rename(trash)
@@ -61,7 +64,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files in this folder whose writing processes died."""
+    """Remove the temporary files in a folder whose writing processes no longer run."""
     if not folder.exists():
         return
     for entry in os.scandir(folder):
@@ -74,6 +77,6 @@ def sweep(folder: Path) -> None:
 
 
 def _alive(name: str) -> bool:
-    """Return whether the process that a temporary name names is alive."""
+    """Return whether the process whose id is in a temporary name still runs."""
     pid = name.removeprefix(TEMPORARY).partition("-")[0]
     return pid.isdigit() and lives(int(pid))

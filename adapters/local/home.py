@@ -112,7 +112,10 @@ def database(folder: Path, file: str = LOCAL, *, snapshot: bool = False) -> sqli
 def _checked(
     connection: sqlite3.Connection, folder: Path, file: str, *, read_only: bool
 ) -> sqlite3.Connection:
-    """Bring a connection to this version's database format and settings; close it if that fails."""
+    """Check a database's format and set its connection up; close the connection if that fails.
+
+    An older format is migrated unless `read_only`.
+    """
     try:
         written = _format(connection)
         refuse_newer(str(folder / file), written, FORMAT)
@@ -152,7 +155,7 @@ def _log(file: Path) -> Path:
 
 
 def _has_bytes(file: Path) -> bool:
-    """Return whether the file exists and is not empty."""
+    """Return whether a file exists and is not empty."""
     stamp = _stamp(file)
     return stamp is not None and stamp[1] > 0
 
@@ -202,7 +205,7 @@ def _content(file: Path) -> bytes:
 
 
 def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
-    """Return inode, size and modification time of a database and of its write-ahead log.
+    """Return what identifies the content of a database and its write-ahead log: inode, size, time.
 
     If they differ later, another process has written. Each is None if its file does not exist.
     """
@@ -236,7 +239,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def prepare(connection: sqlite3.Connection, schema: str) -> None:
-    """Create the tables of a schema that are missing.
+    """Create the tables of a schema (SQL) that are missing.
 
     They are made in memory if the database can only be read.
     """
@@ -263,16 +266,13 @@ def _only_read(connection: sqlite3.Connection) -> bool:
 
 
 def _format(connection: sqlite3.Connection) -> int:
-    """Return the number of the database's schema format.
-
-    0 for a new one and for those from before there were formats.
-    """
+    """Return the number of the database's schema format; 0 if new or from before formats."""
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     return int(number)
 
 
 def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
-    """Bring an older database to this version's schema format in one transaction.
+    """Bring a database to this version's schema format in one transaction.
 
     From 0 to 1 only the number is new.
     """
@@ -282,10 +282,9 @@ def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
-    """Switch a new database to WAL mode.
+    """Switch a new database to SQLite's write-ahead mode, one process at a time.
 
-    SQLite does not wait for a lock here (the busy time-out does not apply). Therefore one process
-    at a time tries, and repeats it while another process writes.
+    SQLite itself does not wait for a lock here, so it is repeated while another process writes.
     """
     deadline = time.monotonic() + PATIENCE
     with _alone(folder):
@@ -305,7 +304,7 @@ def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the folder in the block; the kernel frees it if the holder dies."""
+    """Hold an exclusive lock on the folder while the block runs."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

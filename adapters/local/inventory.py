@@ -45,7 +45,7 @@ def record(
     console_url: str | None = None,
     connection: sqlite3.Connection | None = None,
 ) -> None:
-    """Record a resource of the project in the inventory; recording it again changes nothing.
+    """List a resource of the project in the inventory; doing so again changes nothing.
 
     Args:
         target: The target.
@@ -66,7 +66,10 @@ def record(
 def forget(
     target: Target, kind: str, name: str, *, connection: sqlite3.Connection | None = None
 ) -> None:
-    """Remove the resource's row from the inventory, as the last step of its deletion."""
+    """Remove a resource from the inventory, as the last step of its deletion.
+
+    `connection` is one with an open transaction to do it in.
+    """
     row = (target.profile.project, kind, name)
     _write(
         target, "DELETE FROM resources WHERE project = ? AND kind = ? AND name = ?", row, connection
@@ -76,7 +79,7 @@ def forget(
 def _write(
     target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None
 ) -> None:
-    """Execute an SQL statement on the inventory, in the present transaction or one of its own."""
+    """Execute SQL on the inventory, in `connection`'s open transaction or in one of its own."""
     if connection is not None:
         connection.execute(sql, row)
         return
@@ -97,9 +100,9 @@ class LocalInventory:
         self._database = Database(target, SCHEMA)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Yield the project's resources, endpoints before what they use; none has a cost.
+        """Yield the project's resources without delay, endpoints before what they use.
 
-        It is current, without a lag.
+        No resource of the laptop has a cost.
         """
         self._target.calls.reading("inventory.list", project)
         with translated("listing resources"):
@@ -120,7 +123,7 @@ class LocalInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """Delete a resource with what belongs to it, and its row in the inventory.
+        """Delete a resource with all its data, and its row in the inventory.
 
         Raises:
             Invalid: There is no such kind.

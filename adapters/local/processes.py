@@ -12,9 +12,9 @@ _STATE, _START = 0, 19  # fields of /proc/<pid>/stat after the name in parenthes
 
 
 def start_time(pid: int) -> str | None:
-    """Return when a process started, from the kernel, or None if it does not run.
+    """Return a process's start time from the kernel, or None if it has ended.
 
-    A zombie does not run.
+    A zombie has ended.
     """
     stat = Path(f"/proc/{pid}/stat")
     try:
@@ -25,19 +25,19 @@ def start_time(pid: int) -> str | None:
 
 
 def alive(pid: int, started: str) -> bool:
-    """Return whether the process with this pid is still the one that started then."""
+    """Return whether the process with this pid still runs and is the one that started then."""
     return start_time(pid) == started
 
 
 def kill_now(pid: int, started: str) -> None:
-    """Kill a process, if the one with this pid is still the one that started then."""
+    """Kill the process with this pid, unless it is another one than that which started then."""
     if alive(pid, started):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def kill_session(leader: int) -> None:
-    """Kill all processes of a session, including those that start during this."""
+    """Kill all processes of the session of `leader`, also those that start meanwhile."""
     killed: set[int] = set()
     while members := {pid for pid in _pids() if _session(pid) == leader} - killed:
         for pid in members:
@@ -111,7 +111,7 @@ def members(group: int) -> list[Member]:
 
 
 def _member(entry: Path, group: int) -> Member | None:
-    """Return the process of an entry of /proc if it lives and belongs to the group."""
+    """Return the process of a /proc entry if it lives and belongs to a process group, or None."""
     try:
         fields = (
             (entry / "stat")

@@ -12,5 +12,5 @@ __all__ = ["check", "render"]
 
 
 def render(sql: str) -> Rendered:
-    """Return neutral SQL unchanged, as DuckDB runs it."""
+    """Return SQL that all targets share unchanged, as DuckDB runs it."""
     return Rendered(sql=sql, windows_rewritten=0)

@@ -72,13 +72,13 @@ class Database:
     def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
         """Run the block in a write transaction, all or nothing.
 
-        `what` begins its error messages.
+        `what` begins the messages of its errors.
         """
         with translated(what), transaction(self.connection) as connection:
             yield connection
 
     def close(self) -> None:
-        """Close this process's connections."""
+        """Close all connections of this process to the database."""
         with self._lock:
             connections, self._all = self._all, []
         for pid, connection in connections:

@@ -42,7 +42,7 @@ _UNKNOWN_OPERATION = re.compile(rb"\b(UnknownOperation(Exception)?|InvalidAction
 
 
 def server(url: str) -> str:
-    """Return the name of the server at `url`: isthmus_stack, LocalStack, moto or an unknown one.
+    """Return which server answers at `url`: isthmus_stack, LocalStack, moto or an unknown one.
 
     Each is recognized by a page that only it has.
     """
@@ -54,12 +54,10 @@ def server(url: str) -> str:
 
 
 def description(url: str, client: Callable[[str], Any]) -> str:
-    """Return a line of text on the server at `url` and the operations that it lacks.
+    """Return a line of text on the server at `url` and the AWS operations that it lacks.
 
-    It is "" for our own stack.
-
-    Raises:
-        Unavailable: Nothing answers.
+    It is "" for our own stack. `client` makes a boto3 client of a service. Raises Unavailable if
+    nothing answers.
     """
     name = server(url)
     if name == OURS:
@@ -71,9 +69,9 @@ def description(url: str, client: Callable[[str], Any]) -> str:
 
 
 def _is_there(client: Any, operation: str) -> bool:
-    """Probe whether the server implements an operation.
+    """Return whether the server implements an operation, by calling it.
 
-    Only the error that it lacks the operation counts as no; any other error counts as yes.
+    Only the error that it lacks the operation counts as no.
     """
     from botocore import xform_name
     from botocore.parsers import ResponseParserError
@@ -110,7 +108,7 @@ def refuse_missing_operations(url: str, session: Any) -> None:
 
 
 def _absent(operations: list[str]) -> str:
-    """Return a clause for a message that names the operations which the server lacks."""
+    """Return a clause for a message that names the operations that a server lacks."""
     return (
         f"{', '.join(operations)} {'is' if len(operations) == 1 else 'are'} not there; see "
         "localstack/docs/other-servers.md"
@@ -118,7 +116,7 @@ def _absent(operations: list[str]) -> str:
 
 
 def _means_missing(status: int, body: bytes) -> bool:
-    """Return whether an HTTP answer means that the server does not implement the operation."""
+    """Return whether an HTTP answer says that the server does not implement an operation."""
     return (
         status == 501
         or (status in {400, 404} and bool(_UNKNOWN_OPERATION.search(body)))
@@ -127,15 +125,15 @@ def _means_missing(status: int, body: bytes) -> bool:
 
 
 def _html(body: object) -> bool:
-    """Return whether a body is an HTML page, by its text.
+    """Return whether an HTTP body is an HTML page.
 
-    The content type does not tell, because moto sends text/html with JSON, too.
+    Its text tells, as moto sends JSON as text/html, too.
     """
     return isinstance(body, bytes) and b"<html" in body[:200].lower()
 
 
 def _document(url: str, path: str) -> dict[str, Any]:
-    """Fetch the JSON object at a path of the server, or return an empty one."""
+    """Return the JSON object at a path of the server, or an empty dictionary."""
     try:
         document = json.loads(_page(url, path))
     except ValueError:

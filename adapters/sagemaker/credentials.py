@@ -38,7 +38,10 @@ class Sso(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def explained(target: str) -> Iterator[None]:
-    """Translate botocore's errors about credentials into one Denied that says what was tried."""
+    """Translate botocore's errors about credentials in the block into Denied, for a target.
+
+    The error says where credentials were looked for.
+    """
     from botocore import exceptions as aws
 
     try:
@@ -91,7 +94,7 @@ def none(
 
 
 def environment(environ: Mapping[str, str]) -> str:
-    """Return a clause for a message on which AWS variables the environment has."""
+    """Return a clause for a message: which AWS variables the environment sets."""
     have = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if environ.get(name)]
     if len(have) == 1:
         return f"{have[0]} alone"
@@ -99,7 +102,7 @@ def environment(environ: Mapping[str, str]) -> str:
 
 
 def profile(config: Mapping[str, Any], name: str) -> str:
-    """Return a clause for a message on what an AWS profile in ~/.aws has to log in with."""
+    """Return a clause for a message: how the AWS profile `name` of ~/.aws logs in."""
     if name not in config.get("profiles", {}):
         return "none" if name == "default" else "is not in ~/.aws"
     settings = config["profiles"][name]
@@ -107,7 +110,10 @@ def profile(config: Mapping[str, Any], name: str) -> str:
 
 
 def session_of(config: Mapping[str, Any], name: str, cache: Path) -> Sso | None:
-    """Return the AWS profile's SSO session, else the first one of ~/.aws/config, or None."""
+    """Return the SSO session of an AWS profile, else any of ~/.aws/config, or None.
+
+    `cache` is the AWS CLI's folder of logins.
+    """
     sessions = config.get("sso_sessions", {})
     own = config.get("profiles", {}).get(name, {}).get("sso_session")
     chosen = own or next(iter(sessions), None)
@@ -125,7 +131,7 @@ def _expires(cache: Path, session: str) -> datetime | None:
 
 
 def _login(sso: Sso | None, now: datetime | None) -> str:
-    """Return a clause for a message on the SSO session: in force, expired, or not logged in."""
+    """Return a clause for a message: whether the SSO login is in force, expired or absent."""
     if sso is None:
         return "none"
     if sso.expires is None:
@@ -139,7 +145,7 @@ def _login(sso: Sso | None, now: datetime | None) -> str:
 
 
 def _ago(passed: timedelta) -> str:
-    """Return a time span as words, such as "2 hours ago"."""
+    """Return a time span as words such as "2 hours ago"."""
     for unit, length in (
         ("day", timedelta(days=1)),
         ("hour", timedelta(hours=1)),

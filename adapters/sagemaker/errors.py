@@ -132,10 +132,10 @@ _UNSURE = re.compile(
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Translate AWS's errors in the block into Isthmus errors.
+    """Translate AWS's errors in the block, where `what` is being done, into Isthmus's.
 
-    `what` says what was being done. With `effect`, an error after which the call may have happened
-    becomes OutcomeUnknown. Errors that are not AWS's pass unchanged: they are bugs of Isthmus.
+    With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
+    that are not AWS's pass unchanged: they are bugs of Isthmus.
     """
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError
@@ -172,7 +172,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 
 def _lost_reply(error: Exception, what: str, *, effect: bool) -> IsthmusError:
-    """Return the error for a call whose reply was lost: with `effect` its outcome is unknown."""
+    """Return the error for a lost reply to `what`: OutcomeUnknown if `effect`, else Unavailable."""
     if effect:
         return OutcomeUnknown(
             f"{what}: the reply was lost ({error}): it may have happened",
@@ -182,7 +182,10 @@ def _lost_reply(error: Exception, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _no_answer(error: Exception, what: str, *, effect: bool) -> IsthmusError:
-    """Return the error for an answer that no AWS service sends, such as an HTML page."""
+    """Return the error for an answer to `what` that no AWS service sends, such as an HTML page.
+
+    With `effect` the call may have happened.
+    """
     words = str(error).partition("\n")[0].partition(". Further retries")[0]
     text = f"{what}: the answer is none of AWS's ({words})"
     if effect:
@@ -191,7 +194,10 @@ def _no_answer(error: Exception, what: str, *, effect: bool) -> IsthmusError:
 
 
 def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
-    """Translate a botocore ClientError to the matching Isthmus error, by a table."""
+    """Return the Isthmus error for a botocore ClientError, by a table of codes.
+
+    `what` was being done; with `effect` it may have happened.
+    """
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
@@ -219,16 +225,16 @@ def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
 
 
 def _html_page(status: int, code: str, response: Any) -> bool:
-    """Return whether the answer was an HTML page, from a server without the operation or a proxy.
+    """Return whether an answer without an AWS error code is an HTML page.
 
-    botocore then reads no code from it.
+    It comes from a proxy, or from a server without the operation.
     """
     kind = str(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", ""))
     return status >= 500 and code == str(status) and kind.startswith("text/html")
 
 
 def _entry(code: str, message: str) -> tuple[type[IsthmusError], str | None] | None:
-    """Return the error class and the remedy that the table has for an AWS error code, or None."""
+    """Return the error class and the remedy for an AWS error code and message, or None."""
     for codes, words, kind, remedy in _TABLE:
         if re.fullmatch(codes, code) and (not words or re.search(words, message)):
             return kind, remedy

@@ -18,7 +18,7 @@ def serving_machine(profile: Profile, variant: VariantSpec) -> str:
 
 
 def serving_counts(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
-    """Return a variant's minimum and maximum instances; by default the profile's count for both."""
+    """Return a variant's minimum and maximum instances; the profile's count stands for both."""
     count = int(_serving(profile).get("count") or 1)
     return variant.instances or (count, count)
 
@@ -29,10 +29,9 @@ def job_machine(profile: Profile) -> str:
 
 
 def image(profile: Profile) -> str:
-    """Return the URI of the container image for jobs, and for versions registered without one.
+    """Return the container image for jobs, and for versions that were registered without one.
 
-    Raises:
-        Invalid: The profile of an account has none.
+    Raises Invalid if a profile of a real account has none.
     """
     if uri := profile.options.get("image"):
         return str(uri)
@@ -45,10 +44,10 @@ def image(profile: Profile) -> str:
 
 
 def job_environment(profile: Profile, region: str) -> dict[str, str]:
-    """Return the environment variables that a job needs before it can read run.json.
+    """Return the environment variables with which a job can read its run.json.
 
     They are the region and, offline, the way to the local stack. The job's role gives it
-    credentials. They must be enough for `targets.blobs_for(run_uri)`.
+    credentials.
     """
     environment = {"AWS_DEFAULT_REGION": region}
     if url := profile.options.get("endpoint_url"):

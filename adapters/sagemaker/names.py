@@ -20,7 +20,7 @@ _NEUTRAL = re.compile(NAME)
 
 
 def dashed(project: str, *names: str) -> str:
-    """Return `<project>-<name>...` for endpoints, models and pipelines, whose ids refuse `_`.
+    """Return `<project>-<name>...` for endpoints, models and pipelines, with `_` as `-`.
 
     It can be reversed, as no neutral name has a `-`.
     """
@@ -28,19 +28,15 @@ def dashed(project: str, *names: str) -> str:
 
 
 def variant(name: str) -> str:
-    """Return SageMaker's name for a variant, which may not have `_`.
+    """Return SageMaker's name for a variant, in which `_` becomes `-`.
 
-    The function `neutral` of project.reading.names reverses it, also for foreign names like
-    Variant-A.
+    The function `neutral` of project.reading.names reverses it.
     """
     return name.replace("_", "-")
 
 
 def underscored(project: str, name: str) -> str:
-    """Return `<project>-<name>` for streams and feature groups, which keep `_`.
-
-    The first `-` ends the project.
-    """
+    """Return `<project>-<name>` for streams and feature groups, whose names may have `_`."""
     return f"{project}-{name}"
 
 
@@ -50,7 +46,7 @@ def database(project: str) -> str:
 
 
 def check(what: str, name: str) -> None:
-    """Raise Invalid if a name does not follow the naming rules that hold on every target."""
+    """Raise Invalid if the name of a `what` does not follow the rules that hold on every target."""
     if not _NEUTRAL.fullmatch(name):
         raise Invalid(
             f"{name!r} is not a {what} name",

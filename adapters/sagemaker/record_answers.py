@@ -15,10 +15,10 @@ EVENT = "before-parse.sagemaker-featurestore-runtime.BatchGetRecord"
 def parse(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
-    """Parse a BatchGetRecord answer with msgspec, as a botocore handler of EVENT: it is faster.
+    """Parse a BatchGetRecord answer with msgspec, as botocore's hook for the event EVENT.
 
-    botocore puts what it finds in `customized_response_dict` into the answer. All members are texts
-    or lists of them. Errors, and answers that are no JSON object, are left to botocore.
+    botocore takes what it puts in `customized_response_dict`. Errors, and answers that are no JSON
+    object, are left to botocore, which is slower.
     """
     if response_dict["status_code"] != 200:
         return

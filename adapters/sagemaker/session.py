@@ -115,7 +115,7 @@ class Aws:
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
-        """Run the block's call that changes something, in the pinned account, with a log entry.
+        """Run a call that changes something in the block, in the profile's account, and log it.
 
         Errors are translated; a lost reply is OutcomeUnknown.
         """
@@ -129,7 +129,7 @@ class Aws:
 
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
-        """Run the block's call that only reads, noted in the call log, with errors translated."""
+        """Run a call that only reads in the block, log it, and translate its errors."""
         self.calls.reading(operation, resource)
         with (
             spans.span(operation, kind="CLIENT", resource=resource),
@@ -140,8 +140,7 @@ class Aws:
     def admit(self) -> None:
         """Check the AWS credentials before a command's first call.
 
-        Raises:
-            Denied: There are none, so nothing was called; or they are another account's.
+        Raises Denied if there are none, before any call, or if they are another account's.
         """
         if not self.offline:
             with credentials.explained(self.profile.name):
@@ -153,7 +152,7 @@ class Aws:
         self._admitted = True
 
     def account(self) -> str:
-        """Return the account id of the credentials, asked once."""
+        """Return the account id that the credentials belong to, asked once."""
         if self._account is None:
             with self.reading("GetCallerIdentity", "account"):
                 self._account = str(self.client("sts").get_caller_identity()["Account"])
@@ -217,9 +216,9 @@ aws_of = one_for_each(Aws)
 
 
 def where(target: Target) -> str:
-    """Return a target's account, region and bucket as text.
+    """Return a target's account, region and bucket as text, and the server of a local stack.
 
-    Offline it also names the server, if that is not isthmus_stack.
+    A server that is isthmus_stack is not named.
     """
     aws = aws_of(target)
     aws.admit()
@@ -247,9 +246,9 @@ def native(target: Target) -> Any:
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """Split the profile's `s3://bucket[/prefix]` into the bucket and the project's key prefix.
+    """Split a profile's `s3://bucket[/prefix]` into the bucket and the project's key prefix.
 
-    Two projects may share a bucket.
+    `target` names the profile in errors.
     """
     text = str(bucket or "")
     if not text.startswith("s3://") or not text[5:].strip("/"):
@@ -263,7 +262,7 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
 
 @cache
 def _config(*, retrying: bool, offline: bool, within: int) -> Any:
-    """Return botocore's Config for a kind of client: retries, time-outs, addressing."""
+    """Return botocore's Config for a client: retries, time-out (`within` seconds), addressing."""
     from botocore.config import Config
 
     retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": 5 if retrying else 1}
@@ -278,7 +277,7 @@ def _config(*, retrying: bool, offline: bool, within: int) -> Any:
 
 
 def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
-    """Return the access keys with which boto3 signs calls of a local stack.
+    """Return the access keys with which boto3 signs calls to the local stack at a URL.
 
     In a job they are the keys that the stack gave it, to act as its role. Otherwise they are the
     stack's own, or those in the environment for this address. Other servers accept any keys.
@@ -302,7 +301,7 @@ def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
 
 
 def _session(stack: str | None, region: str | None) -> Any:
-    """Return a boto3 Session for AWS, or for the local stack at an address."""
+    """Return a boto3 Session for AWS, or for the local stack at the URL `stack`."""
     import boto3
     import botocore.session
 
@@ -333,7 +332,10 @@ def _session(stack: str | None, region: str | None) -> Any:
 
 
 def _address(requested: str | None, stack: str) -> str:
-    """Return the URL for a client of an offline session: AWS's own hosts become the stack."""
+    """Return the URL for a client of an offline session: AWS's own hosts become the stack's.
+
+    `requested` is the URL that the caller asked for, if any.
+    """
     host = urlsplit(requested or "").hostname or ""
     return (
         stack

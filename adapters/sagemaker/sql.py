@@ -179,9 +179,10 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what in a statement of neutral SQL cannot be expressed in Athena's, as problems.
+    """Return a problem for each part of a query that Athena's SQL cannot express.
 
-    Neutral SQL is the subset that all targets share. Problems that hold on every target come first.
+    Queries are in neutral SQL, the subset that all targets share; problems on every target come
+    first.
     """
     if neutral := check_neutral(sql):
         return neutral
@@ -190,10 +191,9 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def render(sql: str) -> Rendered:
-    """Translate a neutral SQL statement to Athena's SQL; parameters stay as `$name`.
+    """Translate SQL that all targets share to Athena's; parameters stay as `$name`.
 
-    Raises:
-        Invalid: `check` refuses the text.
+    Raises Invalid if `check` finds a problem.
     """
     refuse(check(sql), "Athena")
     tree = parse(sql)
@@ -202,7 +202,7 @@ def render(sql: str) -> Rendered:
 
 
 def bind(sql: str, params: Params) -> str:
-    """Return neutral SQL with its `$name` parameters replaced by typed literals. Then `render` it.
+    """Return SQL with its `$name` parameters replaced by literals of their types.
 
     Athena's own parameters are untyped text.
 
@@ -228,7 +228,7 @@ def bind(sql: str, params: Params) -> str:
 
 
 def _literal(name: str, value: object) -> exp.Expr:
-    """Return an SQL literal of a parameter's value and type."""
+    """Return a parameter's value as an SQL literal of its type; `name` is for errors."""
     if value is None:
         return exp.null()
     if isinstance(value, bool | str | int) or (isinstance(value, float) and math.isfinite(value)):
@@ -248,7 +248,7 @@ def _literal(name: str, value: object) -> exp.Expr:
 
 
 def _say(node: exp.Expr) -> exp.Expr:
-    """Return an SQL tree's node in the form for Athena; sqlglot's own rendering does the rest."""
+    """Return a node of an SQL tree in the form that sqlglot can write for Athena."""
     return _WORDS[type(node)](node) if type(node) in _WORDS else node
 
 
@@ -260,7 +260,7 @@ def _number(node: exp.Expr) -> exp.Expr:
 
 
 def _interval(node: exp.Expr) -> exp.Expr:
-    """Return an SQL interval with its amount as quoted text and weeks as days."""
+    """Return an SQL interval as Athena takes it: the amount as quoted text, weeks as days."""
     unit = unit_of(node)
     amount, unit = (
         (7 * int(node.this.name), "DAY") if unit == "WEEK" else (int(node.this.name), unit)
@@ -282,7 +282,7 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 
 def _rounded(node: exp.Expr) -> exp.Expr:
-    """Return ROUND of an SQL number, and a number without a fraction's digits as it is.
+    """Return ROUND of a number in Athena's SQL, or the number if it is too large to round.
 
     Athena's ROUND counts in 64 bits, and gives the largest of them for any larger number.
     """
@@ -292,7 +292,7 @@ def _rounded(node: exp.Expr) -> exp.Expr:
 
 
 def _replaced(node: exp.Expr) -> exp.Expr:
-    """Return REPLACE of an SQL text, in which an empty text is replaced by nothing."""
+    """Return REPLACE in Athena's SQL, where replacing an empty text changes nothing."""
     search = node.args["expression"]
     if isinstance(search, exp.Literal) and search.name:
         return node

@@ -22,7 +22,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def address(url: str) -> dict[str, str]:
-    """Return the address where the local stack at `url` takes gRPC, as options of a profile.
+    """Return the gRPC address of the local stack at `url`, as options of a profile.
 
     Raises:
         Unsupported: The server is not our stack; no other has all services.
@@ -31,15 +31,15 @@ def address(url: str) -> dict[str, str]:
 
 
 def account(url: str) -> str:
-    """Return the path of the file with the key of the local stack's service account.
+    """Return the path of the key file of the local stack's service account.
 
-    Raise Unsupported if it is not our stack.
+    Raises Unsupported if the server at `url` is not our stack.
     """
     return str(_ask(url, "door")["GOOGLE_APPLICATION_CREDENTIALS"])
 
 
 def _ask(url: str, member: str) -> Any:
-    """Fetch a member of the local stack's JSON description of its environment."""
+    """Return a member of the local stack's JSON description of its environment."""
     try:
         with _direct.open(f"{url.rstrip('/')}/_stack/environment", timeout=_SECONDS) as answer:
             return json.loads(answer.read())[member]

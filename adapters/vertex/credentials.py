@@ -47,7 +47,7 @@ def none(target: str, *, why: str = "") -> IsthmusError:
 
 
 def _environment() -> str:
-    """Return a clause for a message on what the environment's credentials variable names."""
+    """Return a clause for a message: which file the environment's credentials variable names."""
     path = os.environ.get(_VARIABLE)
     if not path:
         return "none"
@@ -58,6 +58,6 @@ def _environment() -> str:
 
 
 def _login() -> str:
-    """Return a clause for a message on whether gcloud has a stored login."""
+    """Return a clause for a message: whether gcloud has a stored login."""
     folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud")
     return "is not usable" if (folder / _FILE).is_file() else "none"

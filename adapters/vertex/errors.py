@@ -106,10 +106,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Translate Google's errors in the block into Isthmus errors.
+    """Translate Google's errors in the block, where `what` is being done, into Isthmus's.
 
-    `what` says what was being done. With `effect`, an error after which the call may have happened
-    becomes OutcomeUnknown. Errors that are not Google's pass unchanged: they are bugs of Isthmus.
+    With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
+    that are not Google's pass unchanged: they are bugs of Isthmus.
     """
     try:
         yield
@@ -121,7 +121,10 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 
 def from_google(error: BaseException, what: str, *, effect: bool = False) -> IsthmusError | None:
-    """Translate an exception of Google's clients to an Isthmus error; None for other exceptions."""
+    """Return the Isthmus error for an exception of Google's clients, or None for another one.
+
+    `what` was being done; with `effect` it may have happened.
+    """
     from google.api_core.exceptions import RetryError
 
     if isinstance(error, RetryError) and error.cause is not None:
@@ -132,9 +135,9 @@ def from_google(error: BaseException, what: str, *, effect: bool = False) -> Ist
 
 
 def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> IsthmusError | None:
-    """Translate an exception without a service's answer, such as a lost connection.
+    """Return the Isthmus error for a Google exception without an answer, such as a lost connection.
 
-    None: it is not one of Google's.
+    It is None for other exceptions. `what` was being done; with `effect` it may have happened.
     """
     from google.auth.exceptions import (
         DefaultCredentialsError,
@@ -163,7 +166,7 @@ def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> Isthm
 
 
 def from_status(code: int, message: str, what: str) -> IsthmusError:
-    """Translate the google.rpc.Status of a failed operation to an Isthmus error."""
+    """Return the Isthmus error for the google.rpc.Status of a failed operation `what`."""
     import grpc
 
     name = next((status.name for status in grpc.StatusCode if status.value[0] == code), "UNKNOWN")
@@ -178,7 +181,7 @@ def transient(error: BaseException) -> bool:
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """Extract the service's answer (status, message, reasons) from an exception, or return None."""
+    """Return a service's answer (status, message, reasons) from an exception, or None."""
     import grpc
     from google.api_core.exceptions import GoogleAPICallError
 
@@ -220,11 +223,10 @@ def answer_of(error: BaseException) -> Answer | None:
 
 
 def _enable(words: str, metadata: Mapping[str, str]) -> str:
-    """Return the gcloud command that enables the API which an answer calls disabled, or "".
+    """Return the gcloud command that enables a disabled API that an answer names, or "".
 
-    google.rpc.ErrorInfo has the reason SERVICE_DISABLED, `service` and `consumer`; BigQuery's and
-    Storage's own form has the reason accessNotConfigured, and the API in the address that its
-    message gives.
+    google.rpc.ErrorInfo names it as `service`; BigQuery and Storage give an address in the message
+    `words`.
     """
     if not _DISABLED.search(words):
         return ""
@@ -256,12 +258,15 @@ def _status(error: Any) -> str:
 
 
 def _of_http(code: int) -> str:
-    """Return the name of the gRPC status that an HTTP status code means."""
+    """Return the name of the gRPC status that corresponds to an HTTP status code."""
     return _OF_HTTP.get(code, "UNAVAILABLE" if code >= 500 else "INVALID_ARGUMENT")
 
 
 def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
-    """Return the Isthmus error for a service's answer, by the table of statuses."""
+    """Return the Isthmus error for a service's answer, by the table of statuses.
+
+    `what` was being done; with `effect` it may have happened.
+    """
     text = (
         f"{what}: {answer.message or answer.status} ({' '.join((answer.status, *answer.reasons))})"
     )
@@ -287,7 +292,7 @@ def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _cut(answer: Answer) -> bool:
-    """Return whether gRPC lost the connection during a call, by the message."""
+    """Return whether an answer's message says that gRPC lost the connection during the call."""
     return bool(
         re.search(
             r"socket closed|connection reset|recvmsg|broken pipe|goaway|stream "
@@ -299,7 +304,7 @@ def _cut(answer: Answer) -> bool:
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Return whether a request failed before it was connected to a server."""
+    """Return whether a request failed before it could connect to a server."""
     from urllib3.exceptions import MaxRetryError, NewConnectionError
 
     cause = error.args[0] if error.args else None
@@ -309,7 +314,7 @@ def _never_connected(error: BaseException) -> bool:
 
 
 def _lost_reply(error: BaseException, what: str, *, effect: bool) -> IsthmusError:
-    """Return the error for a call whose reply was lost: with `effect` its outcome is unknown."""
+    """Return the error for a lost reply to `what`: OutcomeUnknown if `effect`, else Unavailable."""
     if effect:
         return OutcomeUnknown(
             f"{what}: the reply was lost ({error}): it may have happened",

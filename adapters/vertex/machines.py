@@ -59,10 +59,10 @@ def container_limits(machine: str) -> Resources:
 
 
 def job_environment(profile: Profile, project: str) -> dict[str, str]:
-    """Return the environment variables that a job needs before it can read run.json.
+    """Return the environment variables with which a job can read its run.json.
 
     They are the project (a job's default credentials name Google's own) and, offline, the stack's
-    URL. They must be enough for `targets.blobs_for(run_uri)`.
+    URL.
     """
     environment = {"GOOGLE_CLOUD_PROJECT": project}
     if url := profile.options.get("endpoint_url"):
@@ -71,10 +71,9 @@ def job_environment(profile: Profile, project: str) -> dict[str, str]:
 
 
 def image(profile: Profile) -> str:
-    """Return the URI of the container image for jobs, and for versions registered without one.
+    """Return the container image for jobs, and for versions that were registered without one.
 
-    Raises:
-        Invalid: The profile of a project has none.
+    Raises Invalid if a profile of a real project has none.
     """
     if named := profile.options.get("image"):
         return str(named)

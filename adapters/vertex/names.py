@@ -20,7 +20,7 @@ _NEUTRAL = re.compile(NAME)
 
 
 def dashed(project: str, *names: str) -> str:
-    """Return `<project>-<name>...` for ids that refuse `_`.
+    """Return `<project>-<name>...` for ids that cannot have `_`, which becomes `-`.
 
     It can be reversed, as no neutral name has a `-`.
     """
@@ -28,7 +28,7 @@ def dashed(project: str, *names: str) -> str:
 
 
 def endpoint_id(project: str, name: str, variant: str | None = None) -> str:
-    """Return the Vertex AI id of an endpoint, or of the own endpoint of a sticky one's variant.
+    """Return the Vertex AI id of an endpoint, or of a sticky endpoint's variant's own one.
 
     No other id has two hyphens in a row.
     """
@@ -49,22 +49,23 @@ def dataset(project: str) -> str:
 def database(project: str, endpoint: str) -> str:
     """Return the name of the Firestore database for an endpoint's counters.
 
-    It has at most 54 of 63 characters. It has no labels, so the name can be reversed.
+    It tells project and endpoint again, as databases have no labels. It has at most 54 of 63
+    characters.
     """
     return "-".join(("isthmus", project.replace("_", "-"), "", endpoint.replace("_", "-")))
 
 
 def endpoint_of(project: str, database: str) -> str | None:
-    """Return the endpoint whose counters a Firestore database holds, by its name.
+    """Return the endpoint whose counters a Firestore database holds, or None.
 
-    None: it is not one of the project's.
+    None means that it is not one of the project's.
     """
     prefix = f"isthmus-{project.replace('_', '-')}--"
     return database.removeprefix(prefix).replace("-", "_") if database.startswith(prefix) else None
 
 
 def check(what: str, name: str) -> None:
-    """Raise Invalid if a name does not follow the naming rules that hold on every target."""
+    """Raise Invalid if the name of a `what` does not follow the rules that hold on every target."""
     if not _NEUTRAL.fullmatch(name):
         raise Invalid(
             f"{name!r} is not a {what} name",
@@ -73,13 +74,10 @@ def check(what: str, name: str) -> None:
 
 
 def labels(project: str, kind: str, name: str) -> dict[str, str]:
-    """Return the labels that mark a resource as the project's: project, kind and name.
-
-    It carries all three from the call that makes it.
-    """
+    """Return the labels that mark a resource as the project's: project, kind and name."""
     return {PROJECT_LABEL: project, KIND_LABEL: kind, NAME_LABEL: name}
 
 
 def label_filter(project: str) -> str:
-    """Return the filter text that lists resources with the project's label."""
+    """Return the filter that lists the resources with the project's label."""
     return f"labels.{PROJECT_LABEL}={project}"

@@ -23,7 +23,7 @@ def wait_until_done(
     deadline: timedelta = USUAL,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Any:
-    """Poll a long-running operation until it has ended, good or bad, and return it.
+    """Poll a long-running operation until it succeeds or fails, and return it.
 
     Args:
         session: The session.
@@ -55,7 +55,7 @@ def wait_for_success(
     deadline: timedelta = USUAL,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Any:
-    """Poll a long-running operation until it has succeeded; raise its error translated.
+    """Poll a long-running operation until it succeeds, and return it; raise its error if it fails.
 
     The arguments are those of `wait_until_done`.
     """
@@ -68,7 +68,7 @@ def wait_for_success(
 
 
 def error_of(operation: Any, what: str) -> IsthmusError:
-    """Translate the error of a failed long-running operation to an Isthmus error."""
+    """Return the Isthmus error for a failed long-running operation, `what` was being done."""
     error = from_status(operation.error.code, operation.error.message, what)
     # a precondition of work that is over: waiting does not mend it
     return Invalid(error.message) if isinstance(error, Busy) else error

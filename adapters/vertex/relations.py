@@ -11,7 +11,7 @@ _ALIAS = "isthmus_from_"
 
 
 def place(tree: exp.Expr, dataset: str) -> None:
-    """Add the BigQuery dataset to each table in a query, except to the query's own WITH names."""
+    """Put each table of a query into the BigQuery dataset, except the query's WITH names."""
     for scope in traverse_scope(tree):
         for source in scope.sources.values():
             if isinstance(source, exp.Table):
@@ -19,7 +19,7 @@ def place(tree: exp.Expr, dataset: str) -> None:
 
 
 def tell_rows_from_columns(tree: exp.Expr) -> None:
-    """Rename the tables of a query by aliases where BigQuery would confuse them with columns.
+    """Give tables of a query aliases where BigQuery would confuse them with columns.
 
     A column with the name of a relation is, to BigQuery, the relation's whole row. In a subquery
     `x.y` is the field y of its own column x before it is the column y of the relation x around it.
@@ -59,9 +59,10 @@ def _sources(scope: Scope) -> dict[str, exp.Expr]:
 
 
 def _alias(scope: Scope | None, name: str, renamed: Mapping[int, Mapping[str, str]]) -> str | None:
-    """Return the new alias of the table that qualifies a column; None if it was not renamed.
+    """Return the new alias of the table that a column names, or None if it has none.
 
-    The table is looked for in the column's own query, then in those around it.
+    `renamed` has the new aliases by query. The table is searched in the column's query, then in
+    those around it.
     """
     while scope is not None:
         if name in {source.lower() for source in _sources(scope)}:

@@ -129,7 +129,7 @@ class Session:
 
     @property
     def parent(self) -> str:
-        """The resource name with which Vertex AI's begin: `projects/.../locations/...`."""
+        """The beginning of Vertex AI's resource names: `projects/.../locations/...`."""
         return f"projects/{self.project}/locations/{self.location}"
 
     @property
@@ -217,7 +217,7 @@ class Session:
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
-        """Run the block's call that changes something, noted in the call log; a dry run stops here.
+        """Run a call that changes something in the block, and log it; a dry run stops here.
 
         Errors are translated; a lost reply is OutcomeUnknown.
         """
@@ -229,7 +229,7 @@ class Session:
 
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
-        """Run the block's call that only reads, noted in the call log, with errors translated."""
+        """Run a call that only reads in the block, log it, and translate its errors."""
         self.calls.reading(operation, resource)
         with (
             spans.span(operation, kind="CLIENT", resource=resource),
@@ -238,10 +238,7 @@ class Session:
             yield
 
     def admit(self) -> None:
-        """Raise Denied before a command begins if there are no credentials.
-
-        Nothing is called.
-        """
+        """Raise Denied if there are no credentials, before a command begins; no call is made."""
         self._credentials_and_project()
 
     def labels(self, kind: str, name: str) -> dict[str, str]:
@@ -264,7 +261,7 @@ class Session:
             return self._credentials
 
     def _open(self, service: str, host: str | None) -> Any:
-        """Create the generated client of a Google service."""
+        """Return a new generated client of a Google service, at `host` if it is set."""
         entry = SERVICES[service]
         client: Any = getattr(import_module(entry.module), entry.client)
         if self.endpoint_url is not None:
@@ -283,7 +280,7 @@ class Session:
         )
 
     def _handwritten(self, service: str, client: Any, **more: Any) -> Any:
-        """Return one of the clients that Google wrote by hand (BigQuery, Storage), made once."""
+        """Return Google's client for BigQuery or Storage, made once by calling `client`."""
         with self._lock:
             opened = self._clients.get((service, True, 0, None))
             if opened is None:
@@ -320,16 +317,16 @@ def native(target: Target) -> Any:
 
 @cache
 def retry() -> Any:
-    """Return Google's Retry object for reads and idempotent writes: transient errors only."""
+    """Return Google's Retry object for calls that can be repeated; it retries transient errors."""
     from google.api_core.retry import Retry
 
     return Retry(predicate=transient, initial=0.1, maximum=5.0, multiplier=2.0, timeout=_PATIENCE)
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """Split the profile's `gs://bucket[/prefix]` into the bucket and the project's name prefix.
+    """Split a profile's `gs://bucket[/prefix]` into the bucket and the project's name prefix.
 
-    Two projects may share a bucket.
+    `target` names the profile in errors.
     """
     text = str(bucket or "")
     if not text.startswith("gs://") or not text[5:].strip("/"):
@@ -343,7 +340,7 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
 
 @cache
 def _channel(address: str) -> Any:
-    """Return a gRPC channel to a local stack that uses no proxy."""
+    """Return a gRPC channel to a local stack, without a proxy."""
     import grpc
 
     sizes = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))

@@ -172,9 +172,10 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what in a statement of neutral SQL cannot be expressed in BigQuery's, as problems.
+    """Return a problem for each part of a query that BigQuery's SQL cannot express.
 
-    Neutral SQL is the subset that all targets share. Problems that hold on every target come first.
+    Queries are in neutral SQL, the subset that all targets share; problems on every target come
+    first.
     """
     if neutral := check_neutral(sql):
         return neutral
@@ -183,12 +184,9 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def render(sql: str, dataset: str = "") -> Rendered:
-    """Translate a neutral SQL statement to BigQuery's SQL, its tables in a dataset.
+    """Translate SQL that all targets share to BigQuery's, with tables in a dataset.
 
-    Parameters become `@name`.
-
-    Raises:
-        Invalid: `check` refuses the text.
+    Parameters become `@name`. Raises Invalid if `check` finds a problem.
     """
     refuse(check(sql), "BigQuery")
     tree = parse(sql)
@@ -224,7 +222,7 @@ def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:
 
 
 def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
-    """Yield the parts of an SQL condition that AND joins."""
+    """Yield the conditions that AND joins in an SQL condition."""
     if isinstance(condition, exp.And):
         yield from _conjuncts(condition.left)
         yield from _conjuncts(condition.right)
@@ -235,9 +233,9 @@ def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _equality(condition: exp.Expr) -> bool:
-    """Return whether an SQL condition is an equality of two relations, such as a.x = b.x.
+    """Return whether an SQL condition equates columns of two tables, such as a.x = b.x.
 
-    Names without a relation pass.
+    Columns without a table count as such.
     """
     if not isinstance(condition, exp.EQ):
         return False
@@ -249,12 +247,12 @@ def _equality(condition: exp.Expr) -> bool:
 
 
 def _distances(spec: exp.Expr) -> tuple[str, ...]:
-    """Return the names of those bounds of a window frame that are intervals."""
+    """Return the names of the bounds of a window frame that are intervals, such as 1 DAY."""
     return tuple(part for part in ("start", "end") if isinstance(spec.args.get(part), exp.Interval))
 
 
 def _window(window: exp.Window) -> None:
-    """Rewrite an SQL window in place, so that BigQuery orders nulls as DuckDB does."""
+    """Change an SQL window in place so that BigQuery orders nulls as DuckDB does."""
     order, spec = window.args.get("order"), window.args.get("spec")
     if order is None:
         return
@@ -288,7 +286,7 @@ def _window(window: exp.Window) -> None:
 
 
 def _say(node: exp.Expr) -> exp.Expr:
-    """Return an SQL tree's node in the form for BigQuery; sqlglot's own rendering does the rest."""
+    """Return a node of an SQL tree in the form that sqlglot can write for BigQuery."""
     return _WORDS[type(node)](node) if type(node) in _WORDS else node
 
 
@@ -309,7 +307,7 @@ def _difference(node: exp.Expr) -> exp.Expr:
 
 
 def _number(interval: exp.Interval) -> exp.Interval:
-    """Return an SQL interval with its amount as a number and weeks as days."""
+    """Return an SQL interval as BigQuery takes it: the amount as a number, weeks as days."""
     weeks = unit_of(interval) == "WEEK"
     amount = int(interval.this.name) * (7 if weeks else 1)
     return exp.Interval(

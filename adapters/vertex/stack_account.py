@@ -59,13 +59,13 @@ def with_token(channel: Any, credentials: Any) -> Any:
         def intercept_unary_unary(
             self, continuation: Any, client_call_details: Any, request: Any
         ) -> Any:
-            """Add the access token to a call."""
+            """Add the access token to a call with one answer; called by gRPC."""
             return with_headers(continuation, client_call_details, request)
 
         def intercept_unary_stream(
             self, continuation: Any, client_call_details: Any, request: Any
         ) -> Any:
-            """Add the access token to a streaming call."""
+            """Add the access token to a call with a stream of answers; called by gRPC."""
             return with_headers(continuation, client_call_details, request)
 
     return grpc.intercept_channel(channel, Bearer())

@@ -40,7 +40,7 @@ class Command(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Parse the command's arguments; in a shell's completion, set up that of names."""
+        """Parse the command's arguments; for a shell's completion, set up that of names first."""
         if extra.get("resilient_parsing"):  # a shell asks what may come next
             from .completion import complete_names
 
@@ -53,11 +53,11 @@ class Command(click.Command):
 def command(
     *, changes: bool = False, project: bool = True, above: bool = True, **settings: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """Return a decorator that makes a click command of a function taking a Console first.
+    """Return a decorator that makes a function, which takes a Console first, a click command.
 
-    `changes` adds `--dry-run`; `project=False` drops the project's options.
-
-    `above`: project.yaml may be in a folder above this one.
+    `changes` adds the option `--dry-run`; `project=False` leaves out the options that choose a
+    project; with `above`, project.yaml may be in a folder above this one. Further settings go to
+    click.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
@@ -122,9 +122,10 @@ def command(
 
 
 def _target(named: str | None, *, takes_one: bool) -> str | None:
-    """Return the target's name: from the option after the command, else before it, else None.
+    """Return the name of the target that the command line or the environment chooses, or None.
 
-    The environment's variable comes last.
+    `named` is the command's own option, which comes before the one in front of the command. Raises
+    click.UsageError where a target is chosen and the command takes none (`takes_one`).
     """
     context = click.get_current_context()
     general: str | None = context.find_root().obj
@@ -154,5 +155,5 @@ def _of_logging(function: Any) -> Any:
 
 
 def _level(level: str | None, verbose: int, *, quiet: bool) -> str | None:
-    """Return the log level that the options --log-level, -v and -q ask for, or None."""
+    """Return the log level that the values of --log-level, -v and -q ask for, or None."""
     return level or ("debug" if verbose > 1 else "info" if verbose else "error" if quiet else None)

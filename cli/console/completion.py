@@ -63,7 +63,7 @@ class Name(click.types.StringParamType):
 
 
 def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
-    """Return the keys below a section of a YAML file; empty if it cannot be read."""
+    """Return the keys of a section in a YAML file of the folder; empty if it cannot be read."""
     from ...project.reading import yaml
 
     try:
@@ -82,12 +82,12 @@ def _targets(folder: Path) -> Iterable[str]:
 
 
 def _files(pattern: str, folder: Path) -> Iterable[str]:
-    """Return the files in the project that match a pattern, as paths from the working folder."""
+    """Return the project's files that match a glob pattern, as paths from the working folder."""
     return (os.path.relpath(path) for path in sorted(folder.glob(pattern)))
 
 
 def _runs(folder: Path) -> Iterable[str]:
-    """Return the names of training runs stored on this machine; a cloud's would need a call."""
+    """Return the names of the training runs stored on this machine, without calling a cloud."""
     from ...core.user_state import FOLDER, is_known
 
     own = folder / FOLDER
@@ -123,7 +123,10 @@ _PARAMETERS = {
 
 
 def complete_names(click_command: click.Command, *, group: str) -> None:
-    """Set up shell completion for those of a command's parameters that are names."""
+    """Set up a shell's completion for those of a command's parameters that take a known name.
+
+    `group` is the name of the command's group, such as `experiment`.
+    """
     for parameter in click_command.params:
         kind = (
             "experiment"

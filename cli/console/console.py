@@ -110,7 +110,7 @@ class Console:
         click.confirm(f"{what()}     {question}", abort=True)
 
     def say(self, *parts: str | Grid) -> None:
-        """Print lines for people to read; nothing with `--json` or `--quiet`."""
+        """Print lines for people to read; print nothing with `--json` or `--quiet`."""
         if not (self.as_json or self.quiet):
             self._clear()
             _show(parts, err=self.aside)
@@ -156,15 +156,16 @@ class Console:
 
     @property
     def same(self) -> str:
-        """Return `--target` and `--offline` as given, to append to a suggested command."""
+        """Return this command's `--target` and `--offline`, to append to a suggested command."""
         return (f" --target {self.target}" if self.target else "") + (
             " --offline" if self.offline else ""
         )
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """Write a task's progress to stderr, on one line rewritten ten times a second at most.
+        """Show on stderr how much of a task is done, rewriting one line ten times a second at most.
 
-        Where stderr is not a terminal, write a line every half a minute.
+        `what` names the task; `total` is None where it is unknown. Where stderr is not a terminal,
+        a line is written every half a minute.
         """
         now = time.monotonic()
         share = (
@@ -187,7 +188,10 @@ class Console:
         self._progress_shown = shown
 
     def _tell_progress(self, what: str, share: str, done: int, total: int | None) -> None:
-        """Write a long task's progress to the log or to stderr, if it is not a terminal."""
+        """Log how much of a task is done, or write it to stderr as a line of its own.
+
+        `share` is the part that is done, as text.
+        """
         if logs.as_json():
             logs.emit("progress", what=what, done=done, total=total)
         elif (line := f"{what}  {share}") != self._told:
@@ -240,7 +244,7 @@ class Console:
             click.echo(escaped(f"warning  {text}"), err=True)
 
     def _stack_news(self, error: IsthmusError) -> str | None:
-        """Return text on how the offline stack ended, if that is why a call failed, else None."""
+        """Return text on how the offline stack ended, if that may have failed a call, else None."""
         if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
             return None
         from ...core.runtime.stacks import gone
@@ -253,7 +257,7 @@ _pythons = warnings.showwarning
 
 
 def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """Print a warning the way commands print errors, in place of `warnings.showwarning`."""
+    """Print a warning as commands print errors; it replaces `warnings.showwarning`."""
     if issubclass(category, IsthmusWarning):
         (Console.speaking or Console()).warn(str(message))
     else:
@@ -275,7 +279,10 @@ def _terminal(stream: TextIO) -> Terminal | None:
 
 
 def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
-    """Print text and tables to stdout or stderr, laid out for a terminal if it is one."""
+    """Print text and tables to stdout or stderr, laid out for a terminal if it is one.
+
+    With `raw` they are never wrapped or coloured, so that they can be copied.
+    """
     terminal = _terminal(sys.stderr if err else sys.stdout)
     if terminal is None or raw:
         click.echo(
@@ -290,7 +297,7 @@ def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False
 
 
 def _error_lines(error: IsthmusError, remedy: str | None) -> Iterator[str]:
-    """Yield the lines of text by which an error is printed, with what to do."""
+    """Yield the lines of text that show an error and its remedy, which says what to do."""
     if isinstance(error, ProjectError):
         yield from map(str, error.problems)
         count = sum(p.severity == "error" for p in error.problems)

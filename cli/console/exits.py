@@ -41,9 +41,9 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
 
 
 def _is_stop(error: BaseException) -> bool:
-    """Return whether an exception means Ctrl-C, also in the form in which a library reports it.
+    """Return whether an exception means that the user pressed Ctrl-C.
 
-    DuckDB reports it as an error of its own, Python 3.11 as the cause of a failed import.
+    DuckDB reports Ctrl-C as an error of its own, Python 3.11 as the cause of a failed import.
     """
     words = isinstance(error, RuntimeError) and "Query interrupted" in str(error)
     return words or isinstance(error.__cause__, KeyboardInterrupt)
@@ -59,7 +59,7 @@ def _stopped(stop: BaseException) -> int:
 
 
 def _as_ours(error: Exception) -> IsthmusError:
-    """Convert an unexpected exception to an IsthmusError that says what to do."""
+    """Convert an unexpected exception to an IsthmusError that tells the user what to do."""
     if isinstance(
         error, OSError
     ):  # the system's own: a full disk, a folder that may not be written
@@ -95,7 +95,7 @@ def _written_down(error: Exception) -> str:
 
 
 def _of_system(error: OSError) -> IsthmusError:
-    """Convert an OSError (full disk, no permission) to an IsthmusError with a remedy."""
+    """Convert an OSError, such as a full disk, to an IsthmusError that says what to do."""
     full, denied = (
         error.errno in {errno.ENOSPC, errno.EDQUOT},
         error.errno in {errno.EACCES, errno.EPERM, errno.EROFS},

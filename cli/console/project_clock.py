@@ -11,7 +11,7 @@ from .console import Console
 
 @contextmanager
 def opened(console: Console) -> Iterator[Project]:
-    """Open the command's project, on the simulated clock if a simulation has set one."""
+    """Open the command's project in a block, on the simulated clock if a simulation has set one."""
     from ...experiments.simulation.clock import on_simulated_clock
 
     with console.open() as project:

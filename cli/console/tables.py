@@ -42,7 +42,10 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> Grid:
-    """Return values as a table of text cells: numbers with separators, None as an empty cell."""
+    """Return rows of values as a table of text cells, below the column titles `head`.
+
+    Numbers get separators, and None becomes an empty cell. `indent` is put before each line.
+    """
     return Grid(
         tuple(tuple(map(_cell, row)) for row in rows), tuple(map(escaped_line, head)), indent
     )

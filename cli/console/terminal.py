@@ -80,7 +80,10 @@ class Terminal:
                 self._console.print(_record(grid.head, row))
 
     def bar(self, what: str, share: str, done: int, total: int | None) -> str:
-        """Return a progress line, which is written over itself."""
+        """Return a line on how much of a task is done, to be written over by the next one.
+
+        `share` is the part that is done, as text.
+        """
         room = self._console.width - 1 - len(share) - 2 * len(GAP) - _BAR
         line = f"{escaped_line(what)[: max(room, 10)]}{GAP}{share}"
         if not total:
@@ -91,7 +94,7 @@ class Terminal:
 
 
 def width_of(stream: TextIO) -> int:
-    """Return the terminal's width in columns; the variable COLUMNS comes first."""
+    """Return the width of a stream's terminal in columns; the variable COLUMNS comes first."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
@@ -145,7 +148,7 @@ def _longest_word(grid: Grid, column: int) -> int:
 
 
 def _columns(grid: Grid, longest: list[int]) -> Table:
-    """Return a table as a rich.Table with columns at least as wide as their longest words."""
+    """Return a table as a rich.Table, each column at least as wide as its number in `longest`."""
     table = Table(
         box=None,
         pad_edge=False,

@@ -60,5 +60,5 @@ def _table(rows: pa.Table) -> Grid:
 
 
 def _short(value: object) -> object:
-    """Return a value, cut to a cell's width if it is a longer text."""
+    """Return a value, cut to the width of a table's cell if it is a longer text."""
     return f"{value[: _WIDE - 3]}..." if isinstance(value, str) and len(value) > _WIDE else value

@@ -22,7 +22,11 @@ def first_account(
     record: Path | None,
     yes: bool,
 ) -> None:
-    """Check a cloud account, and run the trial round if asked; exit code 1 if something fails."""
+    """Check a cloud account and print what it lacks; exit with code 1 if a check fails.
+
+    With `trial` each kind of resource is also created and deleted once, for at most `minutes`.
+    `record` is a folder for the provider's answers, `policy` a file with the rights to look for.
+    """
     from ...lifecycle.checks import first_account as accounts
 
     rights = _policy(policy) if policy else None
@@ -56,7 +60,10 @@ def _text(project: Project, checks: tuple[AccountCheck, ...]) -> str:
 
 
 def _bound(estimate: Estimate, minutes: int) -> str:
-    """Return a sentence on how long the trial round takes and costs at most."""
+    """Return a sentence on the most time and money that trying out a cloud account takes.
+
+    `minutes` is the longest time; `estimate` has the hourly cost of the machines.
+    """
     cost = (
         "an unknown sum"
         if estimate.hourly_cost is None
@@ -69,7 +76,7 @@ def _bound(estimate: Estimate, minutes: int) -> str:
 
 
 def _policy(file: Path) -> dict[str, object]:
-    """Read an IAM policy from a JSON file; raise Invalid if it is none."""
+    """Read an IAM policy from a JSON file; raise Invalid if the file holds none."""
     try:
         policy = msgspec.json.decode(file.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:

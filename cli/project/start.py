@@ -114,7 +114,7 @@ def init(
 
 
 def _ask_inside(console: Console, name: str) -> None:
-    """Ask the user before a project is created inside another one; refuse without a terminal."""
+    """Ask the user to confirm a new project inside another one; refuse without a terminal."""
     folder = Path(name).resolve()
     outer = next((above for above in folder.parents if (above / PROJECT).is_file()), None)
     if outer is None:
@@ -130,7 +130,7 @@ def _ask_inside(console: Console, name: str) -> None:
 
 
 def _role(text: str) -> tuple[str, str]:
-    """Parse the option `--as ROLE=COLUMN` into role and column."""
+    """Parse the option `--as ROLE=COLUMN`, and return the role and the column."""
     role, equals, column = text.partition("=")
     if not equals or not role.strip():
         raise click.UsageError(f"--as {text}: write ROLE=COLUMN, for example user=visitor")
@@ -138,7 +138,11 @@ def _role(text: str) -> tuple[str, str]:
 
 
 def _answers(sources: tuple[str, ...], name: str, named: dict[str, str]) -> dict[str, str]:
-    """Ask on the terminal which columns have the roles that could not be guessed."""
+    """Ask on the terminal which columns have the roles that could not be guessed.
+
+    `sources` are the event files, `name` is the new project's, and `named` are the columns that the
+    user named already, by role. Returns columns by role.
+    """
     from ...lifecycle.start.proposal import propose
 
     proposal = propose([Path(source) for source in sources], Path(name), named=named)

@@ -77,7 +77,7 @@ def import_(
 
 
 def _check_cloud(project: Project, cloud: str) -> None:
-    """Raise Invalid if the project's target is not on this cloud."""
+    """Raise Invalid if the project's target is not on the cloud of this name."""
     from ...project.profiles.profiles import profiles
 
     if project.target.adapter.name == cloud:

@@ -91,7 +91,7 @@ def traffic(
 
 
 def _wait_released(console: Console, project: Project, endpoint: str, *, wait: bool) -> None:
-    """Wait, if asked to, until an ended rollout has given back the endpoint's traffic."""
+    """Wait until a rollout that has ended gives back the endpoint's traffic, if `wait` says so."""
     from ...rollouts.verbs.rollout import wait_released
 
     if wait and not console.dry_run:
@@ -99,7 +99,7 @@ def _wait_released(console: Console, project: Project, endpoint: str, *, wait: b
 
 
 def _percent(text: str) -> tuple[str, Decimal]:
-    """Parse the text VARIANT=PERCENT, a variant's share of the traffic."""
+    """Parse the text VARIANT=PERCENT; return the variant and its percentage of the traffic."""
     name, equals, value = text.partition("=")
     try:
         percent = Decimal(value.removesuffix("%"))
@@ -158,7 +158,7 @@ def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str,
 
 
 def _request(request: str) -> dict[str, object]:
-    """Parse a JSON object, a request to an endpoint, from the argument or from stdin (`-`)."""
+    """Parse a request to an endpoint, a JSON object in the argument or in stdin (`-`)."""
     text = sys.stdin.read() if request == "-" else request
     shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''
     try:
@@ -185,7 +185,7 @@ def explain(console: Console, endpoint: str, request: str) -> None:
 
 
 def parameter(text: str) -> tuple[str, object]:
-    """Parse the text NAME=JSON, a serving parameter with its value."""
+    """Parse the text NAME=JSON; return the name and value of a serving parameter."""
     name, _, value = text.partition("=")
     try:
         parsed: object = json.loads(value)

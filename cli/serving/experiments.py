@@ -25,7 +25,7 @@ def experiment() -> None: ...
 
 
 def _per_day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """Parse the option `8000/day` or `8000`, a number of units a day."""
+    """Parse an option's number of units a day, such as `8000/day` or `8000`; None stays None."""
     if value is None:
         return None
     number = re.fullmatch(r"([0-9][0-9_,]*)(/day)?", value.strip())
@@ -217,7 +217,7 @@ def results(
 
 
 def _share(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """Parse an option's share: `0.4%` and `0.004` are 0.004."""
+    """Parse an option's share, such as `0.4%` or `0.004`, as a fraction; None stays None."""
     if value is None:
         return None
     try:

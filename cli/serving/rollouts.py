@@ -101,7 +101,7 @@ def start(
 
 
 def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
-    """Start `rollout run` as a background process, and return its process id.
+    """Start `rollout run` for an endpoint as a background process; return its process id.
 
     Its output goes to .isthmus/rollouts/.
     """
@@ -154,7 +154,10 @@ def status(console: Console, endpoint: str, watch: bool) -> None:
 
 
 def _wish(verb: str, text: str) -> click.Command:
-    """Return a CLI command (pause, resume, ...) that sends a request to a rollout's controller."""
+    """Return a CLI command (pause, resume, ...) that sends a request to a rollout's controller.
+
+    `verb` is the command's name, `text` its help.
+    """
 
     @command(changes=True, name=verb, help=text)
     @click.argument("endpoint")
@@ -250,10 +253,10 @@ def run(console: Console, endpoint: str) -> None:
 def _teller(
     endpoint: str, worth: Callable[[LookResult], object] = bool
 ) -> Callable[[LookResult], None]:
-    """Return a callback that prints each new phase and problem of a rollout once.
+    """Return a function that prints a rollout's phase and problems whenever they have changed.
 
-    Only results for which `worth` is true are printed: this is the log of a process without a
-    terminal.
+    It ignores the results for which `worth` is false. Its lines are the log of a process that has
+    no terminal.
     """
     from ...rollouts.verbs.rollout import holder
 
@@ -280,7 +283,10 @@ def _look_fields(result: LookResult) -> dict[str, object]:
 
 
 def _look_line(endpoint: str, result: LookResult, me: str) -> str:
-    """Return one check of a rollout as a line of text: phase, step, driver, problems."""
+    """Return one check of a rollout as a line of text: phase, step, controller, problems.
+
+    The controller is named unless it is this process, `me`.
+    """
     where = (
         f"{result.state.id} {result.state.phase} step {result.state.stage}"
         if result.state
@@ -380,7 +386,7 @@ def _span(text: str | None) -> timedelta | None:
 
 
 def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
-    """Print how the rollout ended, and exit the process with the code for that outcome."""
+    """Print how a rollout ended, and exit the process with the code for that outcome."""
     console.say(f"{endpoint}   {_WORDS.get(outcome, outcome)}")
     if code := _CODES[outcome]:
         raise SystemExit(code)

@@ -87,7 +87,7 @@ def train(
 
 
 def _configurations(path: str) -> str:
-    """Return the error message of `train` without arguments, with the project's configurations."""
+    """Return the error for `train` without arguments, which lists the configurations at a path."""
     from ...project.load import load
 
     files = [model.path for model in load(Path(path)).spec.models.values()]
@@ -98,7 +98,7 @@ def _configurations(path: str) -> str:
 
 
 def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:
-    """Replace `deploy MODEL` in suggested commands by `deploy ENDPOINT` for its endpoints."""
+    """Replace `deploy MODEL` in suggested commands by `deploy ENDPOINT` for a model's endpoints."""
     names = [
         name
         for name, endpoint in spec.endpoints.items()

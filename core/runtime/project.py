@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int | None], None]  # what, done, of how many (No
 
 
 def _silent(_what: str, _done: int, _total: int | None) -> None:
-    """Ignore the progress of a task: the default callback."""
+    """Ignore the progress of a task; the callback that is used where the caller gives none."""
 
 
 @final
@@ -80,9 +80,8 @@ class Project:
     def wall(self) -> datetime:
         """Return the real time of the target's clock, for traffic, rollouts, leases and models.
 
-        No simulation moves it.
-
-        It is this machine's, unless a test or a rehearsal moves it. UTC, whole milliseconds.
+        No simulation moves it. It is this machine's time in UTC, in whole milliseconds, unless a
+        test or a rehearsal moves it.
         """
         return utc_milliseconds(self.target.clock())
 
@@ -283,7 +282,7 @@ def open_blobs(uri: str) -> BlobStore:
 
 
 def reopen(path: str | Path, target: Target) -> Project:
-    """Parse a project's files again, and return a Project on the target that is open already.
+    """Parse a project's files again; return a Project on `target`, which stays open.
 
     Raises:
         ProjectError: The files have mistakes by now.

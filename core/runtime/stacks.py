@@ -109,7 +109,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
 
 
 def ending_reports(folder: Path) -> str | None:
-    """Return text on when and how the project's offline stacks crashed, or None.
+    """Return text on when and how the project's offline stacks crashed; None if none did.
 
     None for those that run, or were stopped.
     """
@@ -119,7 +119,7 @@ def ending_reports(folder: Path) -> str | None:
 def gone(folder: Path, url: str | None) -> str | None:
     """Return text on how the offline stack at `url` ended and what to do, or None.
 
-    None: a server answers at the URL, or there is no URL.
+    It is None while a server answers there, or if there is no URL.
     """
     if url is None or _listens(url):
         return None
@@ -133,9 +133,9 @@ def gone(folder: Path, url: str | None) -> str | None:
 
 
 def _listens(url: str) -> bool:
-    """Return whether a server answers at a URL; in doubt True.
+    """Return whether a server listens at a URL; True if that is uncertain.
 
-    A busy server, or another's, may take its time or answer anything.
+    A busy server may answer late, and another program's may answer anything.
     """
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
@@ -201,7 +201,7 @@ def _exit_text(code: int) -> str:
 
 
 def options_from_environment(stack: Offline) -> dict[str, str]:
-    """Return the target options for the local stack named in the environment, or none.
+    """Return the target options for the offline stack that the environment names, or none.
 
     The environment names one inside of `isthmus stack run`, or where the variables of `isthmus
     stack up` were exported. A URL that leads off this machine counts as none.
@@ -270,7 +270,10 @@ def _delete_state(place: Path, *, ending: bool) -> None:
 
 
 def home(folder: Path, stack: Offline) -> Path | None:
-    """Return the folder where the project's offline stack stores its state, or None."""
+    """Return the folder where the offline stack of a project in `folder` keeps its state.
+
+    It is None if there is no such folder.
+    """
     from isthmus_stack.run import environment_of
 
     return (
@@ -301,9 +304,9 @@ def running_urls(folder: Path) -> tuple[str, ...]:
 
 
 def record(folder: Path, stack: Offline) -> Path:
-    """Return the path of the file that records the project's offline stack of a cloud.
+    """Return the path of the file that records a running offline stack of the project.
 
-    The project's `.isthmus` is made and known where there is none.
+    The project's `.isthmus` is created and registered where there is none.
     """
     return _record_folder(folder) / f"{stack.cloud}.json"
 
@@ -376,7 +379,7 @@ def _stacks() -> list[Offline]:
 
 
 def _variable(stack: Offline) -> tuple[str, str] | None:
-    """Return the environment variable that names an offline stack and its value, or None."""
+    """Return the name and value of the environment variable for an offline stack's URL, or None."""
     return next(
         ((variable, url) for variable in stack.variables if (url := os.environ.get(variable))), None
     )

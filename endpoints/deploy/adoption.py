@@ -53,7 +53,10 @@ def describe(
     model: str | None = None,
     objective: str | None = None,
 ) -> Adoption:
-    """Describe a running endpoint in the terms of project.yaml. Nothing is changed.
+    """Describe a running endpoint in the terms of project.yaml, without changing anything.
+
+    `native` is the provider's name of the endpoint; `name` and `model` are its name in the project
+    and that of the model whose versions it serves.
 
     Args:
         project: The project that may take it over.
@@ -152,7 +155,10 @@ def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -
 def _adoption(
     project: Project, standing: RunningEndpoint, model: str | None, objective: str | None
 ) -> Adoption:
-    """Return a preview of taking over this running endpoint: model versions and YAML to add."""
+    """Return a preview of taking over a running endpoint: its model versions, and YAML to add.
+
+    `model` and `objective` are the names that the user chose, or None.
+    """
     adopted = standing.owner == project.spec.name and all(
         variant.version for variant in standing.variants
     )
@@ -187,10 +193,9 @@ def _model(standing: RunningEndpoint) -> str:
 def _with_versions(
     project: Project, standing: RunningEndpoint, model: str
 ) -> tuple[RunningVariant, ...]:
-    """Return the endpoint's variants, each with a version number of the model registry.
+    """Return the variants of a running endpoint, each with a version number of `model`.
 
-    A variant whose content was registered before has that version, another one the next free
-    number.
+    A variant whose content is registered already has that version, any other the next free number.
     """
     _check_name("the model", model, "give it another name: --model NAME")
     registered = project.target.registry.versions(model)
@@ -236,9 +241,9 @@ def _project_lines(
 
 
 def _shares(variants: tuple[RunningVariant, ...]) -> list[Decimal]:
-    """Return each variant's traffic share in percent, rounded to hundredths that sum to 100.
+    """Return each variant's traffic share in percent, rounded so that they sum to exactly 100.
 
-    The largest share takes what rounding leaves.
+    The largest share takes what the rounding to hundredths leaves.
     """
     shares = [variant.percent.quantize(_HUNDREDTH) for variant in variants]
     shares[shares.index(max(shares))] += HUNDRED - sum(shares)
@@ -246,7 +251,10 @@ def _shares(variants: tuple[RunningVariant, ...]) -> list[Decimal]:
 
 
 def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | None:
-    """Return the name of the objective that a running endpoint serves, or None if there is none."""
+    """Return the name of the objective that a running endpoint is to serve, or None if unclear.
+
+    `objective` is the user's choice; without one project.yaml decides.
+    """
     if objective is None and not spec.objectives:
         return None
     declared = spec.endpoints.get(name)
@@ -269,9 +277,9 @@ def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | Non
 
 
 def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
-    """Return the unit for the endpoint's YAML: the attribute it ranks for, such as visitor_id.
+    """Return the attribute whose values the endpoint ranks for, such as visitor_id, for its YAML.
 
-    It is taken from another endpoint or the objective; failing both, it is a placeholder for the
+    It is another endpoint's of the same objective, else the objective's, else a placeholder for the
     user.
     """
     endpoints = [
@@ -286,7 +294,7 @@ def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
 
 
 def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
-    """Return lines of YAML: the options that the target lacks in profiles.yaml."""
+    """Return lines of YAML with the options that the target in profiles.yaml lacks."""
     missing = [
         f"    {key}: {_flow(value)}"
         for key, value in options.items()

@@ -171,7 +171,7 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
 
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
-    """Create or update the endpoint; a refusal names the variant with traffic that would change."""
+    """Create or update the endpoint by its spec; a refusal names the variant that cannot change."""
     try:
         routed_endpoints(project.target).apply(spec)
     except Conflict as error:
@@ -196,9 +196,10 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
 def _intend(
     project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None
 ) -> owner.Claim:
-    """Record in the state store which traffic split this deploy will set, before it changes any.
+    """Record the traffic split that a deploy will set, before it changes any; return the record.
 
-    A deploy that is repeated after a crash goes on from this record.
+    A deploy that is repeated after a crash goes on from this record. `claim` is the record on who
+    owns the traffic that was read before.
     """
     return owner.intend(
         project.target.state, name, split, kind="deploy", claim=claim, now=project.wall()
@@ -208,7 +209,7 @@ def _intend(
 def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
     """Set a new endpoint's traffic to its declared split, and wait until the target serves it.
 
-    After a crash a repeat goes on, because the intent was recorded before.
+    `claim` is the record of that split, by which a repeated deploy goes on after a crash.
     """
     intended = claim.owner.split
     if {v.name: v.target_percent for v in state.variants} != intended:

@@ -14,7 +14,7 @@ from ...project.specs.description import Endpoint, Parameter
 def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """Return warnings, a line of text each, where a declared parameter and the models disagree.
 
-    Examples: no deployed model takes the parameter, or a model has another default for it.
+    Examples: no deployed model accepts the parameter, or one has another default for it.
 
     Raises:
         Invalid: A model takes one as another type, so that every call with it would fail.
@@ -35,7 +35,10 @@ def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, 
 def _compare(
     endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]
 ) -> Iterator[str]:
-    """Yield warnings, a line of text each, on how the models treat one declared parameter."""
+    """Yield warnings, a line of text each, on how the models treat one declared parameter.
+
+    `figures` are the numbers in the endpoint's rules, in which `$name` stands for a parameter.
+    """
     ruled = f"${parameter.name}" in figures  # of rules
     takers = {
         m.configuration: m.accepted[parameter.name]
@@ -59,9 +62,9 @@ def _compare(
 
 
 def _check_types(endpoint: str, parameter: Parameter, types: Mapping[str, str]) -> None:
-    """Raise Invalid if a parameter is declared with another type than a deployed model takes.
+    """Raise Invalid if a parameter is declared with another type than a deployed model accepts.
 
-    A whole number may be declared for a float.
+    `types` has the type that each model accepts. A whole number may be declared for a float.
     """
     for configuration, kind in types.items():
         if kind != parameter.type and (parameter.type, kind) != ("int", "float"):

@@ -36,7 +36,7 @@ class Arms:
         self._logged = Logged(REMEMBERED)
 
     def now(self) -> Assigner:
-        """Return the assigner for the experiments and the sticky split that are known at present.
+        """Return the assigner, which maps units to arms, for the experiments known at present.
 
         One answer uses one assigner throughout, so that it cannot mix two states.
         """
@@ -55,7 +55,10 @@ class Arms:
         moment: datetime,
         context: Mapping[str, Any],
     ) -> list[Row]:
-        """Return `assignments` rows for those of a unit's arms that were not logged today."""
+        """Return log rows for a unit's experiment arms that were not logged today, and mark them.
+
+        `decision` has the unit's arms, and `context` the request's attributes.
+        """
         if not decision.assignments or assigner.version is None:
             return []
         fresh = self._logged.new(decision.assignments, unit, moment.date())
@@ -74,9 +77,10 @@ class Arms:
         ]
 
     def lost(self, stream: Stream, rows: Sequence[Row]) -> None:
-        """Forget assignments whose rows were lost, so that the unit's next request logs them again.
+        """Forget that these assignments were logged, as their rows were lost.
 
-        Without that the unit would be missing from the day's results.
+        The unit's next request logs them again. Without that the unit would be missing from the
+        day's results.
         """
         if stream == "assignments":
             self._logged.forget((str(row["unit"]), str(row["run"])) for row in rows)
@@ -100,7 +104,7 @@ class Logged:
         self._lock = threading.Lock()
 
     def new(self, assignments: tuple[Assignment, ...], unit: str, day: date) -> list[Assignment]:
-        """Return the unit's assignments not yet logged on this day, and mark them as logged."""
+        """Return a unit's assignments not yet logged on this day, and mark them as logged."""
         with self._lock:
             fresh = [
                 assigned for assigned in assignments if self._days.get((unit, assigned.run)) != day
@@ -113,7 +117,7 @@ class Logged:
         return fresh
 
     def forget(self, units: Iterable[tuple[str, str]]) -> None:
-        """Forget which of these (unit, run) pairs were logged today."""
+        """Forget that these units, given as (unit, run), were logged today."""
         with self._lock:
             for unit in units:
                 self._days.pop(unit, None)

@@ -109,22 +109,22 @@ class Gateway:
 
     @property
     def waiting(self) -> int:
-        """The number of exposure rows that wait to be written to the log."""
+        """Return the number of exposure rows that wait to be written to the log."""
         return self._writer.waiting["exposures"]
 
     @property
     def undelivered(self) -> int:
-        """The number of exposure rows that could not be written to the log, and are lost."""
+        """Return the number of exposure rows that could not be written to the log and are lost."""
         return self._writer.undelivered["exposures"]
 
     @property
     def undelivered_rows(self) -> Mapping[Stream, int]:
-        """The number of lost rows of everything that is logged, by stream."""
+        """Return the number of lost rows of each log stream."""
         return self._writer.undelivered
 
     @property
     def losing(self) -> str:
-        """The reason why logged rows are being lost; empty while they are stored."""
+        """Return the reason why logged rows are being lost; "" while they are stored."""
         return self._writer.failing
 
     def retry_log(self) -> None:
@@ -133,7 +133,7 @@ class Gateway:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """The faults that degrade the gateway's answers without preventing them."""
+        """Return sentences on faults that degrade the gateway's answers without preventing them."""
         shadow = "" if self._shadowing is None else self._shadowing.problem
         return tuple([problem for problem in (self._counting.problem, shadow) if problem])
 
@@ -156,10 +156,10 @@ class Gateway:
         self.close()
 
     def rank(self, request: Mapping[str, Any]) -> Ranking:
-        """Rank the candidates of a request, and log what is shown.
+        """Rank the candidates of a request, log what is shown, and return the answer.
 
-        Raises Invalid for the request; ModelError, Busy or Unavailable for the endpoint. A lost
-        exposure is reported in `problems`.
+        Raises Invalid for the request; ModelError, Busy or Unavailable for the endpoint. A lost log
+        row is reported in the answer's `problems`.
         """
         question = self._question(request)
         request_id = self._numbers.take()
@@ -170,7 +170,7 @@ class Gateway:
             raise
 
     def explain(self, request: Mapping[str, Any]) -> Explanation:
-        """Explain how each rule changes the order of a request.
+        """Explain how each rule changes the order of a request; nothing is shown or logged.
 
         Nothing is drawn, shown or logged. Raises the errors of `rank`.
         """
@@ -184,7 +184,7 @@ class Gateway:
         )
 
     def _question(self, request: Mapping[str, Any]) -> Question:
-        """Check a ranking request, and gather its rules, models, features and experiments."""
+        """Check a ranking request; return it with its rules, models, features, experiments."""
         began = time.perf_counter()
         ranked_request = parsed(request, self._shape)
         sent = len(ranked_request.candidates)
@@ -206,11 +206,11 @@ class Gateway:
         return Question(ranked_request, assigner, deployed, rows, sent, rules, counted, began)
 
     def _decide(self, question: Question) -> Decision:
-        """Return a unit's arms in the running experiments, and the parameters that they set."""
+        """Return the arms of a request's unit in the running experiments, and their parameters."""
         return question.assigner.decide(question.asked.unit, question.asked.context)
 
     def _answer(self, question: Question, request_id: str) -> Ranking:
-        """Rank a request's candidates: assign, score, order, log, and return the answer."""
+        """Answer a checked request: assign arms, score and order its candidates, and log them."""
         ranked_request, assigner, decision = (
             question.asked,
             question.assigner,
@@ -272,7 +272,10 @@ class Gateway:
     def _draw(
         self, question: Question, request_id: str, rivals: Sequence[ScoredCandidates]
     ) -> Placement:
-        """Return the items to show and their order: one variant's ranking, or two interleaved."""
+        """Return the items to show in order: by one variant's ranking, or by two interleaved.
+
+        `rivals` has the candidates as scored by each variant.
+        """
         first, *others = rivals
         decision = first.decision
         explore = self._explore if decision.explore is None else decision.explore / 100
@@ -303,7 +306,10 @@ class Gateway:
         outcome: Placement,
         rivals: Sequence[ScoredCandidates],
     ) -> dict[Stream, list[Row]]:
-        """Return the log rows of one answer, by stream: exposures, rankings and assignments."""
+        """Return the log rows of one answer, by stream: exposures, rankings and assignments.
+
+        `outcome` has the shown items, and `rivals` the candidates as scored by each variant.
+        """
         ranked_request, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
@@ -331,10 +337,10 @@ class Gateway:
         return rows
 
     def assign(self, request: Mapping[str, Any], *, log: bool = True) -> Assigned:
-        """Return the arms and parameters of a unit, for a product that ranks elsewhere.
+        """Return the arms and parameters of a unit, for a product that ranks its items itself.
 
-        Raises Invalid for the request. `request` has the unit, and the attributes that experiments
-        go by. Without `log` the assignments are not logged.
+        `request` has the unit, and the attributes that experiments target. Without `log` the
+        assignments are not logged. Raises Invalid for a wrong request.
         """
         unit, context = asked_of(request, self._shape)
         assigner = self._arms.now()
@@ -351,9 +357,9 @@ class Gateway:
         )
 
     def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
-        """Return a unit's arms and parameters, for feature flags, and the live document's version.
+        """Return a unit's arms and parameters for feature flags, and the live document's version.
 
-        New assignments are logged. Context that is not declared is ignored.
+        New assignments are logged. Attributes in `context` that are not declared are ignored.
         """
         name, attributes = unit_of(unit, self._shape), context_of(context, self._shape)
         assigner = self._arms.now()
@@ -375,7 +381,7 @@ class Gateway:
 
     @property
     def model_parameters(self) -> tuple[str, ...]:
-        """The names of the parameters that a deployed model takes with a call."""
+        """Return the names of the parameters that a deployed model accepts with a call."""
         return self._models.now().inputs.parameters
 
     def score(
@@ -404,9 +410,9 @@ class Gateway:
         return reply
 
     def look(self, request: Mapping[str, Any] | None = None) -> None:
-        """Check that the endpoint exists and that the features of `request` can be read.
+        """Check that the endpoint exists and that the features of a request can be read.
 
-        Raises the errors of `rank`.
+        Raises the errors of `rank`. Without a request, no features are read.
         """
         inputs = self._models.now().inputs
         if request is not None:
@@ -414,9 +420,9 @@ class Gateway:
 
 
 def _undrawn(duel: Duel | None) -> tuple[str, ...]:
-    """Return a warning that an interleaved order was not made, since only /rank makes one.
+    """Return a warning if a unit is in an interleaving run, as only /rank can interleave.
 
-    Empty for a unit that is in no interleaving run.
+    `duel` is that run, or None; then the result is empty.
     """
     if duel is None:
         return ()
@@ -430,7 +436,7 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
 
 
 def _half_of_duel_text(duel: Duel, variant: str) -> str:
-    """Return a note for `explain`: the order shown is one variant's of two that are interleaved."""
+    """Return a note for `explain` that the shown order is of one of two interleaved variants."""
     return (
         f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order "
         f"of {variant} alone"

@@ -47,9 +47,10 @@ def draw(
     explore: float,
     rng: Random,
 ) -> Placement:
-    """Return the items to show, in order, after the rules and random exploration were applied.
+    """Return the items to show, in order, after applying the rules and random exploration.
 
-    Without `rules` the order is the model's own.
+    `explore` is the probability of a random order, which `rng` draws. Without `rules` the order is
+    the model's own.
     """
     if not rules:
         places, explored = shown_places(
@@ -94,8 +95,9 @@ def interleave(
 ) -> Placement:
     """Return the items to show, interleaved from two variants' rankings of the same candidates.
 
-    An answer whose order is drawn at random credits neither variant. Rules under which the
-    probability of an order cannot be computed (`rulebook.drawable` is False) must not be passed.
+    `coin` says which variant picks first in a round, `explore` is the probability of a random
+    order, which credits neither variant. Rules under which the probability of an order cannot be
+    computed (`rulebook.drawable` is False) must not be passed.
     """
     (own, eligible), (other, _) = (steps(rules, candidates, parameters) for candidates in rivals)
     explored = explore > 0 and rng.random() < explore
@@ -131,7 +133,10 @@ def _places(
     coin: Coin,
     rng: Random | None,
 ) -> Iterator[ShownItem]:
-    """Yield the shown items of two variants' rankings: interleaved, or in random order by `rng`."""
+    """Yield the shown items of two variants' rankings: interleaved, or in random order by `rng`.
+
+    `first` and `second` are the two rankings in places.
+    """
     begins = 0
     for lane, other in zip(first.lanes, second.lanes, strict=True):
         likely = chances(lane, other)
@@ -163,9 +168,10 @@ def _place(
     share: float,
     pick: Pick | None = None,
 ) -> ShownItem:
-    """Return a shown item with its position, score and propensity.
+    """Return a shown item with its position, its score, and how probable it was there.
 
-    The propensity is the probability with which it was shown there.
+    `rivals` are the candidates of both variants, `share` is the probability, and `pick` says which
+    variant chose the item.
     """
     picker, credited = (pick.by, pick.credited) if pick else (0, False)
     candidates = rivals[picker]

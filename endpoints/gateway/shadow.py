@@ -195,7 +195,7 @@ class Shadowing:
         self._tally.shadowed("compared" if compared else "failed")
 
     def _note(self, error: Exception) -> None:
-        """Keep and log an unexpected exception, so that it does not count as a model failure."""
+        """Note and log an unexpected exception, which does not count as a failure of the model."""
         self.problem = (
             f"a copy for {self._variant} failed by a mistake in Isthmus: "
             f"{type(error).__name__}: {error}"
@@ -203,7 +203,7 @@ class Shadowing:
         tell(f"a copy for {self._variant} failed by a mistake in Isthmus", error)
 
     def _comparison(self, copy: Copy) -> Row:
-        """Return the `shadows` row that compares the shadow variant's answer with the given one."""
+        """Ask the shadow variant for scores; return the row that compares them with the answer."""
         began = time.perf_counter()
         scores, version = self._ask(copy)
         reply = Reply(
@@ -256,7 +256,8 @@ def row(
 ) -> Row:
     """Return a row of the stream `shadows`: both answers' latencies, scores and agreement.
 
-    Latencies are rounded to 0.1 ms, so that percentiles are counted, not listed.
+    `copy` has the request and its answer, `reply` the shadow variant's answer or `failure` its
+    error. Latencies are rounded to 0.1 ms, so that percentiles are counted, not listed.
     """
     return {
         "event_id": copy.request_id,
@@ -278,7 +279,7 @@ def row(
 def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
     """Return the share of items that two models both rank among their first.
 
-    The first are as many as the request asked to be shown.
+    The first are as many as the request asked to be shown; `scores` are the second model's.
     """
     first = min(copy.slots, len(copy.items))
     both = (

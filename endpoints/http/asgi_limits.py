@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """Return the limits with no more connections than the number of files this process may open."""
+    """Return the limits with as many connections at most as this process may open files."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -87,7 +87,7 @@ class Connections:
         self.ended = asyncio.Event()  # it stops, and no connection is left
 
     def stop_keeping(self) -> None:
-        """Close every connection after its next answer."""
+        """Close every connection of the server after its next answer."""
         self.stopping = True
         for connection in self.open:
             connection.end_with_answer()
@@ -153,7 +153,7 @@ class Bounded(HttpToolsProtocol):
 
     @property
     def limits(self) -> Limits:
-        """The limits of size and time that the server sets on a connection."""
+        """Return the limits of size and time that the server sets on a connection."""
         return self.shared.limits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -171,7 +171,7 @@ class Bounded(HttpToolsProtocol):
             self._idle_from_now()
 
     def _make_room(self) -> bool:
-        """Close the connection that is idle for longest; return whether another one fits now."""
+        """Close the connection that is idle for longest; return whether a new one fits now."""
         oldest = next(iter(self.shared.waiting), None)
         if oldest is not None:
             del self.shared.waiting[oldest]
@@ -212,7 +212,7 @@ class Bounded(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what the client sent; hold it back while the last request is being answered."""
+        """Parse what the client sent; stop reading while the last request is being answered."""
         if self._deaf:
             self._discarded += len(data)
             if self._discarded > _DISCARDED:
@@ -252,7 +252,7 @@ class Bounded(HttpToolsProtocol):
             )
 
     def _may_parse(self) -> bool:
-        """Return whether received bytes may be parsed now, or wait behind an earlier request."""
+        """Return whether received bytes may be parsed now, and need not wait for an answer."""
         return (
             not (self._deaf or self._held or self.pipeline or self.transport.is_closing())
             and (self._in_body or not self._under_way())
@@ -339,7 +339,7 @@ class Bounded(HttpToolsProtocol):
         self._wait()  # where it was answered before its body was whole
 
     def on_response_complete(self) -> None:
-        """Begin the next request, once the client has taken this answer."""
+        """Begin the next request when this answer has been written."""
         self._answers += 1
         if self._lingers:
             return
@@ -384,7 +384,7 @@ class Bounded(HttpToolsProtocol):
     def _under_way_at_all(self, *, without_half: bool = False) -> bool:
         """Return whether any request of the connection is not answered yet.
 
-        `without_half`: leave out one whose body is not whole.
+        With `without_half`, one whose body has not arrived whole does not count.
         """
         cycles = [cycle for cycle, _ in self.pipeline]
         if self._at_work is not None:
@@ -407,7 +407,7 @@ class Bounded(HttpToolsProtocol):
         return True
 
     def _end_half_closed(self, answers: int, turns: int) -> None:
-        """Close a connection whose client sends no more, once it has all its answers.
+        """Close a half-closed connection once it has all its answers.
 
         Args:
             answers: How many answers had been sent at the last look.
@@ -430,7 +430,7 @@ class Bounded(HttpToolsProtocol):
         return self._begun or self._gathered > 0
 
     def end_with_answer(self) -> None:
-        """Close the connection after the answers that are under way."""
+        """Close the connection after the answers that are being made."""
         for cycle in (self._at_work, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_started:
                 cycle.keep_alive = False
@@ -459,7 +459,7 @@ class Bounded(HttpToolsProtocol):
             self._begin_next()
 
     def _count_unread(self) -> bool:
-        """Update the count of sent bytes that the client has not read; return whether it fell."""
+        """Update the number of sent bytes that the client has not read; return whether it fell."""
         size = self.transport.get_write_buffer_size()
         less = size < self._unread
         self.shared.bytes += size - self._unread
@@ -490,7 +490,7 @@ class Bounded(HttpToolsProtocol):
         self._refuse(Refusal(status, error, message))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Send an error answer after the answers that are still due, and read no more."""
+        """Answer by an error after the answers that are still due, and read no more."""
         self._expect_nothing()
         if self._deaf or self.transport.is_closing():
             return
@@ -545,7 +545,7 @@ class Bounded(HttpToolsProtocol):
             self.transport.close()
 
     def _refusing(self, refusal: Refusal) -> _Refused:
-        """Return the exception that stops the parser, and keep the refusal to be answered."""
+        """Keep a refusal to be answered, and return the exception that stops the parser."""
         self._raised = refusal
         return _Refused(refusal)
 

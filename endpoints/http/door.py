@@ -71,7 +71,7 @@ def door(
     users: frozenset[int] | None = frozenset(),
     bodies: frozenset[bytes] = JSON_ONLY,
 ) -> Door:
-    """Return the rules by which a server admits requests: host names, users and token.
+    """Return the rules (host names, users, token) by which a server admits requests.
 
     Args:
         listen: The address at which the server listens.

@@ -38,9 +38,10 @@ def tell_line(what: str, detail: str) -> None:
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether an error may be logged now, and how many like it were suppressed before.
+    """Return whether an error may be logged now, and how many like it went unlogged before.
 
-    The number is None where the cause is not due.
+    `what` and `where` identify the error. The number is None if it is the first, or may not be
+    logged.
     """
     now, cause = time.monotonic(), (what, where)
     with _lock:

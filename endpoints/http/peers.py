@@ -47,7 +47,7 @@ def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | N
 
 
 def _user_id(name: str) -> int:
-    """Return the user id (uid) of a Unix user given by name or number; raise Invalid if none."""
+    """Return the id (uid) of a Unix user by a name or a number; raise Invalid if there is none."""
     if name.isdecimal():
         return int(name)
     try:
@@ -197,7 +197,7 @@ def _owner_by_proc(peer: Address, local: Address) -> tuple[int, int]:
 
 
 def _written(address: Address) -> str:
-    """Return an address as /proc/net/tcp writes it: IP and port in hexadecimal."""
+    """Return an address in the form of /proc/net/tcp: IP and port in hexadecimal."""
     packed = ip_address(address[0]).packed
     words = [
         int.from_bytes(packed[start : start + 4], sys.byteorder)

@@ -73,7 +73,7 @@ class Request:
 
     @property
     def gone(self) -> bool:
-        """Whether the caller has closed the connection."""
+        """Return whether the caller has closed the connection."""
         return self.caller.gone
 
     def reply(self, answer: Answer) -> None:
@@ -192,14 +192,15 @@ class Application:
         return self._too_much(0, length)
 
     def _twice(self, headers: list[tuple[bytes, bytes]]) -> bytes | None:
-        """Return the name of a header that came twice and may only come once, or None."""
+        """Return the name of a header that came twice but must come once; None if there is none."""
         names = [name for name, _ in headers]
         return next((name for name in self._deciding if names.count(name) > 1), None)
 
     def _too_much(self, size: int, more: int) -> Answer | None:
-        """Return the error for a body above the limit of bytes, or None.
+        """Return the error for a body above the limits of bytes; None if it is within them.
 
-        There is a limit for one request, and one for all that are held.
+        `size` is the body's so far, `more` what has come now. One limit is for a request, one for
+        all requests that are held.
         """
         if size + more > self._most_body:
             words = f"the request is above {self._most_body:,} bytes"

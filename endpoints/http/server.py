@@ -51,7 +51,7 @@ def url(host: str, listening: socket.socket) -> str:
 
 
 def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
-    """Configure uvicorn for an ASGI application, with our limits on connections."""
+    """Return uvicorn's settings for an ASGI application, with this server's connection limits."""
     return _config(
         _with_spans(application) if logs.listening("request") or spans.listening() else application,
         Connections(within_descriptors(Limits())),
@@ -66,7 +66,10 @@ def _config(
     lifespan: Literal["on", "off"],
     backlog: int = _BACKLOG,
 ) -> uvicorn.Config:
-    """Return uvicorn's settings for an application with our connection limits."""
+    """Return uvicorn's settings for an application whose connections are limited.
+
+    `backlog` is how many connections may wait to be accepted.
+    """
     return uvicorn.Config(
         application,
         http=partial(Bounded, shared=connections),  # type: ignore[arg-type]  # what makes a protocol, as a class does
@@ -146,7 +149,7 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _stop(self, number: int) -> None:
-        """Begin to stop; a second signal ends the process at once."""
+        """Begin to stop on a signal; on a second one end the process at once."""
         if self.should_exit:
             say(f"stopped at once: {self._cut}")
             os._exit(128 + number)

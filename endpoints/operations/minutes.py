@@ -30,14 +30,14 @@ class VariantSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> int:
-        """The number of failed requests, client errors and server errors together."""
+        """Return the number of failed requests: client errors and server errors together."""
         return self.client_errors + self.server_errors
 
 
 def summary(
     project: Project, endpoint: str, start: datetime, end: datetime
 ) -> dict[str, VariantSummary]:
-    """Return requests, errors and latencies by variant, over the whole minutes of [start, end).
+    """Return requests, errors and latencies by variant, over whole minutes from start to end.
 
     A variant without requests is absent: no data is not zero errors.
 
@@ -54,13 +54,13 @@ def summary(
 
 
 def settled_window(project: Project, length: timedelta) -> Window:
-    """Return the window of the last whole minutes whose metrics are final."""
+    """Return the last whole minutes, of this length in all, whose metrics are final."""
     end = settled_by(metrics_delay(project.target), project.wall())
     return Window(start=floor_minute(end - length), end=end)
 
 
 def settled_by(delay: timedelta, now: datetime) -> datetime:
-    """Return the time up to which metrics are final, given the target's delay."""
+    """Return the time up to which metrics are final, if they are so after a delay."""
     return floor_minute(now - delay)
 
 

@@ -23,9 +23,9 @@ class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rule_hits(project: Project, endpoint: str, *, days: int) -> RuleHits:
-    """Return how many answers each rule changed on the last `days` dates of the project's clock.
+    """Return how many answers each rule changed on the last `days` dates.
 
-    It takes one query of `rankings`.
+    The dates are of the project's clock. It takes one query of `rankings`.
 
     Raises:
         NotFound: No gateway has logged an answer yet.

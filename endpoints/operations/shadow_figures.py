@@ -133,7 +133,10 @@ def latency_sql(column: str) -> str:
 
 
 def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
-    """Return a percentile of values that come with their counts, by nearest rank."""
+    """Return a percentile (`share` from 0 to 1) of values that come with their counts.
+
+    It is the value of the nearest rank.
+    """
     ordered = sorted(counts)
     rank = share * sum(count for _, count in ordered)
     below = 0

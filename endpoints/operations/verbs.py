@@ -31,7 +31,7 @@ class ServiceUnit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project) -> Listing:
-    """Return each endpoint of project.yaml with state, variants and split; None: it is absent."""
+    """Return state, variants and split of each endpoint in project.yaml; None if not deployed."""
     return listing(project)
 
 

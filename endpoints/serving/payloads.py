@@ -172,7 +172,7 @@ def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _all_numbers(cells: Sequence[str]) -> bool:
-    """Return whether every cell of a CSV line is a number, and so it is no header."""
+    """Return whether every cell of a CSV line is a number, so that it cannot be a header."""
     try:
         return bool([float(cell) for cell in cells])
     except ValueError:
@@ -180,7 +180,10 @@ def _all_numbers(cells: Sequence[str]) -> bool:
 
 
 def _cell(text: str, kind: str | None, where: str) -> object:
-    """Return a CSV cell as a value of its column's type; an empty cell is None."""
+    """Convert a CSV cell to a value of its column's type `kind`; an empty cell is None.
+
+    `where` names the cell in the error.
+    """
     if text == "":
         return None
     try:
@@ -201,7 +204,7 @@ def _cell(text: str, kind: str | None, where: str) -> object:
 
 
 def _plain(value: object) -> Any:
-    """Return a prediction as plain Python values, without importing NumPy."""
+    """Convert a prediction to plain Python values, without importing NumPy."""
     if value is None or isinstance(value, bool | int | float | str):
         return value if type(value) in (bool, int, float, str, type(None)) else _unwrapped(value)
     if isinstance(value, list | tuple):
@@ -212,7 +215,7 @@ def _plain(value: object) -> Any:
 
 
 def _unwrapped(value: object) -> Any:
-    """Return a NumPy or pandas value as plain Python; raise ValueError for other types."""
+    """Convert a NumPy or pandas value to plain Python; raise ValueError for other types."""
     for method in ("tolist", "item"):
         convert = getattr(value, method, None)
         if callable(convert):

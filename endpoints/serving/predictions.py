@@ -116,7 +116,7 @@ class Predictions:
             request.reply(Answer(status, body, self._headers))
 
     def _watch(self, timeout: float) -> None:
-        """Check the running prediction's time; end the process if it exceeds the limit."""
+        """End the process if the running prediction takes longer than the time limit."""
         began = self._began
         if began is not None and time.monotonic() - began[1] >= timeout:
             self._end(began[0], timeout)
@@ -127,7 +127,10 @@ class Predictions:
             self._watched = False
 
     def _end(self, hanging: Request, timeout: float) -> None:
-        """Answer every waiting caller with an error, since the prediction under way hangs."""
+        """Answer each waiting caller by an error, as the running prediction hangs.
+
+        `hanging` is the request that it is for; its callers get another error than the others.
+        """
         faulthandler.dump_traceback(sys.stderr)  # where it hangs
         print(
             f"error: a prediction took longer than {timeout:g} s, so this process ends",

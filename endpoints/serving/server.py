@@ -114,7 +114,7 @@ class ModelServer:
         return not self._failed
 
     def stop(self) -> None:
-        """Finish the requests under way, then end `run`. Any thread may call it."""
+        """Let the requests so far finish, then make `run` return. Any thread may call it."""
         self._wake.send(b"\x00")
 
     def stop_at_signals(self) -> None:
@@ -142,7 +142,7 @@ class ModelServer:
             self._ready.set()
 
     async def _live(self) -> None:
-        """Accept and answer requests until the server is stopped."""
+        """Accept and answer requests until the server is told to stop."""
         loop = asyncio.get_running_loop()
         self._predictions = Predictions(
             self._model, headers=self._headers, timeout=self._timeout, hung=self._hang

@@ -26,10 +26,10 @@ def has_converged(
     *,
     resolution: Decimal = Decimal("0.01"),
 ) -> bool:
-    """Return whether an endpoint's variants and traffic are what the spec and split declare.
+    """Return whether an endpoint's variants and traffic are as its spec and split declare.
 
     Its phase is ready, its revision the spec's, every variant ready, and percent == target_percent
-    == split at the target's resolution.
+    == split in steps of `resolution`.
     """
     if state is None or not variants_ready(spec, state):
         return False
@@ -40,5 +40,5 @@ def has_converged(
 
 
 def _steps(percent: Decimal, resolution: Decimal) -> int:
-    """Divide a percentage by the smallest step that a target can set, to a whole number."""
+    """Return a percentage as a whole number of the smallest steps that a target can set."""
     return int((percent / resolution).to_integral_value())

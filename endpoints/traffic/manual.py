@@ -84,7 +84,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def served_split(project: Project, endpoint: str) -> ServedSplit:
-    """Return the split that an endpoint serves now.
+    """Return the traffic split that an endpoint serves now.
 
     Raises:
         NotFound: It is not deployed.
@@ -99,7 +99,7 @@ def served_split(project: Project, endpoint: str) -> ServedSplit:
 
 
 def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:
-    """Return what a change of traffic such as `challenger=20` would do. Nothing is changed.
+    """Return what a change of traffic such as `challenger=20` would do, without doing it.
 
     Raises:
         NotFound: There is no such endpoint.
@@ -122,9 +122,9 @@ def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> I
 
 
 def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> TrafficChange:
-    """Move the traffic and wait until the target serves it so.
+    """Change an endpoint's traffic split, and wait until the target serves it.
 
-    With two variants the other takes the rest.
+    `changes` are percents by variant; with two variants the other one takes the rest.
 
     Raises:
         Refused: A rollout or an experiment owns the traffic.

@@ -44,7 +44,7 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def lasting(self) -> bool:
-        """Whether the owner keeps the traffic until it releases it; rollouts and experiments do."""
+        """Return whether the owner keeps the traffic until it releases it, as a rollout does."""
         return self.owner in ("rollout", "experiment")
 
     def is_of(self, kind: Literal["rollout", "experiment"], name: str) -> bool:
@@ -77,9 +77,9 @@ def read(state: StateStore, endpoint: str) -> Claim | None:
 def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
     """Return whether the recorded owner still controls the endpoint's traffic.
 
-    A rollout or an experiment does until it releases the traffic. A `deploy` or `traffic` command
-    that was killed leaves its claim behind: that ends once the split which it planned is served, or
-    after 15 minutes without a change.
+    A rollout or an experiment does until it releases the traffic. The record of a `deploy` or
+    `traffic` command counts until the planned split is served, or 15 minutes have passed without a
+    change, as the command may have been killed.
     """
     if owner.lasting or owner.owner == "none":
         return owner.lasting
@@ -101,9 +101,10 @@ def whose(
     now: datetime,
     heir_of: str = "",
 ) -> Literal["ours", "free", "other"]:
-    """Return who owns the endpoint's traffic, seen from a rollout or experiment: ours, free, other.
+    """Return whether a rollout or an experiment has an endpoint's traffic: ours, free, other.
 
-    The traffic counts as free if `heir_of` names the ended run that owns it and passes it on.
+    "ours" is that of this `kind` and `name`. Traffic that the ended run `heir_of` passes on counts
+    as free.
     """
     if (
         claim is None
@@ -124,7 +125,7 @@ def take(
     now: datetime,
     heir_of: str = "",
 ) -> Claim:
-    """Record a rollout or an experiment as the owner of an endpoint's traffic; repeatable.
+    """Record a rollout or an experiment as the owner of an endpoint's traffic.
 
     Args:
         state: The target's store.
@@ -219,7 +220,7 @@ def announce_end(
     name: str,
     until: datetime,
 ) -> None:
-    """Record the time until which a rollout or experiment that has ended keeps the traffic.
+    """Record until when a rollout or experiment that has ended keeps an endpoint's traffic.
 
     Raises:
         Conflict: Somebody was faster.
@@ -230,9 +231,9 @@ def announce_end(
 
 
 def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
-    """Return the error for changing an endpoint's traffic while it has another owner.
+    """Return the error for changing the traffic of an endpoint that has another owner.
 
-    `meanwhile` is a clause on what else is not allowed meanwhile.
+    `meanwhile` is a clause on what is not allowed as long as that lasts.
     """
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
     if owner.lasting and owner.until is not None:
@@ -279,7 +280,7 @@ def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) 
 
 
 def _put(state: StateStore, endpoint: str, owner: Owner, claim: Claim | None) -> Claim:
-    """Write an endpoint's owner to the state store, unless it changed since the claim was read."""
+    """Record an endpoint's owner, unless another was recorded since `claim` was read."""
     token = state.put(
         key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token
     )

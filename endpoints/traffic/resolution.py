@@ -62,7 +62,7 @@ def ranking_endpoint_of(project: Project, name: str) -> Endpoint:
 
 
 def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None) -> Resolved:
-    """Return an endpoint's spec for deployment, with version numbers in place of aliases.
+    """Return an endpoint's spec to be deployed, with version numbers in place of aliases.
 
     If the endpoint runs, a variant whose alias names no version any more is left out, as after a
     promotion. A variant with traffic keeps its present version while another variant is to take
@@ -123,9 +123,9 @@ def _versions(
 def with_owned_counts(
     claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None, *, now: datetime
 ) -> EndpointSpec:
-    """Return the spec with the running instance counts if a rollout or experiment owns the traffic.
+    """Return a spec with the running numbers of instances, if a rollout or experiment scales them.
 
-    Otherwise the spec is returned unchanged.
+    It scales them while it owns the traffic; else the spec is returned unchanged.
 
     Raises:
         Refused: The traffic has such an owner, and the spec would change a variant.
@@ -151,7 +151,10 @@ def with_owned_counts(
 
 
 def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
-    """Return a variant's spec, with the registry's version for its alias or number."""
+    """Return a variant's spec, with the version that its alias or number has in the registry.
+
+    Raises NotFound if there is none, and Refused if that version was rejected.
+    """
     ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
     try:
         version = project.target.registry.get(variant.model, ref)
@@ -189,9 +192,10 @@ def _has_traffic(variant: VariantState) -> bool:
 def _heir(
     variant: VariantState, serving: Mapping[str, VariantState], versions: Mapping[str, VariantSpec]
 ) -> str | None:
-    """Return the name of another variant that takes this one's version over now, or None.
+    """Return the name of the variant that will serve this variant's version in its place, or None.
 
-    It is declared with this version, and either runs it already or has no traffic.
+    `versions` are the declared ones, `serving` the variants that run. The heir is declared with
+    this version, and either runs it already or has no traffic.
     """
     for name, spec in versions.items():
         now = serving.get(name)
@@ -205,7 +209,10 @@ def _heir(
 
 
 def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
-    """Return a note that a variant keeps its version while it has traffic, and how to move it."""
+    """Return a note that a variant keeps its version while it has traffic, and how to move that.
+
+    `heir` is the variant that will serve the version, or None.
+    """
     move = f"{heir}=100" if heir else f"{variant.name}=0"
     why = f", which {heir} is to have" if heir else ""
     share = f"{percent_text(max(variant.percent, variant.target_percent))} %"
@@ -216,7 +223,7 @@ def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
 
 
 def _changes(spec: EndpointSpec, running: EndpointState) -> str:
-    """Return the names of the variants that a deploy would change, as text."""
+    """Return the names of the variants whose model or version a deploy would change, as text."""
     now, new = (
         {v.name: _model(v) for v in running.variants},
         {v.name: _model(v) for v in spec.variants},

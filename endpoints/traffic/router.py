@@ -40,7 +40,7 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 def routed_endpoints(target: Target) -> EndpointHost:
-    """Return the target's endpoint host, extended by the splits of sticky endpoints."""
+    """Return the target's endpoint host, which also handles the splits of sticky endpoints."""
     return RoutedEndpoints(target.endpoints, target.state, target.clock)
 
 
@@ -50,9 +50,9 @@ def resolution(target: Target, routing: str) -> Decimal:
 
 
 def is_fenced(target: Target, routing: str) -> bool:
-    """Return whether setting a split invalidates tokens that were read before it.
+    """Return whether setting a split makes the tokens that were read before it invalid.
 
-    For sticky routing it always does: the split's document is written by compare-and-swap.
+    With sticky `routing` it always does: the split is a document written by compare-and-swap.
     """
     return routing == "sticky" or target.capabilities["traffic.touch"].level == "native"
 
@@ -73,8 +73,8 @@ class RoutedEndpoints:
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Take one step towards an endpoint's spec; return the state that was seen before it.
 
-        Raises Conflict if the spec changes model or version of a variant with traffic, also of a
-        sticky endpoint, whose host knows no traffic.
+        Raises Conflict if the spec changes model or version of a variant with traffic, also on a
+        sticky endpoint, whose traffic the host does not know.
         """
         if spec.routing == "sticky" and (saw := self.observe(spec.name)) is not None:
             _guard(spec, saw)
@@ -182,7 +182,10 @@ def _token(state: EndpointState, stored: _Stored | None) -> str:
 def _with_shares(
     variant: VariantState, now: Mapping[str, Decimal], target: Mapping[str, Decimal]
 ) -> VariantState:
-    """Return a variant with the shares of traffic that the stored split gives it."""
+    """Return a variant with its percents of the traffic now and as intended.
+
+    `now` and `target` are percents by variant.
+    """
     nothing = Decimal(0)
     return msgspec.structs.replace(
         variant,
@@ -208,8 +211,7 @@ def _check_ready(state: EndpointState, split: Mapping[str, Decimal]) -> None:
 def _guard(spec: EndpointSpec, state: EndpointState) -> None:
     """Raise Conflict if a spec changes the model or version of a variant that has traffic.
 
-    A state does not say on which machine a variant runs, nor which attempt it is: these may change
-    under traffic.
+    Its machine and its attempt may change under traffic, as `state` does not have them.
     """
     declared = {variant.name: variant for variant in spec.variants}
     running = {

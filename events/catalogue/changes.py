@@ -55,9 +55,10 @@ def diff(
     versions: Versions | None = None,
     places: Mapping[str, Place] | None = None,
 ) -> tuple[Change, ...]:
-    """Return what changed in the event catalogue between two versions, breaking changes first.
+    """Return the differences between the events of two project versions, breaking ones first.
 
-    `places` are the new Description's, so that a change names its line.
+    `versions` are the registered model versions, whose inputs a change may break. `places` gives
+    the lines of project.yaml on which the changes are.
     """
     changes = []
     for event, attribute, what, breaking, advice in _changes(old, new):
@@ -87,7 +88,11 @@ def diff(
 def _readers(
     spec: ProjectSpec, event: str, attribute: str | None, versions: Versions | None
 ) -> tuple[str, ...]:
-    """Return the names of what reads an event or attribute, such as metrics and models."""
+    """Return the names of what reads an event or its attribute, such as metrics and models.
+
+    Without an attribute, readers of any of them count. `versions` are the registered model
+    versions.
+    """
     return readers(spec, event, attribute, versions=versions)
 
 
@@ -95,7 +100,7 @@ _EventChange = tuple[str, str | None, str, bool, str]  # event, attribute, what,
 
 
 def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_EventChange]:
-    """Yield each difference between the events of two project versions, and whether it breaks."""
+    """Yield each difference between the events of two versions of a project."""
     for name in dict.fromkeys((*old.events, *new.events)):
         old_event, new_event = old.events.get(name), new.events.get(name)
         if new_event is None:
@@ -160,7 +165,10 @@ def _event(old: Event, new: Event) -> Iterator[_EventChange]:
 
 
 def _attribute(old: Attribute, new: Attribute) -> Iterator[tuple[str, bool, str]]:
-    """Yield how two versions of an attribute differ: the change, whether it breaks, a remedy."""
+    """Yield each difference between two versions of an attribute, as text, and how it matters.
+
+    Each is (text, whether it breaks readers, remedy).
+    """
     if old.type != new.type:
         yield f"{old.type} -> {new.type}", True, "Add an attribute instead."
         return
@@ -193,9 +201,9 @@ def _inside(old: Attribute, new: Attribute) -> bool:
 
 
 def at_revision(folder: Path, ref: str) -> ProjectSpec:
-    """Return project.yaml, parsed, as it was at a git revision.
+    """Return project.yaml as it was at the git revision `ref`, parsed.
 
-    Nothing of the working tree is touched.
+    The working tree is not touched.
 
     Raises:
         NotFound: there is no such revision, or no project.yaml in it.
@@ -231,9 +239,10 @@ def at_revision(folder: Path, ref: str) -> ProjectSpec:
 
 
 def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
-    """Write the text files of a git commit to a folder; of data files only empty ones.
+    """Write the text files of a git commit to the folder `root`; of data files, empty ones.
 
-    Links are left out. Files are as git has them, not as `git archive` or a checkout writes them: a
+    `folder` is in the repository, and `ref` names the commit in errors. Links are left out. Files
+    are written as git stores them, not by `git archive` or a checkout: those run filters, and a
     filter of the repository's configuration is a command.
     """
     listed = _git(
@@ -266,9 +275,9 @@ def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
 
 
 def _mark_untracked(folder: Path, root: Path) -> None:
-    """Create empty files for data files that git does not track, next to the old project.
+    """Create an empty file in `root` for each data file in `folder` that git does not track.
 
-    The old project may name them.
+    The project of an older commit, in `root`, may name such files.
     """
     others = (
         _git(folder, "ls-files", "--others", "-z", "--", ".", or_else="cannot be listed")
@@ -283,7 +292,7 @@ def _mark_untracked(folder: Path, root: Path) -> None:
 
 
 def _git(folder: Path, *arguments: str, or_else: str, stdin: bytes = b"") -> bytes:
-    """Run git in a folder and return its output; raise Invalid if that fails."""
+    """Run git in a folder and return its output; raise Invalid with `or_else` if git fails."""
     try:
         done = run_git(folder, *arguments, stdin=stdin)
     except FileNotFoundError:

@@ -88,9 +88,9 @@ def catalogue(spec: ProjectSpec) -> tuple[Entry, ...]:
 
 
 def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None) -> EventEntry:
-    """Return an event's full description: owner, attributes, and what reads them.
+    """Return an event's full description: its owner, its attributes, and what reads them.
 
-    `versions` are the registered ones (`readers.versions_of`).
+    `versions` are the registered model versions (`readers.versions_of`), by model.
 
     Raises:
         NotFound: there is no such event.
@@ -133,7 +133,7 @@ def rule(attribute: Attribute) -> str:
 def _attribute(
     spec: ProjectSpec, event: Event, attribute: Attribute, versions: Versions | None
 ) -> AttributeEntry:
-    """Return the description of an attribute, as `events show` prints it."""
+    """Return the description of an event's attribute, as `events show` prints it."""
     refers = (
         f"event {attribute.event}"
         if attribute.event

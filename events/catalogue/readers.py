@@ -77,9 +77,9 @@ def _monitors(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]
 
 
 def _is_read(read: tuple[str, str | None], event: str, attribute: str | None) -> bool:
-    """Return whether an (event, attribute) that something reads is the requested one.
+    """Return whether `read`, an (event, attribute) that something reads, is the one asked for.
 
-    With `attribute` None, any attribute of the event is.
+    If `attribute` is None, any attribute of the event is.
     """
     return read[0] == event and attribute in (None, read[1])
 
@@ -94,7 +94,7 @@ def versions_of(project: Project) -> Versions:
 
 
 def _model_reads(spec: ProjectSpec, model: Model, event: str, views: set[str]) -> bool:
-    """Return whether a model reads an event, by its objective or by a feature view."""
+    """Return whether a model reads an event, by its objective or by one of these feature views."""
     objective = spec.objectives.get(model.objective)
     return (objective is not None and event in {objective.exposure, objective.outcome}) or any(
         f.view in views for f in model.features
@@ -104,7 +104,10 @@ def _model_reads(spec: ProjectSpec, model: Model, event: str, views: set[str]) -
 def _view_reads(
     spec: ProjectSpec, view: str, event: str, attribute: str | None, above: tuple[str, ...] = ()
 ) -> bool:
-    """Return whether a feature view's SQL reads an event or its attribute."""
+    """Return whether a feature view's SQL reads an event, or an attribute of it if one is named.
+
+    Views that it reads are looked at too; `above` are those on the way, so that a circle ends.
+    """
     if view in above:
         return False
     tables, columns, everything = _names(spec.feature_views[view])

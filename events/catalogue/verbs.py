@@ -37,7 +37,7 @@ def list(project: Project | Description) -> Rows[EventEntry]:
 
 
 def show(project: Project | Description, event: str) -> EventEntry:
-    """Return one event in full.
+    """Return the full description of one event.
 
     Raises:
         NotFound: there is no such event.
@@ -62,7 +62,7 @@ def diff(project: Project, revision: str) -> Rows[Change]:
 
 
 def quarantine(project: Project, event: str, *, limit: int = 20) -> Quarantine:
-    """Return an event's open quarantined rows, `limit` of them, with the reasons.
+    """Return up to `limit` of an event's rows that are still in quarantine, with the reasons.
 
     Raises:
         NotFound: there is no such event, or `apply` has not made its tables yet.

@@ -80,7 +80,7 @@ def stream_of(event: Event) -> StreamSpec:
 def _append(
     project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]
 ) -> tuple[Rejected, ...]:
-    """Validate rows, append the valid ones to a stream, and return the rejected ones."""
+    """Check rows by a function, append the valid ones to a stream, and return the rejected ones."""
     now, stored = values.naive(project.now()), project.log_time()
     good: list[Row] = []
     places: list[int] = []
@@ -156,7 +156,11 @@ def _checker(
     own_rules: Callable[[object, datetime], None],  # of an event's own time
     extra: Mapping[str, object],
 ) -> Checker:
-    """Return a function that validates a row against attributes, and returns it typed."""
+    """Return a function that checks a row against attributes, and returns it with typed values.
+
+    `unknown` gives the error for a name that is no attribute; `own_rules` checks the row's time;
+    `extra` are values that are added to each row.
+    """
     names = frozenset(a.name for a in attributes) | _OWN
     plan = [
         (a.name, a.type == "string" and a.allowed is None, a) for a in attributes
@@ -192,7 +196,7 @@ def _checker(
 
 
 def _checked(value: object, attribute: Attribute) -> object:
-    """Return a value as its attribute's type; raise BadValueError if it breaks a rule."""
+    """Convert a value to its attribute's type; raise BadValueError if it breaks a rule."""
     name = attribute.name
     if value is None and attribute.required:
         raise values.BadValueError(f"{name} is missing")
@@ -210,9 +214,9 @@ def _checked(value: object, attribute: Attribute) -> object:
 
 
 def _aware(value: object) -> object:
-    """Return the value; raise BadValueError for a datetime that has no time zone.
+    """Return the value; raise BadValueError if it is a datetime without a time zone.
 
-    A naive time in a table's column is UTC.
+    A table's times without a zone are UTC, but a caller's may be anything.
     """
     if isinstance(value, datetime) and value.tzinfo is None:
         raise values.BadValueError("has no time zone", values.shown(value))

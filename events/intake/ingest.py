@@ -251,7 +251,10 @@ def _store(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool,
 ) -> IngestReport:
-    """Store an event's staged rows in the warehouse, and return the counts of the ingest."""
+    """Store an event's checked rows in the warehouse, and return the counts of the ingest.
+
+    `started` is when it began; `corrects` lets a new content of a stored event replace it.
+    """
     with settle(
         project.spec,
         project.target.warehouse,
@@ -279,7 +282,7 @@ def _store(
 
 
 def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
-    """Append refused rows to the quarantine table, each once; return the counts by reason."""
+    """Append rejected rows to the quarantine table, each once; return the counts by reason."""
     table, tally = quarantine_table(event), Tally()
     wall = naive(project.log_time())
     for part in settled.refused():
@@ -323,9 +326,9 @@ def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> 
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
-    """Append rows to a table under a batch name made from the columns that identify them.
+    """Append rows to a table, as a batch named by a hash of the columns `keys`.
 
-    So the same rows again are the same batch.
+    So the same rows are the same batch when they are appended again.
     """
     content = hashlib.blake2b(digest_size=16)
     columns: list[Any] = [rows[name].to_pylist() for name in keys]
@@ -338,9 +341,9 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 
 
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Store quarantined rows that are valid by now; return the number of rows by event.
+    """Store the quarantined rows that are valid by now; return the number of rows by event.
 
-    What waits for these in turn follows.
+    Rows that wait for one of these are tried after it.
     """
     warehouse = project.target.warehouse
     order = [
@@ -382,19 +385,19 @@ def _retry_event(
 
 
 def _late_batch(late: pa.Table) -> str:
-    """Return a batch name for events that waited in quarantine: a hash of their digests.
+    """Return a name for a batch of rows that waited in quarantine: a hash of their digests.
 
-    The same events make the same name.
+    So the same events are the same batch when they are stored again.
     """
     digests: list[Any] = late["payload_digest"].to_pylist()
     return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
 def _judged_rows(source: Source, batch: Staged) -> int:
-    """Return how many rows were read: the total that the share of bad rows is compared with.
+    """Return the number of rows that the share of bad rows is computed from.
 
-    For a query that selects few rows of a file it is the file's number of rows, as all broken lines
-    of the file are counted as bad.
+    For a query that selects few rows of a file it is the number of rows in the file, as all broken
+    lines of the file are counted as bad.
     """
     return max(batch.read, source.file_rows)
 
@@ -417,10 +420,9 @@ def _require_few_bad(
 
 
 def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float) -> None:
-    """Raise TooManyBad if more rows of a batch are invalid by themselves than allowed.
+    """Raise TooManyBad if a batch has more malformed rows than `max_bad` allows.
 
-    A row is invalid by itself if, for example, it has a value of a wrong type, whatever is stored
-    already.
+    A row is malformed if, for example, a value has a wrong type, whatever is stored already.
     """
     for event, source, batch, _ in staged:
         tally = bad_rows(batch)
@@ -460,9 +462,10 @@ def _reasons(
     read: int,
     first_ingest: bool,
 ) -> tuple[Reason, ...]:
-    """Return why rows were refused, by count, with a hint on how to read a badly formatted file.
+    """Return the reasons for which rows were rejected, with their counts, most frequent first.
 
-    It is made from the file, which is looked at once.
+    `read` is the number of rows read. If a text file is badly formatted, a reason has a hint on how
+    to read it, for which the file is read once more.
     """
     reasons = list(tally.reasons(project.description, event, first_ingest=first_ingest))
     done: set[str] = set()

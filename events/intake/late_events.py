@@ -24,11 +24,11 @@ pc: Any = pyarrow.compute
 
 
 def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
-    """Yield quarantined events that only had to wait and may be valid by now, in bounded tables.
+    """Yield the quarantined events that had to wait and may be valid by now, in small tables.
 
-    They passed every other rule when they arrived, and are not judged as late again. Some may have
-    been stored meanwhile, which `settle` finds out. An event that no longer fits its attributes,
-    because a type was changed, stays in quarantine.
+    They passed every other rule when they arrived, and are not too late now. Some may have been
+    stored meanwhile: `settle` leaves these out. An event that no longer fits its attributes, as
+    after a change of a type, stays in quarantine.
     """
     for rows in lookup.waiting(warehouse, event):
         late = _late_events(event, rows)
@@ -85,7 +85,7 @@ def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alone(row: dict[str, Any], schema: pa.Schema) -> pa.Table | None:
-    """Return a single row as an Arrow table, or None if it does not fit the schema."""
+    """Return a row as an Arrow table of one row, or None if it does not fit the schema."""
     try:
         return pa.Table.from_pylist([row], schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

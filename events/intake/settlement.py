@@ -125,9 +125,9 @@ def _stored_before(
     *,
     unstored: Path,
 ) -> int:
-    """Return how many of a batch's events that are too old now were stored earlier.
+    """Return how many events of a batch, that are too old now, have been stored before.
 
-    The others are written to `unstored`.
+    The other ones are written to the file `unstored`.
     """
     late, lateness = _rows_of(staged.late), staged.lateness
     days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
@@ -161,9 +161,10 @@ def _judge_all(
     existing: Path,
     to: Path,
 ) -> None:
-    """Write what is to become of each row in the batch to a Parquet file, in the rows' order.
+    """Write to a Parquet file, for each row of a batch, whether it will be stored.
 
-    DuckDB cannot spill all of two joins and a window: many rows are judged by some ids at a time.
+    `existing` is the file with the stored rows of the same ids, `to` the file to write. DuckDB
+    cannot spill all of two joins and a window, so large batches are done some ids at a time.
     """
     parts = -(-(_count(staged.good) + _count(existing)) // _JUDGED)
     judge = partial(_judge, event, _rows_of(staged.good), corrects=corrects)
@@ -180,11 +181,12 @@ def _judge_all(
 
 
 def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> str:
-    """Return SQL for each staged row's state: new, stored already, conflicting or waiting.
+    """Return SQL for the state of each row: new, stored already, conflicting or waiting.
 
     The state is `new`, `there`, `conflict`, or the name of the attribute whose reference is
     unresolved. A new row also has its `correction`. A content that was stored and then corrected
-    counts as `there`, as its file may be ingested again.
+    counts as `there`, as its file may be ingested again. `good` is the table of the rows, and
+    `among` a condition on them.
     """
     references = [a.name for a in event.attributes if a.event is not None]
     columns = ", ".join(("file_row_number", "dt", "event_id", "payload_digest", *references))
@@ -255,9 +257,9 @@ def _note_missing(
     connection: duckdb.DuckDBPyConnection,
     good: str,
 ) -> None:
-    """Create the DuckDB table isthmus_missing: the batch's references to events not found.
+    """Create the DuckDB table isthmus_missing: references to events that are nowhere.
 
-    A batch may refer to its own events.
+    `good` is the table of the batch's rows, which may refer to each other; `days` are their dates.
     """
     connection.execute("CREATE OR REPLACE TABLE isthmus_missing (attribute VARCHAR, id VARCHAR)")
     for attribute in event.attributes:
@@ -301,9 +303,9 @@ def _note_stored(
     connection: duckdb.DuckDBPyConnection,
     to: Path,
 ) -> None:
-    """Write stored rows of the batch's ids to a file; create the view isthmus_existing on it.
+    """Write the stored rows of a batch's ids to the file `to`; create the view isthmus_existing.
 
-    A long history takes room on the disk and none in memory.
+    `days` are the dates to look at. A long history takes room on the disk and none in memory.
     """
     with pq.ParquetWriter(to, lookup.STORED, compression="lz4", use_dictionary=False) as file:
         for part in lookup.stored(warehouse, event, ids, days):
@@ -312,7 +314,7 @@ def _note_stored(
 
 
 def _ids(connection: duckdb.DuckDBPyConnection, rows: str, *, dated: bool = True) -> lookup.Ids:
-    """Return the event ids of a batch for a query of the warehouse: all, or a sample of many."""
+    """Return the event ids in the table `rows`, to query the warehouse by; of many, a sample."""
     few = connection.execute(
         f"SELECT DISTINCT event_id FROM {rows} LIMIT {lookup.BY_ID + 1}"
     ).fetchall()
@@ -339,7 +341,10 @@ def _all_refused(
     selected: Callable[[str], Iterator[pa.Table]],
     unstored: Path | None,
 ) -> Iterator[pa.Table]:
-    """Yield the batch's rows for the quarantine: invalid, too old, waiting or conflicting."""
+    """Yield the rows of a batch that go to quarantine: invalid, too old, waiting, conflicting.
+
+    `selected` yields the rows of a state. Rows that are too old are taken from `unstored`.
+    """
     yield from _tables(staged.bad)
     for part in () if unstored is None else _tables(unstored):
         moments: list[Any] = part["event_timestamp"].to_pylist()
@@ -368,9 +373,10 @@ def _selected(
     state: str,
     schema: pa.Schema,
 ) -> Iterator[pa.Table]:
-    """Yield the batch's rows that have this state, as tables of limited size.
+    """Yield the rows of a batch that have this state, as tables of limited size.
 
-    Times are in milliseconds again, as DuckDB has made microseconds of them.
+    `states` is the file with each row's state. Times are in milliseconds again, as DuckDB has made
+    microseconds of them.
     """
     # qualified: every Parquet file has a column `filename` for DuckDB, and an event's attribute may
     # be called so

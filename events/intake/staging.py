@@ -33,7 +33,7 @@ class Late(msgspec.Struct, frozen=True, kw_only=True):
     last: datetime | None = None
 
     def with_all(self, moments: pa.ChunkedArray[Any]) -> Late:
-        """Return the count and time range of too old events with these ones added."""
+        """Return this count and time range of too old events, with the times of more ones added."""
         ends = [
             moment
             for moment in (self.first, self.last, pc.min(moments).as_py(), pc.max(moments).as_py())
@@ -52,17 +52,17 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def good(self) -> Path:
-        """The path of the Parquet file of valid rows."""
+        """Return the path of the Parquet file of valid rows."""
         return self.folder / "good.parquet"
 
     @property
     def late(self) -> Path:
-        """The path of the Parquet file of events that are valid but too old to be stored."""
+        """Return the path of the Parquet file of events that are valid but too old to be stored."""
         return self.folder / "late.parquet"
 
     @property
     def bad(self) -> Path:
-        """The path of the Parquet file of invalid rows."""
+        """Return the path of the Parquet file of invalid rows."""
         return self.folder / "bad.parquet"
 
 
@@ -87,9 +87,11 @@ def stage(
     progress: Callable[[int], None],
     backfill: bool = False,
 ) -> Staged:
-    """Read and validate all rows of a source; write them to Parquet files in `folder`.
+    """Read and check all rows of a source; write valid and invalid ones to files in `folder`.
 
-    An error of reading is raised here, before anything has been changed.
+    `now` is the time by which events are too old or in the future; `progress` is called with the
+    number of rows. With `backfill` events of any age are valid. An error of reading is raised here,
+    before anything has been changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(folder=folder, read=0, days=None)
@@ -136,7 +138,7 @@ def stage(
 
 
 def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
-    """Write events that were validated before to a new stage, to be checked again for storing."""
+    """Write a table of events to files in `folder`, as a batch to be checked again for storing."""
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(
         folder=folder,
@@ -149,5 +151,5 @@ def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
 
 
 def _from(source: str, rows: pa.Table) -> pa.Table:
-    """Return the rows with a column `source` that names the file they came from."""
+    """Return the rows with a column `source` added, the name of the file they came from."""
     return rows.append_column("source", pa.array([source] * rows.num_rows, pa.string()))

@@ -30,9 +30,10 @@ class BatchStamp(StoredDocument, frozen=True, kw_only=True):
 
 @contextmanager
 def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[datetime]:
-    """Yield the time at which a batch counts as stored, the same one after a crash.
+    """Yield the time at which a batch counts as stored, which stays the same after a crash.
 
-    It is the wall clock's, or what a run of the same batch that was cut short had noted.
+    It is the present time, or what an interrupted run of the same batch recorded. The record is
+    deleted after the block.
     """
     stamp, token = _stamp(project, _key(event, batch), batch)
     yield stamp.stored_timestamp
@@ -41,9 +42,9 @@ def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[dat
 
 
 def forget(project: Project, event: Event, batch: str) -> None:
-    """Delete the noted time of a batch that is completely stored.
+    """Delete the recorded storing time of a batch that is stored completely.
 
-    A run that died right after its last row has left it.
+    A run that was killed right after its last row has left the record.
     """
     if (document := project.target.state.get(_key(event, batch))) is not None:
         with suppress(Conflict):
@@ -56,7 +57,7 @@ def _key(event: Event, batch: str) -> str:
 
 
 def _stamp(project: Project, key: str, batch: str) -> tuple[BatchStamp, str]:
-    """Return a batch's stored timestamp and the token of its document; create it if missing."""
+    """Return the storing time of a batch and its document's token, recorded now if missing."""
     while True:
         if (document := project.target.state.get(key)) is not None:
             return decode(document.value, BatchStamp, what=f"state {key}"), document.token

@@ -17,17 +17,17 @@ MAX_BAD = 0.01  # the default
 
 
 def allowed_rows(max_bad: float, read: int) -> float:
-    """Return how many of the rows that were read may be invalid, by `--max-bad`.
+    """Return how many of `read` rows may be invalid: `max_bad` as a share or as a number.
 
-    Up to 1 `max_bad` is a share of them, above 1 a number of rows.
+    Up to 1, `max_bad` is a share of them; above 1, it is a number of rows.
     """
     return max_bad if max_bad > 1 else max_bad * read
 
 
 def bad_rows(staged: Staged) -> Tally:
-    """Return the counts, by reason, of a batch's rows that are invalid by themselves.
+    """Return the counts, by reason, of a batch's malformed rows.
 
-    Rows that wait for their time are none.
+    Rows that are well-formed but too old are not counted.
     """
     tally = Tally()
     with pq.ParquetFile(staged.bad) as file:
@@ -38,7 +38,7 @@ def bad_rows(staged: Staged) -> Tally:
 
 
 def share_and_limit(bad: int, read: int, max_bad: float) -> tuple[str, str]:
-    """Return the invalid and the allowed rows as text, in percent or as numbers of rows."""
+    """Return the number of bad rows and the number allowed as text, in percent or as rows."""
     if max_bad > 1:
         return f"{bad:,} rows", f"{max_bad:,.0f}"
     share, allowed = _percents(bad / read, max_bad)

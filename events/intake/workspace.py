@@ -15,7 +15,7 @@ from ...errors import LimitExceeded
 
 @contextmanager
 def full_disk_as_error(folder: Path) -> Iterator[None]:
-    """Translate the operating system's error for a full disk into LimitExceeded.
+    """Raise LimitExceeded, instead of the system's error, if the disk gets full in the block.
 
     Some events of several may be stored already.
     """
@@ -34,7 +34,7 @@ def full_disk_as_error(folder: Path) -> Iterator[None]:
 def workspace(root: Path) -> Iterator[Path]:
     """Create a temporary folder for one ingest; also remove folders of killed ingests.
 
-    The lock shows that none of them still runs.
+    A lock in each folder shows whether its ingest still runs.
     """
     base = make(root / FOLDER / "tmp")
     for leftover in base.glob("ingest-*"):

@@ -48,9 +48,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_sql(event: Event) -> str:
-    """Return SQL for an event's quarantined rows that nothing stored since has resolved.
+    """Return SQL for the quarantined rows of an event that were not settled since.
 
-    A row is resolved if its own content was stored since; if it was refused for a value, and its id
+    A row is settled if its own content was stored since; if it was refused for a value, and its id
     was stored with a mended content; if it waited for its reference or its time, and another
     content of its id was stored; or if it waited for its time and now waits for its reference, as
     another row.
@@ -75,10 +75,11 @@ def open_sql(event: Event) -> str:
 
 
 def losers_sql(event: Event) -> str:
-    """Return SQL for stored contents of an event id that readers do not see, as another one won.
+    """Return SQL for stored contents of an event id that readers do not see.
 
-    It selects a content's first copy, in the neutral subset. Left out are contents that a
-    correction replaced, and those that are in quarantine.
+    Readers see one content of an id, by `winning_order`. The query selects the first copy of each
+    other one, in the SQL that all targets share. Contents that a correction replaced, and those in
+    quarantine, are left out.
     """
     quarantine, raw = quarantine_name(event.name), raw_name(event.name)
     names = [column.name for column in raw_table(event).columns]
@@ -153,7 +154,7 @@ def summary(project: Project, event: str) -> tuple[Group, ...]:
 
 
 def _group(row: dict[str, Any]) -> Group:
-    """Return a group of rows that were refused for one reason, from a row of the query."""
+    """Convert a row of the query to a group: the rows refused for one reason, and their number."""
     timed = row["attribute"] == "event_timestamp"
     return Group(
         count=row["rows_of_it"],
@@ -166,7 +167,7 @@ def _group(row: dict[str, Any]) -> Group:
 
 
 def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
-    """Return stored duplicates of an event id in the form of quarantined rows."""
+    """Convert stored rows whose event id is stored twice to the form of quarantined rows."""
     import pyarrow as pa
 
     from .refused_rows import judged
@@ -178,7 +179,7 @@ def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
 
 
 def _event(project: Project, event: str) -> Event:
-    """Return an event's declaration in project.yaml; raise NotFound if there is none."""
+    """Return an event as declared in project.yaml; raise NotFound if there is none of the name."""
     if event not in project.spec.events:
         raise NotFound(
             f"there is no event {event}",

@@ -66,7 +66,10 @@ class Tally:
     def reasons(
         self, description: Description, event: Event, *, first_ingest: bool
     ) -> tuple[Reason, ...]:
-        """Return the reasons for refusals by count; the rare ones are summed up as the last."""
+        """Return the reasons for refusals, most frequent first; the last one sums up the rare ones.
+
+        `first_ingest` says that the event has no stored rows yet, which changes the hints.
+        """
         reasons = [
             _reason(rule, rows, _remedy(description, event, rule[2], first_ingest=first_ingest))
             for rule, rows in self._counts.items()
@@ -84,7 +87,10 @@ class Tally:
 
 
 def _reason(keys: tuple[str, str, str], parts: list[dict[str, Any]], remedy: str) -> Reason:
-    """Return one reason for refusals, with its count, first row and range of times."""
+    """Return a reason for which rows were refused: count, first row and range of times.
+
+    `keys` are the attribute, the rule and its setting; `parts` the counts of single tables.
+    """
     attribute, rule, key = keys
     count = sum(row["reason_count"] for row in parts)
     words = {row[end] for row in parts for end in ("reason_min", "reason_max")}
@@ -109,7 +115,10 @@ def _reason(keys: tuple[str, str, str], parts: list[dict[str, Any]], remedy: str
 
 
 def _remedy(description: Description, event: Event, key: str, *, first_ingest: bool) -> str:
-    """Return a hint on which setting in project.yaml to change; empty if none has the rule."""
+    """Return a hint on which setting in project.yaml would admit a refused row; "" if none.
+
+    `key` names the setting that has the rule.
+    """
     if not key:
         return ""
     path = f"events.{event.name}.{key}"

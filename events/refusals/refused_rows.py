@@ -33,9 +33,9 @@ REFUSED = pa.schema(_REFUSED)
 
 
 def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
-    """Return invalid input as rows for the quarantine table, one for each fault.
+    """Return unreadable input as rows for the quarantine table, a row for each fault.
 
-    The columns are those of REFUSED; the payload is as it was read.
+    `source` names the file. The columns are those of REFUSED; the payload is as it was read.
     """
     return pa.table(
         {
@@ -55,9 +55,11 @@ def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
 def judged(
     event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool
 ) -> pa.Table:
-    """Return valid events that must not be stored, in the form of quarantine rows with faults.
+    """Return valid events that cannot be stored as rows for the quarantine table.
 
-    The columns are those of REFUSED; the payload is the event's content.
+    `part` are the events, with a fault for each in `faults`, which concerns `attribute`; `retry`
+    says whether they are tried again later. The columns are those of REFUSED; the payload is the
+    event's content.
     """
     names = sorted(a.name for a in attributes_of(event))
     columns: dict[str, Any] = {

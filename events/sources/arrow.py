@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 
 
 def table_source(event: Event, table: pa.Table, name: str, stage: Path) -> Source:
-    """Return an Arrow table as a source of events to ingest."""
+    """Return an Arrow table as a source of events to ingest.
+
+    `name` is what errors call it, and `stage` the folder for a copy.
+    """
     return tables_source(event, iter((table,)), name, stage)
 
 
 def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Path) -> Source:
-    """Return a stream of Arrow tables of one schema as a source of events to ingest."""
+    """Return a stream of Arrow tables of one schema as a source of events to ingest.
+
+    `name` is what errors call it, and `stage` the folder for a copy.
+    """
     copy = stage / "rows.parquet"
     first = next(tables)
     with pq.ParquetWriter(copy, first.schema) as writer:
@@ -37,7 +43,10 @@ def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Pa
 
 
 def frame_source(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
-    """Return a pandas DataFrame as a source of events to ingest."""
+    """Return a pandas DataFrame as a source of events to ingest.
+
+    `stage` is the folder for a copy.
+    """
     times = [
         a.name for a in attributes_of(event) if a.type == "timestamp" and a.name in frame.columns
     ]
@@ -68,15 +77,15 @@ def _naive(value: object) -> bool:
 
 
 def _as_json_has_it(value: object) -> object:
-    """Return a DataFrame's value as JSON would have it: a naive datetime becomes text.
+    """Convert a DataFrame's value as JSON would have it: a naive datetime becomes text.
 
-    A time without a zone becomes text, which is refused as such.
+    A time without a zone is then refused as such.
     """
     return value.isoformat() if isinstance(value, datetime) and value.tzinfo is None else value
 
 
 def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
-    """Return a DataFrame whose columns mix types as a source; a JSON lines copy is kept."""
+    """Return a DataFrame whose columns mix types as a source, by way of a JSON lines copy."""
     check_columns(event, [str(name) for name in frame.columns], "dataframe")
     plain = frame.astype(object).where(frame.notna(), None)
     copy = stage / "rows.jsonl"
@@ -143,7 +152,7 @@ def parquet_source(event: Event, path: Path, name: str) -> Source:
 def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
     """Return a text column as it is if it is valid UTF-8, else as a list of text and bytes.
 
-    Parquet does not check it.
+    Parquet does not ensure that it is.
     """
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column
@@ -160,7 +169,7 @@ def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
 
 
 def _text_or_bytes(value: bytes | None) -> object:
-    """Return bytes as text, or as they are if they are not valid UTF-8."""
+    """Decode bytes to text; return them as they are if they are not valid UTF-8."""
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:

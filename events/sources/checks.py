@@ -78,7 +78,7 @@ def _problems(
 def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
     """Yield the name and Arrow schema of an event's source query, or of each Parquet file.
 
-    Text files are opened, which reads their names of columns.
+    Text files are opened to read the names of their columns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -111,7 +111,10 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
 
 def _misfits(event: Event, schema: pa.Schema) -> Iterator[tuple[str, str]]:
-    """Yield (problem, CAST to write) for columns whose type an attribute cannot take."""
+    """Yield the columns of a source whose type an attribute cannot take: (problem, remedy).
+
+    The remedy is the CAST to write.
+    """
     from ..validation.chunks import attributes_of, takes
 
     for attribute in attributes_of(event):

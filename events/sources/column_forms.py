@@ -57,14 +57,14 @@ class ColumnForm:
         self._lines: list[int] = []
 
     def add_later(self, value: str, line: int) -> None:
-        """Add a value of the column; it is looked at in a block with others."""
+        """Add a value and its line number to a block, which is looked at when it is full."""
         self._values.append(value)
         self._lines.append(line)
         if len(self._values) >= ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Look at the values that `add_later` has gathered."""
+        """Look at the block of values that `add_later` has gathered."""
         if self._values:
             self.add(self._values, self._lines)
         self._values, self._lines = [], []
@@ -97,7 +97,7 @@ class ColumnForm:
         return 2 * sum(_time_format(value) is not None for value in filled) > len(filled)
 
     def _add_time(self, value: str, line: int) -> None:
-        """Count a value's time format; keep some that have none, with their lines."""
+        """Count the time format of a value; keep some values that have none, with their lines."""
         if not value:
             return
         form = _time_format(value)
@@ -111,9 +111,9 @@ class ColumnForm:
             self.most = [max(self.most[0], int(numbers[0])), max(self.most[1], int(numbers[1]))]
 
     def time_format(self) -> tuple[str, bool]:
-        """Return the strptime format of the column's times, and if day and month are ambiguous.
+        """Return the strptime format of the column's times, and whether day and month are unclear.
 
-        The format is empty where most values are of none.
+        The format is "" where most values are in none.
         """
         if not self.formats:
             return "", False
@@ -129,7 +129,7 @@ class ColumnForm:
         return separator.join(pair) + separator + form[2:], either
 
     def kind(self) -> str:
-        """Return the type that nearly all values look like, such as ISO; empty for text."""
+        """Return the type that nearly all values look like, such as an ISO time; "" for text."""
         for kind in _KINDS:
             if self.count and self.kinds[kind] >= (1 - FEW) * self.count:
                 return kind if kind != "COMMA" or self.fraction else ""
@@ -143,18 +143,18 @@ class ColumnForm:
         return "DOUBLE" if kind == "COMMA" else kind
 
     def misfits(self) -> int:
-        """Return how many values do not have the type of nearly all others."""
+        """Return how many values do not have the type that nearly all values have."""
         if self.time_format()[0]:
             return self.count - sum(self.formats.values())
         kind = self.kind()
         return self.count - self.kinds[kind] if kind else 0
 
     def strange_values(self) -> list[tuple[int, str]]:
-        """Return the first (line, value) pairs that do not have the column's type."""
+        """Return the first values that do not have the column's type, as (line, value)."""
         return self.strange["TIME" if self.time_format()[0] else self.kind()]
 
     def words(self) -> str:
-        """Return the reason for refusing a misfit, as text: `is not a time such as ...`."""
+        """Return why a value of another type is refused, as text: `is not a time such as ...`."""
         form, _ = self.time_format()
         return f"is not a time such as {form}" if form else _WORDS[self.kind()]
 

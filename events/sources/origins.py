@@ -88,7 +88,7 @@ def is_declared(folder: Path, event: Event) -> bool:
 
 
 def source_sql(folder: Path, event: str) -> Path:
-    """Return the path of an event's source query, sources/<event>.sql."""
+    """Return the path of the query sources/<event>.sql that reads an event's source."""
     return folder / "sources" / f"{event}.sql"
 
 
@@ -125,7 +125,10 @@ def _sql(fence: Fence, event: Event, stage: Path) -> Source:
 def _declared(
     fence: Fence, event: Event, source: str, stage: Path, target: Target | None
 ) -> Source:
-    """Return the source that project.yaml declares: local files, cloud objects or a table."""
+    """Return the source that project.yaml declares for an event: files, cloud objects or a table.
+
+    `source` is the declaration, `stage` the folder for copies.
+    """
     scheme = files.scheme_of(source)
     if not scheme:
         return _files(
@@ -150,7 +153,10 @@ def _declared(
 def _files(
     event: Event, matches: files.Matches, shown: str, stage: Path, *, move: bool = False
 ) -> Source:
-    """Copy or move the matching files into the stage, and return them as one source."""
+    """Copy or move files into the folder `stage`, and return them as one source of an event.
+
+    `shown` is the path as the user wrote it, for errors.
+    """
     place = shutil.move if move else shutil.copyfile
     if matches.single:
         (file,) = matches.files
@@ -165,7 +171,10 @@ def _files(
 
 
 def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
-    """Return several sources as one source, each row of which still names the file it is from."""
+    """Combine several sources to one, whose rows still name the file that each is from.
+
+    `name` is what errors call it, and `raw` the folder with the original files.
+    """
 
     def chunks() -> Iterator[Chunk]:
         for source in sources:

@@ -10,7 +10,7 @@ _OPTIONS = ("encoding", "decimal_separator", "timestampformat", "dateformat")
 
 
 def proposal(source: Source, event: str, name: str, reason: str, *, most: bool) -> str:
-    """Return a hint on how to read a text file whose rows were refused, with SQL; or empty.
+    """Return a hint, with SQL, on how to read a text file whose rows were refused; or "".
 
     Args:
         source: The source.
@@ -41,7 +41,7 @@ def proposal(source: Source, event: str, name: str, reason: str, *, most: bool) 
 
 
 def _time_comment(form: TextFormat) -> str:
-    """Return a SQL comment on what was guessed about a file's times; empty if nothing was."""
+    """Return a SQL comment on what was guessed about a file's times; "" if nothing was."""
     if form.either_order:
         return f"  -- or is the day the month in {', '.join(form.either_order)}?"
     return "  -- its times are UTC" if form.time_formats else ""

@@ -22,9 +22,10 @@ class RawSource(StoredDocument, frozen=True, kw_only=True):
 
 
 def keep_raw(project: Project, event: Event, source: Source) -> str:
-    """Copy the source's bytes to raw/<event>/<digest>/ in the blob store; return the digest.
+    """Copy a source's original bytes into the blob store; return their digest.
 
-    The manifest is written last, so that an incomplete copy is made again.
+    They go to raw/<event>/<digest>/. The manifest is written last, so that an incomplete copy is
+    made again.
     """
     digest = _digest(source.raw)[:32]
     prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"

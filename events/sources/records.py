@@ -73,7 +73,7 @@ def text(path: Path, encoding: str) -> Iterator[IO[str]]:
 
 
 def is_decoded(line: str, encoding: str) -> bool:
-    """Return whether a line has no bytes that were undecodable in the encoding."""
+    """Return whether a line, which was read in an encoding, had no bytes that are invalid in it."""
     if line.isascii():
         return True
     mark = _UNDECODED.search(line)
@@ -104,7 +104,7 @@ class _Lines:
             yield line
 
     def begin(self) -> None:
-        """Start a new record: forget the lines read for the last one."""
+        """Start a new record, and forget the lines of the last one."""
         self.read.clear()
 
     def go_back(self) -> None:
@@ -144,10 +144,10 @@ def csv_records(lines: Iterable[str], *, encoding: str, delimiter: str) -> Itera
 
 
 def plain_count(path: Path, delimiter: str) -> int | None:
-    """Return how many records a simple CSV file has, or None if it is not simple.
+    """Return the number of records of a simple CSV file; None if it is not simple.
 
-    Simple: each line is of UTF-8 without quotes and has the same number of fields, and none is
-    empty. It is much faster than to parse.
+    In a simple file each line is UTF-8 without quotes, has the same number of fields, and is not
+    empty. Counting is much faster than parsing.
     """
     separator = delimiter.encode()
     count, widths = 0, set[int]()
@@ -176,7 +176,10 @@ def _csv_fault(error: csv.Error, lines: list[str]) -> str:
 
 
 def _fault(fields: list[str], lines: list[str], encoding: str, width: int) -> str:
-    """Return why a CSV record is broken, as text: encoding or number of fields; else empty."""
+    """Return what is wrong with a CSV record, as text: its encoding or number of fields; or "".
+
+    `width` is the number of fields that a record must have.
+    """
     if not all(is_decoded(line, encoding) for line in lines):
         return not_of(encoding)
     if not width or len(fields) == width:
@@ -185,13 +188,13 @@ def _fault(fields: list[str], lines: list[str], encoding: str, width: int) -> st
 
 
 def not_of(encoding: str) -> str:
-    """Return the reason for refusing a line that is not valid in an encoding, as text."""
+    """Return the text of an error for a line that is not valid in an encoding."""
     name = encoding.removesuffix("-sig")
     return f"is no text in {name.upper() if name.startswith('utf') else name}"
 
 
 def json_records(lines: Iterable[str], *, encoding: str) -> Iterator[Record]:
-    """Yield a record for each line of a file of JSON lines; its one field is the object."""
+    """Yield a record for each line of a file of JSON lines; its only field is the line's object."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -31,9 +31,10 @@ _NUMBERS = {"BIGINT": r"^[+-]?\d+$", "DOUBLE": r"^[+-]?[\d.]+(e[+-]?\d+)?$"}
 def retyped(
     connection: duckdb.DuckDBPyConnection, table: TextTable, *, numbers: bool
 ) -> TextTable | None:
-    """Return a table whose text columns are converted to the type that nearly all values have.
+    """Convert text columns of a table to the type that nearly all of their values have.
 
-    None if it has no such columns. Rows whose value is of another type are among its `broken`.
+    Rows whose value is of another type are among the result's `broken`. None if no column is
+    converted. `numbers` says whether columns of numbers are converted, too.
     """
     types = _types(connection, table, _TIMES | _NUMBERS if numbers else _TIMES)
     if not types:
@@ -82,7 +83,7 @@ def retyped(
 def _types(
     connection: duckdb.DuckDBPyConnection, table: TextTable, patterns: dict[str, str]
 ) -> dict[str, str]:
-    """Return by quoted name the type to which a text column should be converted."""
+    """Return the type that each text column should be converted to, by quoted column name."""
     relation = connection.sql(f"FROM '{quoted(str(table.parquet))}'")
     names = [
         '"' + name.replace('"', '""') + '"'

@@ -93,10 +93,10 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
         return options
 
     def relation(self, path: str) -> str:
-        """Return the SQL that reads the file: `read_csv('path', ...)`, or 'path' alone.
+        """Return the SQL that reads the file at `path`: `read_csv('path', ...)`, or 'path' alone.
 
-        `ingest` takes every encoding of Python's by `encoding`, and quarantines rows that are not
-        of `types`. Times that are not of the commonest format stay text: `time_formats` has theirs.
+        `ingest` accepts every encoding of Python's in `encoding`, and quarantines rows that do not
+        fit `types`. Times in another format than most stay text: `time_formats` has theirs.
         """
         if self.plain or not self.options:
             return _literal(path)
@@ -166,7 +166,7 @@ def _decodes(content: bytes, encoding: str) -> bool:
 
 
 def _japanese(content: bytes, encoding: str) -> float:
-    """Return a score of how much bytes look like Japanese text in this encoding."""
+    """Return a score of how much bytes look like Japanese text in an encoding."""
     decoded = content.decode(encoding, "replace")
     wrong = decoded.count("\ufffd") + len(_HALF_KANA.findall(decoded))
     return len(_JAPANESE.findall(decoded)) - 2 * wrong
@@ -260,7 +260,10 @@ def _sniffed_json(path: Path, encoding: str) -> TextFormat:
 
 
 def advice(path: Path, name: str) -> str:
-    """Return a hint with the SQL that reads a text file of unusual format correctly."""
+    """Return a hint, with SQL, on how to read a text file whose format is unusual.
+
+    `name` is the file's path as SQL should have it.
+    """
     try:
         form = sniff(path)
     except Invalid as error:
@@ -271,7 +274,10 @@ def advice(path: Path, name: str) -> str:
 
 
 def _described(form: TextFormat, tallies: list[ColumnForm], bad: list[BadRow]) -> TextFormat:
-    """Return the detected format completed by its columns' types, times and bad rows."""
+    """Return a detected format, completed by the types and times of its columns and its bad rows.
+
+    `tallies` has what the values of each column look like.
+    """
     types: dict[str, str] = {}
     formats: dict[str, str] = {}
     either: list[str] = []
@@ -314,7 +320,7 @@ def _described(form: TextFormat, tallies: list[ColumnForm], bad: list[BadRow]) -
 
 
 def _struct(members: dict[str, str]) -> str:
-    """Return names and values of text as SQL of a DuckDB struct."""
+    """Return names and their SQL values as the SQL of a DuckDB struct."""
     return "{" + ", ".join(f"{_literal(k)}: {_literal(v)}" for k, v in members.items()) + "}"
 
 

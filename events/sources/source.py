@@ -43,9 +43,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_columns(event: Event, names: list[str], source: str) -> None:
-    """Raise Invalid if a source has a column that is not an attribute of the event.
+    """Raise Invalid if a source has a wrong column, has one twice, or lacks a required one.
 
-    A table's columns are the same in every row: a wrong one is one error, not one for each row.
+    All rows of a table have the same columns, so that this is one error and not one for each row.
     """
     column_names = [a.name for a in attributes_of(event)]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -57,9 +57,9 @@ _READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
 def bounded(
     spill: Path, *, reads: Sequence[Path] = (), memory: str = "128MiB", threads: int = 2
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB in memory that holds at most `memory`; the rest waits in the folder `spill`.
+    """Open a DuckDB in memory that holds at most `memory`; the rest is spilled to `spill`.
 
-    It reads and writes files at or below the paths `reads` alone, and loads no extension, whatever
+    It can read and write only files at or below the paths `reads`, and loads no extension, whatever
     SQL it is given.
 
     Raises:
@@ -91,7 +91,7 @@ def bounded(
 
 
 def system_error(error: Exception) -> OSError | None:
-    """Return the operating system's error that made DuckDB fail, such as a full disk, or None.
+    """Return the operating system's error, such as a full disk, that made DuckDB fail; or None.
 
     None when it is an error of another kind.
     """
@@ -119,13 +119,11 @@ class QueryRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path) -> QueryRows:
-    """Write a query's rows to a Parquet file, in the query's order.
+    """Write the rows of a query to the Parquet file `to`, in the query's order.
 
-    TIMESTAMPTZ stay instants; the session's zone is UTC. The result lists the rows of text files
-    that cannot be read, or whose values cannot be cast; the others are written.
-
-    Raises:
-        Invalid: DuckDB refuses the query. The error has its words and `name`.
+    Times with a zone stay instants; the session's zone is UTC. The result lists the rows of text
+    files that cannot be read, or whose values cannot be cast; the others are written. `name` is
+    what errors call the query. Raises Invalid, with DuckDB's message, if DuckDB refuses the query.
     """
     query = _Query(sql, name, event, fence)
     spill = to.parent.parent / "spill"
@@ -151,10 +149,8 @@ def query_schema(
 ) -> tuple[pa.Schema, bool]:
     """Return the Arrow schema of a query's result, and whether the query reads text files.
 
-    Of the files only what tells their types is read. `folder` is for copies.
-
-    Raises:
-        Invalid: DuckDB refuses the query. The error has its words and `name`.
+    Only the start of each file is read, and `folder` is for copies of it. `name` is what errors
+    call the query. Raises Invalid, with DuckDB's message, if DuckDB refuses the query.
     """
     query = _Query(sql, name, event, fence)
     with _bound(query, spill=folder / "spill", to=folder) as (connection, text):
@@ -193,9 +189,10 @@ def _loaded(
     *,
     head: bool = False,
 ) -> tuple[tuple[TextTable, ...], Node | None]:
-    """Load the text files that a query names into Parquet; return them and its rewritten tree.
+    """Load the text files of a query into Parquet; return them and the query's syntax tree.
 
-    None for the tree where it reads no text files, or is of a form that has no tree.
+    The tree is None where the query reads no text files, or has no tree. With `head` only the first
+    rows are loaded.
     """
     tree = parsed(connection, text)
     references = [] if tree is None else list(file_references(tree["statements"]))
@@ -216,9 +213,9 @@ def _loaded(
 def _bindable(
     connection: duckdb.DuckDBPyConnection, tables: tuple[TextTable, ...], tree: Node
 ) -> tuple[TextTable, ...]:
-    """Return the tables, text columns converted if the query needs other types to bind.
+    """Return a query's tables, with text columns converted where DuckDB cannot run it otherwise.
 
-    The tree is made to read them.
+    The syntax tree is changed in place, to read these tables.
     """
     import duckdb
 
@@ -234,7 +231,7 @@ def _bindable(
 
 
 def _reading(connection: duckdb.DuckDBPyConnection, query: _Query, node: Node) -> Reading | None:
-    """Return which text files a table reference in SQL reads and how; None for other tables."""
+    """Return how a node of a syntax tree reads text files; None if it reads none."""
     options: dict[str, str] = {}
     if node["type"] == "BASE_TABLE":
         paths, kind = [node["table_name"]], _TEXT.search(node["table_name"])
@@ -263,7 +260,10 @@ def _traced(
     *,
     tolerant: bool,
 ) -> str | None:
-    """Return the query's SQL with columns that tell each row's origin, or None if impossible."""
+    """Return a query's SQL with columns added that tell which row of which file each row is from.
+
+    None if that is impossible. With `tolerant` a failing cast gives no value instead of an error.
+    """
     import duckdb
 
     numbers = {str(table.parquet): number for number, table in enumerate(tables)}
@@ -283,7 +283,10 @@ def _traced(
 def _bound(
     query: _Query, *, spill: Path, to: Path
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-    """Open a sandboxed DuckDB for a source's query; yield it and the SQL with absolute paths."""
+    """Open a DuckDB that can read only a query's files; yield it and the SQL with absolute paths.
+
+    It spills to the folder `spill`, and may write the file `to`.
+    """
     import duckdb
 
     text = rooted(query.sql, query.fence, name=query.name, event=query.event)
@@ -310,7 +313,7 @@ def _bound(
 def _as_invalid(
     connection: duckdb.DuckDBPyConnection, query: _Query, text: str, error: duckdb.Error
 ) -> Invalid:
-    """Return DuckDB's error as Invalid, with the line of the query and a remedy."""
+    """Convert DuckDB's error to Invalid, with the line of the query and a remedy."""
     import duckdb
 
     words = str(error).strip()
@@ -327,9 +330,9 @@ def _as_invalid(
 
 
 def _remedy(words: str, fence: Fence) -> str:
-    """Return a hint on what to do about a DuckDB error of a source's query, as text.
+    """Return a hint, as text, on what to do about the message of a DuckDB error.
 
-    Most of all that is a file that the engine refused.
+    Mostly that is a file that DuckDB was not allowed to read.
     """
     if refused := _REFUSED_FILE.search(words):
         if _URI.match(refused[1]):
@@ -351,13 +354,13 @@ def _remedy(words: str, fence: Fence) -> str:
 
 
 def _name(path: Path, fence: Fence) -> str:
-    """Return a file's path relative to the project's folder, if it is within."""
+    """Return a file's path relative to the project's folder, if the file is within that."""
     within = path.is_relative_to(fence.folder)
     return str(path.relative_to(fence.folder)) if within else str(path)
 
 
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
-    """Return the SQL with absolute paths of its data files, and its folders as glob patterns.
+    """Return a query with absolute paths of its data files, and with globs for folders.
 
     A semicolon at its end is cut off. DuckDB's `file_search_path` would look into the process's own
     directory first, and could read another project's file of the same name; chdir would move every
@@ -408,9 +411,9 @@ def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>")
 
 
 def _named_files(path: Path, shown: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that a path or a glob in SQL names.
+    """Yield the files that a path or a glob in SQL names, each with its text for the SQL.
 
-    A glob that Python does not understand is left to DuckDB.
+    `shown` is the path as it was written. A glob that Python does not understand is left to DuckDB.
     """
     if not any(letter in shown for letter in "*?["):
         yield path, shown
@@ -450,9 +453,9 @@ def _folder_glob(folder: Path, name: str) -> str:
 
 
 def _path_tokens(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Yield the string tokens of a SQL text that name data files.
+    """Yield those tokens of a SQL text that name data files, among all of its tokens.
 
-    They stand after FROM and JOIN, and as positional arguments of read_csv and its like.
+    They are strings after FROM and JOIN, and the positional arguments of read_csv and the like.
     """
     from sqlglot import TokenType as T
 

@@ -63,12 +63,15 @@ def sql_source(event: Event, rows: QueryRows, name: str) -> Source:
 
 
 def _is_ours(column: str) -> bool:
-    """Return whether a column was added to the query to trace rows, and is no attribute."""
+    """Return whether a column was added by Isthmus to trace rows, and is no attribute."""
     return column in {ROW, TABLE} or column.startswith(FAULT)
 
 
 def _broken(table: TextTable, name: str) -> Iterator[Chunk]:
-    """Yield the unreadable lines of a query's text files, as a chunk for each file."""
+    """Yield the unreadable lines of a query's text files, a chunk for each file.
+
+    `name` is what errors call the query.
+    """
     by_file: dict[int, list[Broken]] = {}
     for number, row in table.broken:
         by_file.setdefault(number, []).append(row)
@@ -84,7 +87,10 @@ def _broken(table: TextTable, name: str) -> Iterator[Chunk]:
 def _by_file(
     part: pa.Table, tables: tuple[TextTable, ...], attributes: dict[str, Attribute], name: str
 ) -> Iterator[Chunk]:
-    """Yield the rows of a query's result by the file they came from, with their line numbers."""
+    """Yield the rows of a query's result, grouped by the file they came from, with line numbers.
+
+    `name` is what errors call the query.
+    """
     import numpy as np
 
     numbers = pc.if_else(pc.is_valid(part[ROW]), part[TABLE], -1)
@@ -103,7 +109,7 @@ def _by_file(
 
 
 def _chunk(part: pa.Table, attributes: dict[str, Attribute], source: str) -> Chunk:
-    """Return rows of a query's result as a chunk for validation, failed casts as faults."""
+    """Return rows of a query's result as a chunk to be checked; failed casts are its faults."""
     columns: dict[str, Any] = {}
     text = set()
     for column in part.column_names:

@@ -49,9 +49,9 @@ def file_references(tree: Any) -> Iterator[Node]:
 
 
 def call(connection: duckdb.DuckDBPyConnection, node: Node) -> tuple[str, list[str], Node]:
-    """Return the name, paths and options of a DuckDB reader call such as read_csv.
+    """Return the name, the paths and the options of a DuckDB reader call such as read_csv.
 
-    The paths are empty where they are no literals. An option is a node.
+    The paths are empty unless they are literals. An option's value is a syntax node.
     """
     function = node["function"]
     paths: list[str] = []
@@ -80,12 +80,12 @@ def _arguments(value: Node) -> list[Node]:
 
 
 def _literal(value: Node) -> str | None:
-    """Return the text of a SQL literal node, or None for another expression."""
+    """Return the value of a SQL literal's node; None for any other expression."""
     return value["literal"]["text"] if value["class"] == "CONSTANT" else None
 
 
 def replace_by_file(node: Node, path: str) -> None:
-    """Make a table node of a SQL syntax tree read a file, under the same alias."""
+    """Make a table node of a SQL syntax tree read the file at `path`, under the same alias."""
     alias = node["alias"] or (
         node["function"]["function_name"] if node["type"] == "TABLE_FUNCTION" else ""
     )
@@ -104,7 +104,7 @@ def replace_by_file(node: Node, path: str) -> None:
 
 
 def redirect(tree: Node, old: str, new: str) -> None:
-    """Make all nodes of a SQL syntax tree that read one file read another one."""
+    """Make each node of a SQL syntax tree that reads the file `old` read the file `new`."""
     for node in file_references(tree["statements"]):
         if node.get("table_name") == old:
             node.update(table_name=new, qualified_name={"path": [new]})
@@ -125,15 +125,12 @@ def traced(
     *,
     tolerant: bool,
 ) -> Node | None:
-    """Return the query's tree with columns that tell which row of which file each row is from.
+    """Return a query's tree with columns that tell which row of which file each row is from.
 
-    The columns are ROW, TABLE (the file's number in `tables`), and, where `tolerant`, some whose
-    names begin with FAULT. Then a cast or strptime that would fail gives no value, and the first
-    one that did is in those columns (attribute, value, type).
-
-    Returns:
-        The tree; None where a result row is not of one row of a file: after GROUP BY, DISTINCT and
-        the like.
+    They are ROW, TABLE (the file's number in `tables`) and, with `tolerant`, some whose names begin
+    with FAULT: a cast or strptime that would fail then gives no value, and these columns hold the
+    first one that did (attribute, value, type). The tree is None where a result's row is not from
+    one row of a file, as after GROUP BY or DISTINCT.
     """
     changed = copy.deepcopy(tree)
     tracer = _Tracer(connection, tables, tolerant=tolerant)
@@ -149,12 +146,15 @@ class _Origin(NamedTuple):
     faults: Sequence[str] = ()
 
     def columns(self) -> list[str]:
-        """Return the SQL of the columns that trace a row: number, file and failed casts."""
+        """Return the SQL columns that trace a row: its number, its file and its failed casts."""
         return [f"{self.row} AS {ROW}", f"{self.table} AS {TABLE}", *self.faults]
 
 
 def _has_star_of(items: list[Node], origin: _Origin) -> bool:
-    """Return whether a SELECT has `*` of a subquery, and so its tracing columns already."""
+    """Return whether a SELECT has the `*` of a subquery, and so already has its tracing columns.
+
+    `items` is its list of columns, and `origin` says what it reads.
+    """
     names = ("", origin.query)
     return origin.query is not None and any(
         item["class"] == "STAR" and item["relation_name"] in names for item in items
@@ -172,7 +172,10 @@ class _Tracer:
         self._faults: dict[int, list[str]] = {}  # columns, by query
 
     def trace(self, node: Node, outer: Mapping[str, Node]) -> bool:
-        """Add columns to a SELECT that tell each row's origin; return whether that worked."""
+        """Add to a SELECT the columns that tell each row's origin; return whether it could be done.
+
+        `outer` are the named queries (WITH) that it can use.
+        """
         tables = dict(outer)
         for entry in node["cte_map"]["map"]:
             if not entry["value"]["aliases"]:
@@ -210,7 +213,10 @@ class _Tracer:
         return True
 
     def _origin(self, table: Node, queries: Mapping[str, Node]) -> _Origin | None:
-        """Return the SQL for a row's number and file, from the first table of a FROM; or None."""
+        """Return the SQL of a row's number and file, by the first table of a FROM; None if unknown.
+
+        `queries` are the named queries (WITH) that it can use.
+        """
         while table["type"] == "JOIN":
             table = table["left"]
         if table["type"] == "BASE_TABLE":
@@ -235,7 +241,10 @@ class _Tracer:
         return _Origin(alias, f"{prefix}{ROW}", f"{prefix}{TABLE}", faults)
 
     def _faulty(self, items: list[Node]) -> str:
-        """Turn a SELECT's casts into TRY_CAST; return SQL for the first that failed in a row."""
+        """Turn a SELECT's casts into TRY_CAST; return SQL for the first that fails in a row.
+
+        `items` is its list of columns.
+        """
         cases = []
         for item in items:
             outputs = [(item["alias"], item)]
@@ -287,7 +296,7 @@ class _Tracer:
 
 
 def _is_of_query(node: Node) -> bool:
-    """Return whether a SELECT reads no table or file itself, but another query's rows."""
+    """Return whether a SELECT reads the rows of another query, instead of a table or file."""
     table = node.get("from_table")
     while table and table["type"] == "JOIN":
         table = table["left"]

@@ -53,7 +53,7 @@ def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> 
 
 
 def _header(event: Event, path: Path, encoding: str, delimiter: str) -> tuple[list[str], str]:
-    """Return a CSV file's column names, and the delimiter by which they fit the event."""
+    """Return a CSV file's column names, and the delimiter with which they fit the event best."""
     headers: dict[str, list[str]] = {}
     for candidate in (delimiter, *DELIMITERS):
         with records.text(path, encoding) as lines:
@@ -65,7 +65,10 @@ def _header(event: Event, path: Path, encoding: str, delimiter: str) -> tuple[li
 
 
 def _unreadable(name: str, error: Exception) -> Invalid:
-    """Return the error of a file that cannot be read."""
+    """Return the error for a file that cannot be read.
+
+    `name` is the file's, and `error` the cause.
+    """
     return Invalid(
         f"{name} cannot be read: {error}",
         remedy="nothing was changed; write the file again",
@@ -73,7 +76,7 @@ def _unreadable(name: str, error: Exception) -> Invalid:
 
 
 def _csv_chunk(part: list[records.Record], names: list[str]) -> Chunk:
-    """Return CSV records as a chunk of text columns, with the broken records apart."""
+    """Return CSV records as a chunk of text columns, with the broken records set apart."""
     whole = [record for record in part if not record.fault]
     columns = zip(*(record.fields for record in whole), strict=True) if whole else [[]] * len(names)
     return Chunk(
@@ -89,7 +92,7 @@ def _csv_chunk(part: list[records.Record], names: list[str]) -> Chunk:
 
 
 def _broken(part: list[records.Record]) -> tuple[Broken, ...]:
-    """Return the unreadable ones of a file's records, with their lines and reasons."""
+    """Return those of a file's records that are unreadable, with their lines and reasons."""
     return tuple(
         Broken(line=record.line, reason=record.fault, text=record.text)
         for record in part
@@ -147,7 +150,10 @@ def _utf8(path: Path, encoding: str) -> Iterator[Iterable[bytes]]:
 
 
 def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | None:
-    """Parse JSON lines by Arrow into a chunk; return None if a line does not fit the schema."""
+    """Parse JSON lines by Arrow into a chunk; return None if a line does not fit the schema.
+
+    `first` is the number of the first line.
+    """
     if not all(line.startswith(b"{") and line.rstrip().endswith(b"}") for line in lines):
         return None
     content = b"".join(lines)
@@ -172,7 +178,10 @@ def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | Non
 
 
 def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
-    """Parse JSON lines one by one into a chunk, with the broken lines apart."""
+    """Parse JSON lines one by one into a chunk, with the broken lines set apart.
+
+    `first` is the number of the first line.
+    """
     schema_names = set(schema.names)
     decoded = (line.decode("utf-8", "surrogateescape") for line in lines)
     part = list(records.json_records(decoded, encoding="utf-8"))

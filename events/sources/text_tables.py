@@ -62,7 +62,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_csv(self) -> bool:
-        """Whether the files are read as CSV, and not as JSON."""
+        """Return whether the files are read as CSV, and not as JSON."""
         return self.reader in CSV_READERS
 
     @property
@@ -94,7 +94,7 @@ class Lines(msgspec.Struct, frozen=True):
         return int(files[0]), int(lines[0])
 
     def positions(self, rows: Any) -> tuple[Any, Any]:
-        """Return the file numbers and line numbers of rows, as arrays."""
+        """Return the file numbers and line numbers that rows of the table came from, as arrays."""
         import numpy as np
 
         rows = np.asarray(rows)
@@ -104,7 +104,7 @@ class Lines(msgspec.Struct, frozen=True):
         return np.frombuffer(self.files, np.int64)[place], lines
 
     def without(self, removed: Sequence[int]) -> Lines:
-        """Return the line numbers of the remaining rows after some rows are removed."""
+        """Return the line numbers that remain after these rows are removed."""
         points = [*zip(self.rows, self.files, self.lines, strict=True)]
         points += [(row + 1, *self.position(row + 1)) for row in removed]
         points.sort(key=lambda point: point[0])
@@ -223,7 +223,10 @@ def _require_encoding(reading: Reading) -> None:
 
 
 def _codec(reading: Reading, number: int) -> str:
-    """Return the encoding to read a file in: the query's, or the one its first bytes show."""
+    """Return the encoding of a file: the one the query names, or the one its first bytes show.
+
+    `number` is the file's among those that are read.
+    """
     own = records.unicode_encoding(reading.files[number])
     named = reading.encoding
     return own if not named or named.startswith(("utf-8", "utf8", "utf-16", "utf16")) else named
@@ -231,7 +234,10 @@ def _codec(reading: Reading, number: int) -> str:
 
 @contextmanager
 def _opened(reading: Reading, number: int) -> Iterator[tuple[IO[str], str]]:
-    """Open a text file, and yield it with its encoding; raise Invalid if it cannot be read."""
+    """Open one of the text files; yield it with its encoding. Raise Invalid if it is unreadable.
+
+    `number` is the file's among those that are read.
+    """
     encoding = _codec(reading, number)
     name = reading.names[number]
     try:
@@ -245,7 +251,10 @@ def _opened(reading: Reading, number: int) -> Iterator[tuple[IO[str], str]]:
 
 
 def _decoded(reading: Reading, number: int, folder: Path) -> Path:
-    """Return the path of the file in UTF-8: itself, or a converted copy in `folder`."""
+    """Return the path of one of the files in UTF-8: itself, or a converted copy in `folder`.
+
+    `number` is the file's among those that are read.
+    """
     file = reading.files[number]
     if _codec(reading, number) == "utf-8-sig":
         return file
@@ -256,7 +265,10 @@ def _decoded(reading: Reading, number: int, folder: Path) -> Path:
 
 
 def _copy(reading: Reading, number: int, folder: Path) -> Path:
-    """Return the path in `folder` for the unpacked copy of a file."""
+    """Return the path in `folder` for an unpacked copy of one of the files.
+
+    `number` is the file's among those that are read.
+    """
     name = reading.files[number].name
     return folder / f"{number}-{name.removesuffix('.gz').removesuffix('.zst')}"
 
@@ -293,7 +305,11 @@ def _checked(
     *,
     limit: int | None,
 ) -> _File:
-    """Parse a file's records to find the lines they begin on; add faulty ones to `broken`."""
+    """Find the line on which each record of a file begins; add faulty records to `broken`.
+
+    `number` is the file's among those that are read, `options` how DuckDB reads them, and `limit`
+    how many records are looked at. The result has the numbers of rows and lines.
+    """
     if limit is None and (plain := _plain(reading, number, options)) is not None:
         return plain
     rows, lines = array("q"), array("q")
@@ -332,7 +348,10 @@ def _checked(
 
 
 def _plain(reading: Reading, number: int, options: dict[str, str]) -> _File | None:
-    """Return the file's record count if it is CSV so simple that no check is needed, else None."""
+    """Count the records of a CSV file that is so simple that no check is needed; None if not.
+
+    `number` is the file's among those that are read.
+    """
     if not reading.is_csv or _codec(reading, number) != "utf-8-sig":
         return None
     path = reading.files[number]
@@ -346,7 +365,10 @@ def _plain(reading: Reading, number: int, options: dict[str, str]) -> _File | No
 
 
 def _broken_through(reading: Reading, number: int, broken: Sequence[tuple[int, Broken]]) -> Invalid:
-    """Return the error for a text file that has more broken lines than good ones."""
+    """Return the error for a text file that has more broken lines than good ones.
+
+    `number` is the file's among those that are read.
+    """
     first = next(row for file, row in broken if file == number)
     bad = sum(file == number for file, _ in broken)
     return Invalid(
@@ -376,7 +398,7 @@ def _write_json(
     *,
     head: bool,
 ) -> None:
-    """Write the rows of JSON lines files to a Parquet file."""
+    """Write the rows of JSON lines files to the file `parquet`; with `head` only the first."""
     import duckdb
 
     try:
@@ -397,9 +419,10 @@ def _write_csv(
     *,
     head: bool,
 ) -> list[tuple[str, int, str, str, str]]:
-    """Write CSV files to Parquet; return the rows whose values do not fit their types.
+    """Write CSV files to Parquet; return the rows whose values do not fit the columns' types.
 
-    They are (path, number of the record in it, column, reason by DuckDB, text).
+    Each is (path, number of the record in the file, column, DuckDB's reason, text). `head` writes
+    the first rows only.
     """
     errors, scans = (f"isthmus_{name}_{parquet.parent.name}" for name in ("errors", "scans"))
     noted = {
@@ -426,7 +449,10 @@ def _lines(
     rejected: Sequence[tuple[str, int, str, str, str]],
     broken: list[tuple[int, Broken]],
 ) -> Lines | None:
-    """Return the source line of each Parquet row; add rows that DuckDB rejected to `broken`."""
+    """Return which line of which file each Parquet row is from; None if that is not needed.
+
+    Rows that DuckDB rejected are added to `broken`.
+    """
     (count,) = connection.execute(f"SELECT count(*) FROM '{quoted(str(parquet))}'").fetchall()[0]
     places = {str(file.path): number for number, file in enumerate(checked)}
     every = sum(file.records for file in checked)
@@ -459,7 +485,7 @@ _NOT_CONVERTED = re.compile(r"Could not convert string \"(.*)\" to '?([A-Z ]+)",
 
 
 def _rejected(line: int | None, column: str, message: str, text: str) -> Broken:
-    """Return a row that DuckDB's CSV reader rejected as a broken line with the reason."""
+    """Convert a row that DuckDB's CSV reader rejected to a broken line, with the reason as text."""
     if match := _NOT_CONVERTED.search(message):
         return Broken(
             line=line,

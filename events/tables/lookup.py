@@ -53,10 +53,10 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator[pa.Table]:
-    """Yield the stored copies of events with these ids and dates, from the raw table.
+    """Yield the stored copies of the events with these ids and dates, as tables.
 
-    The columns are those that `winning_order` sorts by, to choose the copy that readers see. If the
-    ids are many, ids between them are returned, too.
+    The columns are those that `winning_order` sorts by, which chooses the copy that readers see.
+    Many ids are queried as ranges, so that the rows between them are returned, too.
     """
     sql = (
         f"SELECT dt, event_id, payload_digest, coalesce({CORRECTION.name}, 0) AS "
@@ -71,10 +71,10 @@ def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator
 def stored_ids(
     warehouse: Warehouse, event: Event, ids: Ids, *, around: Days | None
 ) -> Iterator[pa.Table]:
-    """Yield those of these event ids that the event's raw table holds, as tables.
+    """Yield those of these ids that an event's table holds, as tables.
 
-    If the ids are many, ids between them are returned, too, and with `around` only events near
-    these dates are read.
+    Many ids are queried as ranges, so that the ids between them are returned, too, and then, with
+    `around`, only events near these dates are read.
     """
     name = raw_name(event.name)
     if ids.few is not None:
@@ -91,7 +91,7 @@ def stored_ids(
 
 
 def quarantined(warehouse: Warehouse, event: Event, digests: Sequence[str]) -> set[tuple[str, str]]:
-    """Return which payload digests are in quarantine already, each with its attribute."""
+    """Return which of these payload digests are in quarantine, as (digest, attribute)."""
     if not digests:
         return set()
     table, digest_set = quarantine_name(event.name), set(digests)
@@ -134,9 +134,9 @@ def waiting(warehouse: Warehouse, event: Event) -> Iterator[pa.Table]:
 
 
 def digest_spans(rows: int) -> Iterator[Mapping[str, object]]:
-    """Yield ranges of digests as query parameters, to read a large table in equal parts.
+    """Yield ranges of digests, as query parameters, by which to read a large table in parts.
 
-    Hexadecimal digests are spread evenly.
+    `rows` is the table's size. Hexadecimal digests are spread evenly, so the parts are equal.
     """
     parts = -(-rows // PART)
     if not parts:
@@ -149,7 +149,10 @@ def digest_spans(rows: int) -> Iterator[Mapping[str, object]]:
 def _query_parts(
     warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days
 ) -> Iterator[pa.Table]:
-    """Yield the rows that a query finds for these ids, run in parts of limited size."""
+    """Run a query for many ids in parts of limited size; yield the rows that it finds.
+
+    `table` is what `sql` reads, and `days` the dates to look at.
+    """
     span: dict[str, object] = {"since": days[0], "until": days[1]}
     if ids.few is not None:
         yield _grouped(warehouse, sql, ids.few, span)
@@ -166,9 +169,9 @@ def _query_parts(
 
 
 def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_Part]:
-    """Yield the ranges of dates and ids into which a query of many ids is cut.
+    """Yield the ranges of dates and ids into which a query for many ids is cut.
 
-    A large date is cut into as many spans of ids as it needs, by its own ids in the sample.
+    A large date is cut into as many ranges of ids as it needs, by its own ids in the sample.
     """
     least, greatest = ids.sample[0], ids.sample[-1]
     since: str | None = None
@@ -193,7 +196,7 @@ def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_
 
 
 def _by_day(warehouse: Warehouse, table: str, days: Days) -> list[tuple[str, int]]:
-    """Return (date, number of rows) of a table's dates in this range, sorted."""
+    """Return the number of a table's rows by date, in a range of dates, as sorted pairs."""
     sql = (
         f"SELECT dt, count(*) AS isthmus_rows FROM {table} WHERE dt >= $since AND dt <= $until "
         "GROUP BY dt"
@@ -211,7 +214,7 @@ def _all_days(warehouse: Warehouse, table: str) -> Days:
 
 
 def _week_before(days: Days) -> Days:
-    """Return the dates extended by the week before them (and a day after).
+    """Extend a range of dates by a week before it and a day after it.
 
     Most references are to events of the days just before.
     """
@@ -242,9 +245,10 @@ def _grouped(
     *,
     column: str = "event_id",
 ) -> pa.Table:
-    """Run a query for each GROUP of values as its parameters, and return all rows.
+    """Run a query for one group of values after the other, and return the rows of all.
 
-    The values travel as parameters, which providers limit in number and in size.
+    The values are passed as parameters, whose number and size providers limit; they are matched
+    with `column`.
     """
     parts = []
     for start in range(0, max(len(values), 1), GROUP):

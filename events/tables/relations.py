@@ -24,7 +24,7 @@ def view_name(event: str) -> str:
 def exposed_name(event: str) -> str:
     """Return the name of the view of events joined with their exposures.
 
-    endpoints/gateway/ makes it.
+    The folder endpoints/gateway/ creates it.
     """
     return f"{event}_exposed"
 
@@ -60,7 +60,7 @@ STORED_TIMESTAMP = Column(name="stored_timestamp", type="timestamp")
 
 
 def winning_order() -> str:
-    """Return the SQL ORDER BY that puts first the copy of an event which readers see.
+    """Return the SQL ORDER BY that sorts the copies of an event so that readers see the first.
 
     It holds for every reader on every target (PORTS.md, section 3). A correction goes before what
     it corrects; then what was stored earlier; then, within one batch, the smaller digest. Copies
@@ -95,7 +95,7 @@ def raw_table(event: Event) -> TableSpec:
 def exactly_once_view(event: Event) -> TableSpec:
     """Return the view of an event without duplicates: one row for each date and id.
 
-    It is the first of `winning_order`.
+    It is the row that `winning_order` sorts first.
     """
     names = ", ".join(c.name for c in event_columns(event))
     return TableSpec(
@@ -113,7 +113,7 @@ def exactly_once_view(event: Event) -> TableSpec:
 def quarantine_table(event: Event) -> TableSpec:
     """Return the specification of the table of an event's quarantined rows.
 
-    It is partitioned by when it was refused, as an event's own time may be what is wrong with it.
+    It is partitioned by the time of refusal, as an event's own time may be what is wrong with it.
     """
     return TableSpec(
         name=quarantine_name(event.name),

@@ -88,7 +88,7 @@ Reasons = dict[int, tuple[str, Fault]]  # row -> attribute, fault
 def attributes_of(event: Event) -> tuple[Attribute, ...]:
     """Return all attributes of an event, event_id and event_timestamp first.
 
-    It is also the order in which a row's faults are looked for.
+    In this order a row's faults are looked for.
     """
     return (values.ID, values.TIMESTAMP, *event.attributes)
 
@@ -128,14 +128,17 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
 
 
 def _is_only_text(chunk: Chunk, name: str) -> bool:
-    """Return whether a column was read as text, whose values must still be converted."""
+    """Return whether a column was read as text, so that its values must still be converted."""
     return chunk.text if isinstance(chunk.text, bool) else name in chunk.text
 
 
 def _by_clock(
     rows: pa.Table, event: Event, now: datetime, *, backfill: bool
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Split rows by event time: in time, too old, too far in the future."""
+    """Split rows by event time into those in time, those too old, and those in the future.
+
+    With `backfill` none is too old.
+    """
     times, clock = rows["event_timestamp"], values.naive(now)
     ahead = pc.greater(times, pa.scalar(clock + event.max_ahead, pa.timestamp("ms")))
     late = pc.less(times, pa.scalar(clock - event.max_lateness, pa.timestamp("ms")))
@@ -147,7 +150,7 @@ def _by_clock(
 
 
 def _with_digest_and_date(event: Event, good: pa.Table) -> pa.Table:
-    """Return the rows with two more columns: a digest of the content, and the UTC date."""
+    """Return the rows with two columns added: a digest of the content, and the UTC date."""
     names = sorted(a.name for a in attributes_of(event))
     digests = [values.digest(content) for content in payloads(good, names)]
     return good.append_column("payload_digest", pa.array(digests, pa.string())).append_column(
@@ -166,7 +169,10 @@ def takes(attribute: Attribute, kind: pa.DataType) -> bool:
 
 
 def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
-    """Return each row's content as canonical JSON, as `values.payload` does for one event."""
+    """Return the content of each row as canonical JSON of these columns.
+
+    It is the JSON that `values.payload` makes for one event.
+    """
     columns = []
     nulls = False
     for name in names:
@@ -189,7 +195,10 @@ def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
 
 
 def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, Faults]:
-    """Return a column in its attribute's type, misfits as null, and a fault by row for each."""
+    """Convert a column to its attribute's type; return it and the faults of rows that do not fit.
+
+    Values that do not fit become null. With `text` the column is text, as of CSV.
+    """
     if not isinstance(column, list):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if isinstance(column, pa.DictionaryArray):
@@ -230,7 +239,7 @@ def _is_text(column: ColumnData) -> bool:
 
 
 def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
-    """Return a whole column as int64, or None if its values must be converted one by one."""
+    """Convert a whole column to int64; return None if values must be converted one by one."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column.cast(pa.int64())  # ArrowInvalid on overflow and on a fraction
@@ -244,7 +253,7 @@ def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
-    """Return a whole column as float64, or None if its values must be converted one by one."""
+    """Convert a whole column to float64; return None if values must be converted one by one."""
     kind = column.type
     plain = (
         pa.types.is_null(kind)
@@ -263,7 +272,7 @@ def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
-    """Return a whole column as bool, or None if its values must be converted one by one."""
+    """Convert a whole column to bool; return None if values must be converted one by one."""
     return (
         column.cast(pa.bool_())
         if pa.types.is_boolean(column.type) or pa.types.is_null(column.type)
@@ -272,7 +281,7 @@ def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
 
 
 def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
-    """Return a whole column as text, or None if its values must be converted one by one."""
+    """Convert a whole column to text; return None if values must be converted one by one."""
     if pa.types.is_null(column.type):
         return column.cast(pa.string())
     if not _is_text(column):
@@ -286,7 +295,7 @@ def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_timestamp(column: ColumnData, _text: bool) -> ColumnData | None:
-    """Return a whole column as timestamps, or None if values must be converted one by one."""
+    """Convert a whole column to timestamps; return None if values must be converted one by one."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_date(kind):
         return column.cast(pa.timestamp("ms"))
@@ -323,7 +332,7 @@ def _where(condition: ColumnData) -> list[int]:
 
 
 def _missing(array: ColumnData, attribute: Attribute) -> Faults:
-    """Return a fault by row number for each row that lacks a required value."""
+    """Return a fault for each row without a required value, by the row's number."""
     if attribute is values.ID:
         return {
             row: Fault("is missing" if array[row].as_py() is None else "is empty")
@@ -337,12 +346,12 @@ def _missing(array: ColumnData, attribute: Attribute) -> Faults:
 
 
 def _empty(array: ColumnData) -> ColumnData:
-    """Return a boolean array: which values are null or an empty text."""
+    """Return, as a boolean array, which values are null or an empty text."""
     return pc.fill_null(pc.equal(array, _EMPTY), _TRUE)
 
 
 def _bounds(array: ColumnData, attribute: Attribute) -> Faults:
-    """Return a fault by row number for each value outside the bounds or allowed values."""
+    """Return a fault for each value outside the attribute's bounds or allowed values, by row."""
     suspects: set[int] = set()
     if attribute.type in {"int", "float"}:
         if attribute.min is not None:
@@ -359,9 +368,9 @@ def _bounds(array: ColumnData, attribute: Attribute) -> Faults:
 
 
 def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> ColumnData:
-    """Return a minimum or maximum as an Arrow scalar of the column's type.
+    """Return a minimum or maximum as an Arrow scalar of the column's type `kind`.
 
-    For ints the nearest whole number says the same.
+    For a column of ints, `whole` (floor or ceil) rounds it.
     """
     if pa.types.is_floating(kind):
         return pa.scalar(bound, kind)
@@ -375,13 +384,13 @@ def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> Co
 
 
 def _merge(reasons: Reasons, attribute: Attribute, faults: Faults) -> None:
-    """Add an attribute's faults to the reasons by row; a row keeps its first one."""
+    """Add an attribute's faults to the reasons by row; a row that has a reason keeps it."""
     for row, fault in faults.items():
         reasons.setdefault(row, (attribute.name, fault))
 
 
 def _mask(rows: int, reasons: Reasons) -> ColumnData:
-    """Return a boolean array: the rows that are valid, without a reason against them."""
+    """Return, as a boolean array, which of so many rows have no reason against them."""
     keep = bytearray(b"\x01") * rows
     for row in reasons:
         keep[row] = 0
@@ -392,7 +401,7 @@ def _mask(rows: int, reasons: Reasons) -> ColumnData:
 
 
 def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[Bad]:
-    """Return the invalid rows, each with its content as JSON and the reason."""
+    """Return the invalid rows of a chunk, each with its content as JSON and the reason."""
     rejected = []
     for row in sorted(reasons):
         attribute, fault = reasons[row]
@@ -414,7 +423,7 @@ def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[
 
 
 def _value(column: Any, row: int) -> object:
-    """Return a cell as a Python value; one that Python cannot hold is described as text."""
+    """Return a cell of an Arrow column as a Python value, or a text if Python cannot hold it."""
     if isinstance(column, list):
         return column[row]
     try:

@@ -121,7 +121,7 @@ def too_late(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
 
 
 def late(moment: datetime, event: Event) -> Fault:
-    """Return the fault that says that an event came later than max_lateness allows."""
+    """Return the fault for an event that came later than max_lateness allows."""
     return Fault(
         f"is older than {_span(event.max_lateness)} (max_lateness)", shown(moment), "max_lateness"
     )
@@ -152,7 +152,7 @@ def unknown(name: str, event: Event) -> str:
 def payload(names: Sequence[str], values: Sequence[object]) -> bytes:
     """Return an event's content as canonical JSON: names sorted, times in milliseconds.
 
-    Nulls are left out: a new optional attribute keeps old digests.
+    Nulls are left out, so that a new optional attribute changes no digest.
     """
     return _encode(
         {
@@ -203,7 +203,10 @@ def _wrong(value: object, kind: str) -> BadValueError:
 
 
 def _int(value: object, text: bool) -> int:
-    """Return a value as an int; raise BadValueError if it is none."""
+    """Convert a value to an int; raise BadValueError if it is none.
+
+    With `text` the value is text, as in CSV.
+    """
     if type(value) is int and -_INT64 <= value < _INT64:
         return value
     number = value
@@ -224,7 +227,10 @@ def _int(value: object, text: bool) -> int:
 
 
 def _float(value: object, text: bool) -> float:
-    """Return a value as a finite float; raise BadValueError if it is none."""
+    """Convert a value to a finite float; raise BadValueError if it is none.
+
+    With `text` the value is text, as in CSV.
+    """
     if type(value) is float and math.isfinite(value):
         return value + 0.0  # -0.0 is 0.0
     number = value
@@ -245,7 +251,10 @@ def _float(value: object, text: bool) -> float:
 
 
 def _bool(value: object, text: bool) -> bool:
-    """Return a value as a bool; raise BadValueError if it is none."""
+    """Convert a value to a bool; raise BadValueError if it is none.
+
+    With `text` the value is text, as in CSV.
+    """
     if text and isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
     if not isinstance(value, bool):
@@ -254,7 +263,7 @@ def _bool(value: object, text: bool) -> bool:
 
 
 def _string(value: object, _text: bool) -> str:
-    """Return a value as text; raise BadValueError if it is none or is not Unicode."""
+    """Return a value that is text; raise BadValueError if it is none, or not valid Unicode."""
     if not isinstance(value, str):
         raise _wrong(value, "string")
     if value.isascii():
@@ -267,7 +276,7 @@ def _string(value: object, _text: bool) -> str:
 
 
 def _timestamp(value: object, _text: bool) -> datetime:
-    """Return a value as a time in UTC; raise BadValueError if it is none."""
+    """Convert a value to a time in UTC; raise BadValueError if it is none."""
     if isinstance(value, datetime):
         return _in_utc(
             value if value.tzinfo else value.replace(tzinfo=UTC), value
@@ -286,10 +295,9 @@ def _timestamp(value: object, _text: bool) -> datetime:
 
 
 def _in_utc(moment: datetime, value: object) -> datetime:
-    """Return a time in UTC; raise BadValueError if it is outside the years 1 to 9999.
+    """Convert a time to UTC; raise BadValueError if it is outside the years 1 to 9999.
 
-    Raises:
-        BadValueError: in UTC it is before the year 1, or after 9999.
+    `value` is what was read, for the error.
     """
     try:
         return naive(moment)

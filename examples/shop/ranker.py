@@ -27,6 +27,16 @@ class Likes:
         return table["visitor_ctr_14d"].fill_null(FIRST)
 
 
+class Dwell:
+    """The item's recent seconds of stay per impression."""
+
+    def predict(self, rows):
+        return [10.0 if row["item_dwell_14d"] is None else row["item_dwell_14d"] for row in rows]
+
+    def predict_table(self, table):
+        return table["item_dwell_14d"].fill_null(10.0)
+
+
 class Logistic:
     def __init__(self, weights, intercept):
         self.weights, self.intercept = weights, intercept
@@ -60,6 +70,10 @@ def matrix(table):
 
 def popularity(data, label, features):      # data: pyarrow.Table; returns a predictor
     return Popularity()
+
+
+def dwell(data, label, features):
+    return Dwell()
 
 
 def likes(data, label, features):

@@ -39,17 +39,17 @@ def size(ranges: Ranges) -> int:
 
 
 def share(ranges: Ranges) -> Decimal:
-    """Return how many percent of the layer the ranges cover."""
+    """Return what percentage of a layer's units these ranges of hash buckets cover."""
     return percent(size(ranges))
 
 
 def free(others: Iterable[Ranges]) -> int:
-    """Return the number of hash buckets of a layer that no run holds."""
+    """Return the number of hash buckets of a layer that are in none of these ranges."""
     return BUCKETS - sum(map(size, others))
 
 
 def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
-    """Return a run's ranges of hash buckets after it grew or shrank to a number of them.
+    """Return a run's ranges of hash buckets after it grew or shrank to `buckets` of them.
 
     Args:
         ranges: The ranges that the run holds.
@@ -64,7 +64,10 @@ def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
 
 
 def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
-    """Return the ranges with `more` further hash buckets, the lowest free ones."""
+    """Return ranges with `more` hash buckets added, the lowest that are in no range.
+
+    `others` are the ranges that other runs hold.
+    """
     grown = list(ranges)
     for start, high in _gaps((ranges, *others)):
         if not more:
@@ -79,7 +82,7 @@ def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
 
 
 def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of hash buckets that no run holds, from the lowest."""
+    """Yield the ranges of hash buckets that none of these ranges holds, from the lowest."""
     next_bucket = 0
     for low, high in sorted(span for holder in holders for span in holder):
         if next_bucket < low:
@@ -102,5 +105,5 @@ def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
 
 
 def text(ranges: Ranges) -> str:
-    """Format ranges of hash buckets as text: `0-1999 +5000-5099`."""
+    """Return ranges of hash buckets as text: `0-1999 +5000-5099`."""
     return " +".join(f"{low}-{high}" for low, high in ranges) or "none"

@@ -91,10 +91,10 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
 
 
 def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
-    """Return the arms of an interleaved run: one with all units, then its two variants.
+    """Return the arms of an interleaved run: one that has all units, then its two variants.
 
     Units are assigned to the first arm only. It names the control's variant, which answers alone
-    where no two variants can be asked.
+    where two variants cannot be interleaved.
     """
     arms = {INTERLEAVED: variants[0], **{variant: variant for variant in variants}}
     return tuple(
@@ -106,12 +106,10 @@ def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
 def with_defaults(
     project: Project, live: Live, layer: Layer, arms: tuple[LiveArm, ...]
 ) -> tuple[LiveArm, ...]:
-    """Complete the parameters of the arms with the endpoint's defaults.
+    """Return the arms with the endpoint's defaults for parameters that only other arms set.
 
-    An arm that lacks a parameter which another arm sets gets the endpoint's default frozen into it,
-    so that a later change of that default does not change the control during the run. A parameter
-    that an earlier run of the endpoint has shipped is left out: its shipped value reaches every
-    unit.
+    A later change of a default then does not change the control during the run. A parameter that an
+    earlier run of the endpoint has shipped is left out: its shipped value reaches every unit.
     """
     shipped = [
         run
@@ -130,7 +128,7 @@ def with_defaults(
 
 
 def _parameters(arms: tuple[LiveArm, ...]) -> set[str]:
-    """Return the names of all serving parameters that some arm sets."""
+    """Return the names of all serving parameters that an arm sets."""
     return {parameter for arm in arms for parameter in arm.parameters}
 
 
@@ -156,7 +154,7 @@ def _check_variants(project: Project, experiment: Experiment, endpoint: Endpoint
 
 
 def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ...]) -> FrozenRun:
-    """Return a new run with its definition and arms frozen, as it is stored at its start.
+    """Return a new run with its definition and its arms fixed, as it is stored at its start.
 
     Until `runs.claim` numbers it, its `run` is the experiment's name.
     """
@@ -217,7 +215,7 @@ def never_ran(project: Project, name: str) -> NotFound:
 
 
 def differences(project: Project, run: FrozenRun) -> tuple[str, ...]:
-    """Return the keys of project.yaml that differ from the run's frozen definition.
+    """Return which keys of project.yaml differ from the run's definition at its start.
 
     If project.yaml no longer has the experiment, that is the one text `it is gone`.
     """
@@ -228,7 +226,7 @@ def differences(project: Project, run: FrozenRun) -> tuple[str, ...]:
 
 
 def _differences(then: Definition, now: Definition) -> tuple[str, ...]:
-    """Return the keys of an experiment's definition that have changed.
+    """Return the keys in which two definitions of an experiment differ.
 
     Examples are `weights`, `arms.treatment`, `metric ctr` and `layer`.
     """
@@ -244,7 +242,7 @@ def _differences(then: Definition, now: Definition) -> tuple[str, ...]:
 
 
 def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
-    """Yield the keys of an experiment's arms that have changed."""
+    """Yield the keys of the arms in which two declarations of an experiment differ."""
     old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
     if list(old) != list(new):
         yield "arms"
@@ -277,7 +275,7 @@ def conflicting(project: Project, run: FrozenRun, definition: Definition) -> Pro
 
 
 def _running_weights(run: FrozenRun, key: str) -> str:
-    """Return the run's arm weights as text, such as ": 50/50", if `key` is "weights", else ""."""
+    """Return a run's arm weights as text (`: 50/50`) if `key` is "weights"; else ""."""
     if key != "weights":
         return ""
     weights = run.definition.experiment.weights.values()
@@ -285,12 +283,9 @@ def _running_weights(run: FrozenRun, key: str) -> str:
 
 
 def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ...]) -> None:
-    """Refuse arms that set a parameter which a live run of another layer sets, too.
+    """Raise Refused if an arm sets a parameter that a live run of another layer sets, too.
 
     A unit that is in both runs could get the value of either.
-
-    Raises:
-        Refused: A live run of another layer of the endpoint sets one of the arms' parameters.
     """
     own = _parameters(arms)
     for run in live.runs:
@@ -310,13 +305,10 @@ def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ..
 
 
 def check_unlike(experiment: Experiment, arms: tuple[LiveArm, ...]) -> None:
-    """Refuse two arms that are written differently but would be answered by the same variant.
+    """Raise Refused if two arms, though written differently, would be answered alike.
 
-    It happens where one arm names the variant that an arm without a variant gets, which is the one
-    with the most traffic.
-
-    Raises:
-        Refused: Two arms would give the same answers.
+    That happens where one arm names the variant that answers for an arm without one: the one with
+    the most traffic.
     """
     if experiment.interleave is not None:
         return

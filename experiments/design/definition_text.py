@@ -80,7 +80,10 @@ def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
 
 
 def drop_text(drop_above: int | None) -> str:
-    """Return which units are left out of rates, as text; empty: none."""
+    """Return text on which units are left out of rates; "" if none are.
+
+    Units with more events than `drop_above` are left out.
+    """
     if drop_above is None:
         return ""
     return f"of rates, units with more than {drop_above:,} events of the denominator"
@@ -92,7 +95,7 @@ def _parameters(parameters: dict[str, object]) -> str:
 
 
 def _plan(plan: Plan | None) -> str:
-    """Return an experiment's plan as text."""
+    """Return an experiment's plan (the effect to show, in how many days) as text."""
     if plan is None:
         return "none: its intervals hold at any look, and are wider"
     return f"to see an effect of {percent(plan.minimum_effect)}" + (

@@ -12,14 +12,14 @@ from .runs import FrozenRun
 
 
 def with_replaced_run(live: Live, run: LiveRun) -> Live:
-    """Return the document of all live runs in which this run has the new state that is passed."""
+    """Return the document of all live runs, with the run of this name replaced by `run`."""
     return replace(live, runs=tuple(run if other.run == run.run else other for other in live.runs))
 
 
 def without_run(live: Live, run: str) -> Live:
-    """Return the document of all live runs without this run.
+    """Return the document of all live runs without the run of this name.
 
-    Its layer goes, too, if no other run is in it.
+    Its layer is removed, too, if no other run is in it.
     """
     rest = tuple(other for other in live.runs if other.run != run)
     used = {other.layer for other in rest}
@@ -68,7 +68,7 @@ def layers_with(live: Live, layer: Layer) -> dict[str, LiveLayer]:
 
 
 def ranges_for(live: Live, layer: str, count: int, *, run: LiveRun | None = None) -> Ranges:
-    """Choose the hash buckets of a layer that a run with a given number of them gets.
+    """Return the hash buckets of a layer for a run that is to have `count` of them.
 
     Args:
         live: The live document.

@@ -137,7 +137,7 @@ class PreferencePower(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _daily_looks_text(days: int, shown: str, cost: float) -> str:
-    """Return a line on the effect that the days can show and on the power that daily looks cost.
+    """Return a line on the effect that some days can show, and on what daily looks cost.
 
     Args:
         days: How many days.
@@ -158,17 +158,16 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0  # days from a unit's first exposure
 
     def days_for(self, units: int) -> int | None:
-        """Return the days until so many units have come and the last one's outcome window is over.
+        """Return in how many days so many units have come and the last outcome window is over.
 
-        None: the traffic is unknown.
+        None if the traffic is unknown.
         """
         return math.ceil(units / self.a_day) + self.window if self.a_day else None
 
     def smallest(self, needed: Callable[[float], int]) -> float | None:
         """Return the smallest relative effect that the planned days' units can show, or None.
 
-        None: the number of units a day is unknown. `needed` gives the units of all arms for an
-        effect.
+        None if the traffic is unknown. `needed` returns the units of all arms for an effect.
         """
         if not self.a_day:
             return None
@@ -176,12 +175,12 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def known_days(self) -> int | None:
-        """The number of days that are planned for; None if the traffic is unknown."""
+        """Return the number of days that are planned for; None if the traffic is unknown."""
         return self.days if self.a_day else None
 
     @property
     def cost_of_daily_looks(self) -> float | None:
-        """The share of the power that is lost if the results are looked at on each day."""
+        """Return the share of the power that is lost if the results are looked at each day."""
         return cost_of_looks(self.days) if self.a_day else None
 
 
@@ -332,7 +331,10 @@ def power_of_preference(
 
 
 def preference_events(effect: float) -> int:
-    """Return how many counted events, of both variants together, show a preference of this size."""
+    """Return how many counted events, of both variants together, show a preference.
+
+    `effect` is its size.
+    """
     return math.ceil((z_needed() / effect) ** 2)
 
 
@@ -342,9 +344,9 @@ def first_metric(definition: Definition) -> Metric:
 
 
 def past_of_rate(control: float, metric: Metric) -> Past:
-    """Make up past data with a given rate of a metric, with one row a unit.
+    """Return made-up past data with a given rate of a metric, in place of a query of the log.
 
-    They replace a query of the log where the user states the control's rate.
+    There is one row a unit, and the user states the control's rate.
 
     Raises:
         Invalid: The metric is an amount, or the share leaves nothing to compare.
@@ -367,7 +369,10 @@ def past_of_rate(control: float, metric: Metric) -> Past:
 
 
 def _nothing_to_plan_with(experiment: Experiment, metric: Metric, source: str) -> Invalid:
-    """Return the error that a metric is 0 in the past data, so that nothing can be planned."""
+    """Return the error that a metric is 0 in the past data, so that nothing can be planned.
+
+    `source` says where the data are from.
+    """
     return Invalid(
         f"experiments.{experiment.name}: {metric.name} is 0 {source}: nothing to plan with",
         remedy=_SAY_CONTROL,
@@ -381,7 +386,11 @@ def _traffic(
     units_per_day: int | None,
     days: int,
 ) -> _Traffic:
-    """Return the expected units a day, as stated or as the experiment's share of all units."""
+    """Return how many units are expected a day: as stated, or the run's share of all.
+
+    `endpoint_a_day` are the endpoint's units a day, None if they are unknown; `days` is how long
+    the run is planned to last.
+    """
     share = float(experiment.share) / 100
     of_endpoint = None if endpoint_a_day is None else int(endpoint_a_day * share)
     window = metric.within.days if metric.within else 0
@@ -389,7 +398,7 @@ def _traffic(
 
 
 def _effects(experiment: Experiment) -> list[float]:
-    """Return the relative effects to plan for: the usual ones and the experiment's own."""
+    """Return the relative effects to plan for: some usual ones, and the experiment's own."""
     own = (float(experiment.plan.minimum_effect) / 100,) if experiment.plan else ()
     return sorted({*EFFECTS, *own})
 
@@ -400,9 +409,9 @@ def _needs(
     arms: int,
     traffic: _Traffic,
 ) -> tuple[Need, ...]:
-    """Return the units and days that it takes to show each of the effects.
+    """Return how many units and days it takes to show each of these effects.
 
-    `needed` gives the units of all arms for an effect.
+    `needed` returns the units of all arms for an effect.
     """
     return tuple(
         Need(

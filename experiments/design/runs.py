@@ -68,20 +68,20 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def aims(self) -> bool:
-        """Whether an arm of the run names the model variant that is to answer its units."""
+        """Return whether an arm of the run names the model variant that answers its units."""
         return any("variant" in arm.parameters for arm in self.arms)
 
     @property
     def salt(self) -> str:
-        """The salt with which units are hashed to arms.
+        """Return the text (salt) with which units are hashed to arms.
 
-        In an interleaved run it seeds the draws of which variant picks first.
+        In an interleaved run it also decides which variant picks first.
         """
         return self.definition.experiment.salt or self.run
 
     @property
     def shippable(self) -> tuple[LiveArm, ...]:
-        """The arms that may ship; for an interleaved run its two variants."""
+        """Return the arms that may ship; for an interleaved run its two variants."""
         return self.arms[1:] if self.definition.experiment.interleave else self.arms
 
 
@@ -101,12 +101,12 @@ class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def own_changes(self) -> tuple[Change, ...]:
-        """The changes of this run alone, oldest first."""
+        """Return the changes of this run alone, oldest first."""
         return tuple(change for change in self.changes if change.run == self.frozen.run)
 
     @property
     def is_newest(self) -> bool:
-        """Whether no other run of its experiment came after it."""
+        """Return whether no other run of its experiment came after this one."""
         return self.changes[-1].run == self.frozen.run
 
 
@@ -135,7 +135,7 @@ def _stored(state: StateStore, key: str, kind: type[Kind]) -> tuple[Kind, str] |
 
 
 def current(state: StateStore) -> StoredLive:
-    """Return the document of all live runs, or an empty one that is not written yet."""
+    """Return the document of all live runs; an empty one if none is stored yet."""
     return read(state) or StoredLive(live=Live(written=_UNWRITTEN), token=None)
 
 
@@ -149,7 +149,7 @@ def next_change(
     before_text: str = "",
     because: str = "",
 ) -> Change:
-    """Build the history entry of a change to a run, with the version that follows `stored`.
+    """Return the history entry for a change to a run, with the next version number.
 
     Args:
         stored: The document that is changed.
@@ -285,23 +285,23 @@ def _newest_first(state: StateStore, live: Live) -> Iterator[Change]:
 
 
 def experiment_of(run: str) -> str:
-    """Return the experiment's name, given the name of a run, such as `blend.2`."""
+    """Return an experiment's name from the name of one of its runs, such as `blend.2`."""
     return run.rpartition(".")[0]
 
 
 def run_key(run: str) -> str:
-    """Return the state store's key of a run's frozen definition."""
+    """Return the key, in the state store, of a run's definition at its start."""
     name, _, number = run.rpartition(".")
     return f"{_runs(name)}{number}"
 
 
 def _runs(name: str) -> str:
-    """Return the prefix of the state store's keys of an experiment's runs."""
+    """Return the prefix of the keys, in the state store, of an experiment's runs."""
     return f"experiments/{name}/runs/"
 
 
 def frozen_run(state: StateStore, run: str) -> FrozenRun:
-    """Return a run as it was frozen at its start, whatever project.yaml says now.
+    """Return a run as it was at its start, whatever project.yaml says now.
 
     Raises:
         Invalid: It is damaged, or was never written.
@@ -330,7 +330,7 @@ def numbers(state: StateStore, name: str) -> list[int]:
 
 
 def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
-    """Give a new run its number, and store its definition under it.
+    """Give a new run its number, and store its definition; return the run.
 
     If the last number never went live and has the same definition, an interrupted start left it: it
     is used again.
@@ -355,9 +355,9 @@ def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
 
 @contextmanager
 def acting(name: str | None) -> Generator[None, None, None]:
-    """Record changes within the block as made by this person.
+    """Record changes in the block as made by the person of this name.
 
-    None: they are recorded as made by the user of the machine.
+    None stands for the user of the machine.
     """
     token = _ACTING.set(name)
     try:

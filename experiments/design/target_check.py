@@ -21,7 +21,7 @@ def can_start(
 ) -> bool:
     """Return whether a target can send requests to the variants that the arms name.
 
-    An endpoint that is missing is reported elsewhere.
+    True for an endpoint that is missing, as that is reported elsewhere.
     """
     endpoint = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
     return not experiment.aims or endpoint is None or aims(capabilities, endpoint.routing)
@@ -33,9 +33,10 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """Return a problem for each arm that a target cannot serve, with its line of project.yaml.
+    """Return a problem, with its line, for each arm of an experiment that a target cannot serve.
 
-    Such an arm names a variant, and the target cannot send a single request to a chosen one.
+    Such an arm names a variant, and the target, named `target`, cannot send a single request to a
+    chosen one.
     """
     if can_start(description.spec, experiment, capabilities):
         return ()
@@ -46,9 +47,10 @@ def check_target(
 
 
 def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
-    """Return the problem that the target cannot send a single request to a chosen variant.
+    """Return the problem that a target cannot send a request to a chosen variant.
 
-    It points to the line of project.yaml at `key`, where an arm names the variant.
+    It points to the line of project.yaml at `key`, where an arm names the variant; `target` is the
+    target's name.
     """
     routing = _routing(description.spec, experiment)
     otherwise = (

@@ -69,7 +69,7 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sound(self) -> bool:
-        """Whether every logged assignment equals the one computed from the hash."""
+        """Return whether every logged assignment equals the one computed from the hash."""
         return not (
             self.differ or self.outside or self.twice or (self.drafts and self.drafts.differ)
         )
@@ -129,7 +129,7 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
 
 
 def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[Change]) -> Audit:
-    """Compare a run's logged assignments with those computed from the hash. Pure.
+    """Compare a run's logged assignments with those that are computed from the hash.
 
     Args:
         units: The logged rows, all rows of one unit at a time.
@@ -158,7 +158,10 @@ def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[C
 
 
 def _example(row: Row, arm: str, reason: str, place: int) -> str:
-    """Return a line of text about a unit whose logged assignment differs from the hash."""
+    """Return a line of text about a unit whose logged assignment differs from the hash.
+
+    `arm`, `reason` and bucket `place` are the computed ones.
+    """
     return (
         f"{row.unit}: logged {row.arm} ({row.reason}) under config {row.config}; the hash says "
         f"{arm} ({reason}), bucket {place}"
@@ -178,9 +181,9 @@ class _Expected:
         self._arm_salt = frozen.salt
 
     def assignment(self, unit: str) -> tuple[str, str, int]:
-        """Compute a unit's arm, the reason for it, and its hash bucket of the layer.
+        """Return a unit's arm, the reason for it, and its hash bucket, all computed anew.
 
-        The bucket is -1 in the layer's holdout, which is in no run of it.
+        The bucket is -1 in the layer's holdout, which is in no run.
         """
         place = (
             -1
@@ -197,7 +200,10 @@ class _Expected:
 
 
 def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges]]:
-    """Return the versions at which the run's hash buckets changed, and its ranges since each."""
+    """Return the versions at which a run's hash buckets changed, and the ranges from each on.
+
+    They are versions of the document of all live runs.
+    """
     of_run = [change for change in changes if change.run == run]
     return [change.version for change in of_run], [change.ranges for change in of_run]
 
@@ -213,7 +219,10 @@ def _held_bucket(ranges: tuple[list[int], list[Ranges]], config: int, place: int
 
 
 def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[Row]]:
-    """Yield the logged assignments of one unit at a time, read by queries of `chunk` rows."""
+    """Yield a run's logged assignments, those of one unit at a time, by queries of `chunk` rows.
+
+    Rows from the date `first` on are read.
+    """
     after, full = "", True
     while full:
         table = project.target.warehouse.query(
@@ -241,7 +250,10 @@ def _rows_by_unit(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _answers(project: Project, endpoint: str, first: str) -> dict[str, int]:
-    """Query how many gateways logged answers, how many answers, and how many were lost."""
+    """Query how many gateways logged answers, how many answers, and how many were lost.
+
+    Rows from the date `first` on are read.
+    """
     if project.target.warehouse.observe(RANKINGS.name) is None:
         return {}
     rows = project.target.warehouse.query(

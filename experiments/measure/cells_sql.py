@@ -90,7 +90,7 @@ SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS un
 
 
 def steps_sql(spec: ProjectSpec, metric: Metric, *, unit: str, arms: int) -> str:
-    """Return the WITH clause whose last stage, `steps`, has what each day adds to each unit.
+    """Return the SQL WITH clause whose last part, `steps`, has what each day adds to each unit.
 
     Columns: unit, arm, first_day, day, isthmus_new, the running totals m0_y and (of a rate) m0_d,
     and those of the day before, m0_y_0 and m0_d_0. Parameters: as of `cells_sql`.
@@ -109,9 +109,10 @@ def _stages(
     units: str,
     key: str,
 ) -> str:
-    """Return the WITH clause from `units` to `steps`.
+    """Return the SQL WITH clause of all parts from `units` to `steps`.
 
-    `key` names a column with its comma, `segment, ` or `unit, `, which all stages have.
+    `measures` are the sums, `units` is the query of the units that count, and `key` is a column
+    that all parts have besides, with its comma, such as `segment, `.
     """
     of_unit = "unit, segment" if key == "segment, " else "unit"
     sources = dict.fromkeys(measure.source for measure in measures)
@@ -149,7 +150,7 @@ def _arm_number(arms: int) -> str:
 
 
 def win_rate(metric: Metric) -> Metric:
-    """Return the metric of an interleaved run: the treatment's share of the counted events.
+    """Return the metric of an interleaved run: the treatment's share of the credited events.
 
     A unit's numerator y is its events credited to the treatment minus those credited to the
     control; its denominator d is all of these events.
@@ -165,7 +166,10 @@ def parameters(
     known_at: datetime,
     shifts: Mapping[str, Shift],
 ) -> dict[str, object]:
-    """Return the SQL parameters about metrics and arms; the caller adds the others."""
+    """Return the SQL parameters that concern metrics and arms; the caller adds the others.
+
+    `known_at` is when outcomes must be known, and `shifts` what is subtracted from values.
+    """
     moved: dict[str, object] = {f"arm{number}": name for number, name in enumerate(arms)}
     moved |= {
         f"shift{number}": float(shifts.get(m.name, UNSHIFTED)[0])
@@ -186,8 +190,7 @@ def sums_of(metric: Metric, *, daily: bool = False, drops: bool = False) -> tupl
     They are columns of `Sums`, of a unit's outcomes y, denominator d and covariate x. A metric that
     is no ratio has d = 1 for each unit, so its sums with d follow from the number of units and
     those of y. With `daily` they include the squares of what one day alone adds to a unit: uu of y,
-    vv of d, uv of both. With `drops` those of a rate of events include the number of units that are
-    left out.
+    vv of d, uv of both. With `drops` those of a rate include the number of units that are left out.
     """
     of_rate = ("d", "yd", "dd") if metric.denominator else ()
     of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
@@ -225,12 +228,12 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The name of the measure's SQL column."""
+        """Return the name of the measure's SQL column."""
         return f"m{self.at}_{self.role}"
 
     @property
     def total(self) -> Total:
-        """The count or total of an attribute that the column adds up."""
+        """Return what the column adds up: a count, or the values of an attribute."""
         return (
             self.metric.denominator
             if self.role == "d" and self.metric.denominator
@@ -239,19 +242,19 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def source(self) -> Source:
-        """The events that the column adds up."""
+        """Return which events the column adds up."""
         if self.metric.objective is not None and self.metric.denominator is not None:
             return Source(self.metric.denominator.event, self.metric.objective, self.credited)
         return Source(self.total.event, None, self.credited)
 
     @property
     def zero(self) -> str:
-        """The SQL of 0 in the column's type."""
+        """Return the SQL of 0 in the column's type."""
         return "0" if self.total.attribute is None else "CAST(0 AS DOUBLE)"
 
     @property
     def value(self) -> str:
-        """The name of the value that an event adds, or 1 where events are counted."""
+        """Return the name of the value that an event adds, or 1 where events are counted."""
         if self.credited:
             return "win" if self.role == "y" else "counts"
         if self.metric.objective is not None and self.role != "d":
@@ -260,7 +263,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def of_event(self) -> str:
-        """The SQL of what one event adds to the column."""
+        """Return the SQL of what one event adds to the column."""
         value = self.value if self.value == "1" else f"happened.isthmus_{self.value}"
         counted = (
             value
@@ -271,7 +274,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def when(self) -> str:
-        """The SQL condition under which an event counts: its time relative to the unit's first."""
+        """Return the SQL condition under which an event counts, by its time since the first."""
         if self.role == "x" and self.metric.before is not None:
             return (
                 "happened_at < units.first_at AND happened_at >= units.first_day - INTERVAL "
@@ -286,11 +289,11 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def of_day(self) -> str:
-        """The SQL that sums the column over a unit's day."""
+        """Return the SQL that sums the column over a unit's day."""
         return f"{self._narrow(f'sum({self.name})')} AS {self.name}"
 
     def running(self, so_far: str) -> str:
-        """Return the SQL of a unit's running total over the window `so_far`.
+        """Return the SQL of a unit's running total over the SQL window `so_far`.
 
         It adds the column `<name>_1` with what the day alone adds.
         """
@@ -299,10 +302,10 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def step(self) -> str:
-        """The SQL of the metric's value from the running total, after the day and before it.
+        """Return the SQL of the metric's value after a day and before it, from the running total.
 
-        The value before is `<name>_0`. On a unit's first day that is 0: the unit did not count
-        until then.
+        The value before is `<name>_0`. On a unit's first day that is 0, as it did not count until
+        then.
         """
         if self.role == "x":
             return (
@@ -367,19 +370,22 @@ class _Measure(msgspec.Struct, frozen=True):
 
 
 def _roles(metric: Metric) -> tuple[Role, ...]:
-    """Return which sums a metric needs: y (numerator), d (denominator), x (covariate)."""
+    """Return which sums a metric needs: of y (numerator), d (denominator), x (covariate)."""
     return ("y", *(("d",) if metric.denominator else ()), *(("x",) if metric.before else ()))
 
 
 def _all(measures: Sequence[_Measure], text: Callable[[_Measure], str]) -> str:
-    """Return the SQL text of each measure, joined by commas."""
+    """Return the SQL that `text` returns for each measure, joined by commas."""
     return ", ".join(map(text, measures))
 
 
 def _outcome_rows(
     spec: ProjectSpec, source: Source, measures: Sequence[_Measure], unit: str, of_unit: str
 ) -> str:
-    """Return the SQL query of what each event of one source adds to its unit's totals."""
+    """Return the SQL query of what each event of a source adds to its unit's totals.
+
+    `of_unit` is the SQL of the unit's columns.
+    """
     columns = ", ".join(
         f"{m.of_event if m.source == source else m.zero} AS {m.name}" for m in measures
     )
@@ -410,7 +416,8 @@ def _day(days_before: int) -> str:
 def _sums(metrics: Sequence[Metric], daily: Container[str], *, drops: bool) -> Iterator[str]:
     """Yield the SQL of how much a day's rows add to each sum of each metric.
 
-    A unit's first row adds the whole of its value, because the unit did not count before.
+    Metrics in `daily` also sum what the day alone adds; `drops` counts units that are left out. A
+    unit's first row adds the whole of its value, because the unit did not count before.
     """
     for number, metric in enumerate(metrics):
         y, d, x = (f"m{number}_{role}" for role in ("y", "d", "x"))

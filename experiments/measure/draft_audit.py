@@ -80,7 +80,8 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
     """Check a run's logged interleaved rankings by interleaving them again.
 
-    Two variants' rankings are interleaved by a draft: they pick items in turn.
+    Two variants' rankings are interleaved by a draft: they pick items in turn. Rows from the date
+    `first` on are read, `page` at a time.
     """
     experiment = frozen.definition.experiment
     duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
@@ -88,7 +89,7 @@ def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) 
 
 
 def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel: Duel) -> Drafts:
-    """Compare logged interleaved rankings with the draft computed anew. Pure.
+    """Compare logged interleaved rankings with the interleaving computed anew.
 
     Args:
         answers: Rows of `rankings`, each with its logged places by position, from 1.
@@ -115,8 +116,8 @@ def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
 def _ranking_kind(row: Mapping[str, Any]) -> str:
     """Return how a logged ranking was made: alone, explored, drafted or ruled.
 
-    alone: by one variant; explored: with random draws; drafted: from two variants; ruled: by rules
-    too, which the log does not hold.
+    Alone is by one variant, explored at random, drafted by interleaving two variants, and ruled
+    also by rules, which the log does not hold.
     """
     if row["rival_order"] is None:
         return "alone"
@@ -125,7 +126,7 @@ def _ranking_kind(row: Mapping[str, Any]) -> str:
 
 
 def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
-    """Return a clause on the first logged place that contradicts the draft, or "" if none does.
+    """Return a clause on the first logged place that contradicts the interleaving, or "".
 
     A place whose exposure was lost is not checked.
     """
@@ -145,7 +146,7 @@ def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) ->
 
 
 def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
-    """Return the item and credit at each position when a ranking is interleaved again."""
+    """Return the item and its credit at each position, when a ranking is interleaved again."""
     items, begins = msgspec.json.decode(row["candidates"]), 0
     arrangement, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {
@@ -159,7 +160,7 @@ def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
 
 
 def _arrangement(row: Mapping[str, Any]) -> Arranged:
-    """Return both variants' orders of the items under the rules, read from a logged ranking."""
+    """Return both variants' orders of the items, after the rules, from a logged ranking."""
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
@@ -167,7 +168,7 @@ def _arrangement(row: Mapping[str, Any]) -> Arranged:
 
 
 def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
-    """Return the item, variant and credit of one pick of the draft."""
+    """Return the item, the variant and the credit of one pick of an interleaving."""
     variant = duel.variants[pick.by]
     return Place(
         entity_key(items[pick.candidate]),
@@ -186,7 +187,10 @@ def _place_text(place: Place | None) -> str:
 def _answers(
     project: Project, endpoint: str, first: str, page: int
 ) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
-    """Yield logged rankings by time, each with its positions; a repeated one counts once."""
+    """Yield logged rankings by time, each with its positions; a repeated one counts once.
+
+    Rows from the date `first` on are read, `page` at a time.
+    """
     query, full = project.target.warehouse.query, True
     answers = _ANSWERS.format(limit=page, arranged=_arranged_column(project))
     after: dict[str, Any] = {"after": datetime.fromisoformat(first).replace(tzinfo=UTC), "id": ""}
@@ -212,7 +216,7 @@ def _answers(
 
 
 def _arranged_column(project: Project) -> str:
-    """Return the SQL of the column with both variants' orders under the rules.
+    """Return the SQL of the column with both variants' orders after the rules.
 
     It is NULL as long as the table lacks the column, which `apply` adds.
     """

@@ -41,7 +41,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def days(self) -> list[str]:
-        """The days on which an arm has rows in the log, in order."""
+        """Return the days on which an arm has rows in the log, in order."""
         return sorted({day for of_arm in self.arms.values() for day in of_arm})
 
     def total(self, *, until: str = "9999") -> dict[str, Sums]:
@@ -169,7 +169,7 @@ def _is_dropped(denominator: str, limit: int | None) -> str:
 def _count_unnamed(
     project: Project, experiment: Analysis, objective: Objective, params: Params
 ) -> int:
-    """Count the rows of the log in which the unit is missing."""
+    """Return how many rows of the log lack the unit."""
     attributes = project.spec.events[objective.exposure].attributes
     if all(attribute.required for attribute in attributes if attribute.name == objective.unit):
         return 0

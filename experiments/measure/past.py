@@ -11,7 +11,7 @@ from . import run_cells
 
 
 def past(project: Project, metric: Metric, endpoint: str, drop_above: int | None = None) -> Past:
-    """Query what the endpoint's units did in the last 28 days, to plan an experiment from it.
+    """Query what an endpoint's units did in the last 28 days, to plan an experiment.
 
     Units that the experiment would leave out by its `drop_above` add nothing.
 

@@ -62,11 +62,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_day(self) -> date:
-        """The day on which the run's first unit was seen.
-
-        Raises:
-            ValueError: There is no unit.
-        """
+        """Return the day on which the run's first unit was seen; ValueError without a unit."""
         return min(cell.first for cell in self.cells)
 
     def days(self, until: datetime) -> list[date]:
@@ -105,7 +101,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
     def sums_at(
         self, metric: Metric, ends: datetime, window: timedelta | None, *, segment: str = ""
     ) -> dict[str, Sums]:
-        """Return each arm's sums of a metric, of the events before `ends`.
+        """Return each arm's sums of a metric, over the events before `ends`.
 
         Args:
             metric: The metric.
@@ -126,7 +122,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def sums_of_day(self, metric: Metric, since_first: int, ends: datetime) -> dict[str, Sums]:
-        """Return each arm's sums of a metric for the n-th day since a unit's first exposure.
+        """Return each arm's sums of a metric for one day of its units' age.
 
         Args:
             metric: The metric.
@@ -158,8 +154,8 @@ def _units(cell: Cell) -> int:
 def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
     """Return a metric's sums for one day of the units' age, as if that day stood alone.
 
-    `cells` are the rows of that day, `units` counts those that had it, and `since_first` is the
-    day's number since a unit's first exposure, from 0.
+    `cells` are the rows of that day, `units` counts the units that had it, and `since_first` is its
+    number since a unit's first exposure, from 0.
     """
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
@@ -188,7 +184,7 @@ def reading(
     moment: datetime,
     stopped: datetime | None,
 ) -> Reading:
-    """Return the period in which a look counts events, and when their outcomes must be known.
+    """Return the period in which a look at results counts events and outcomes.
 
     Events after a stop do not count, even within the window of a unit: by then its requests get
     other parameters.
@@ -217,7 +213,7 @@ def cutoffs(
 ) -> tuple[datetime, datetime]:
     """Return the time before which events count, and that by which outcomes are known.
 
-    They are those for a look at `moment`. An old log (`now:`) is complete: its last moment counts,
+    Both are for results as of `moment`. An old log (`now:`) is complete: its last moment counts,
     with its outcomes.
     """
     if spec.now is None or moment != utc_milliseconds(spec.now):
@@ -300,9 +296,9 @@ def read_segments(
 
 
 def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str, dict[str, int]]:
-    """Query the number of units of each arm, by the model version that answered them first.
+    """Return the number of units of each arm, by the model version that answered them first.
 
-    The result is empty where no answers are logged.
+    It is empty where no answers are logged.
     """
     if project.target.warehouse.observe(RANKINGS.name) is None:
         return {}
@@ -432,7 +428,7 @@ def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
 
 
 def _parameters(query: CellQuery, known_at: datetime) -> dict[str, object]:
-    """Return the query's SQL parameters, with the outcomes known at a point in time."""
+    """Return the SQL parameters of a query, for outcomes known at `known_at`."""
     return parameters(query.metrics, query.arms, known_at=known_at, shifts=query.shifts)
 
 
@@ -485,7 +481,10 @@ def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
 def _values(
     row: Mapping[str, Any], number: int, metric: Metric, query: CellQuery
 ) -> dict[str, Number]:
-    """Return a metric's sums from a row of the query, by the names of the sums."""
+    """Return a metric's sums from a row of the query, by the names of the sums.
+
+    `number` is the metric's in the query.
+    """
     whole = metric.numerator.attribute is None and (
         metric.at_most is None or metric.at_most == int(metric.at_most)
     )
@@ -498,9 +497,9 @@ def _values(
 
 
 def _checked_sum(value: Any, name: str, metric: Metric, whole: bool) -> Number:
-    """Convert a queried sum to an int if it is a count, else to a float.
+    """Convert a queried sum to an int if it is a count (`whole`), else to a float.
 
-    It raises Invalid if the sum is infinite or no number.
+    Raises Invalid if it is infinite or not a number.
     """
     counted = (
         whole
@@ -522,9 +521,10 @@ def _checked_sum(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 def _sums(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
-    """Build the `Sums` of a metric from one row's values.
+    """Return a metric's sums from the values of one row.
 
-    Where the metric has no denominator the sums with d follow from the number of units.
+    `shifts` is what was subtracted from values. Where the metric has no denominator the sums with d
+    follow from the number of units.
     """
     of_unit: dict[str, Any] = (
         {}
@@ -540,7 +540,10 @@ def _sums(
 def _sums_of_one_day(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
-    """Build the `Sums` of what one day alone adds to a metric, from one row's values."""
+    """Return the sums of what one day alone adds to a metric, from the values of one row.
+
+    `shifts` is what was subtracted from values.
+    """
     return Sums(
         units=units,
         y=values["y"],
@@ -553,7 +556,7 @@ def _sums_of_one_day(
 
 
 def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
-    """Return the constants to subtract from metrics whose sums of squares lost digits."""
+    """Return what to subtract from the values of metrics whose sums of squares lost digits."""
     of_floats = [metric for metric in metrics if shifts_outcome(metric) or shifts_covariate(metric)]
     due = [
         metric
@@ -567,9 +570,9 @@ def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
 
 
 def _means(metric: Metric, everyone: Sums) -> Shift:
-    """Return the constants to subtract: a metric's mean outcome and mean covariate.
+    """Return what to subtract from a metric's values: its mean outcome and mean covariate.
 
-    Each is 0 where the metric's values need no shift.
+    Each is 0 where the values need no shift. `everyone` are the sums of all arms.
     """
     return (
         everyone.mean("y") if shifts_outcome(metric) else 0.0,

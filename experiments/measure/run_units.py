@@ -39,8 +39,8 @@ _ANSWERED = (
 def segment_units(names: Sequence[str]) -> str:
     """Return an SQL query with a row for each unit and segment, such as `platform=ios`.
 
-    A unit is in one segment of each of the attributes: the first value that its requests had, or
-    for MODEL_VERSION the model version that answered it first. That one needs the parameter
+    `names` are attributes. A unit is in one segment of each: the first value that its requests had,
+    or for MODEL_VERSION the model version that answered it first. That one needs the parameter
     $endpoint.
     """
     attributes = [name for name in names if name != MODEL_VERSION]

@@ -35,7 +35,7 @@ def read(
     period: Reading,
     slopes: Mapping[str, Weights],
 ) -> dict[str, dict[str, Influences]]:
-    """Read each arm's influences on slopes, by slope and arm, with a query of the log.
+    """Query how much each arm's units move the slopes of a metric's effect over their age.
 
     Args:
         project: The project.
@@ -79,7 +79,7 @@ def trend_parameters(
 
 
 def _finite(value: Any) -> float:
-    """Return a sum of squares; infinite where a value was too large to be squared."""
+    """Return a sum of squares as a float; infinite where a value was too large to be squared."""
     return float(value) if math.isfinite(value) else math.inf
 
 
@@ -123,10 +123,10 @@ SELECT arm, count(*) AS units, {squares} FROM {influences} GROUP BY arm"""
 
 
 def _of_ones(numbers: Iterable[int], days: int) -> str:
-    """Return the SQL stage that subtracts from each slope the denominators of 1 of a plain metric.
+    """Return the SQL that subtracts the denominators of a metric that is no ratio from slopes.
 
-    A metric that is no ratio has a denominator of 1 for each unit on each of its days, also on days
-    without a row.
+    Such a metric has a denominator of 1 for each unit on each of its days, also on days without a
+    row. `numbers` are the slopes.
     """
     less = ", ".join(f"i{number} - so_far{number} AS i{number}" for number in numbers)
     lasted = "date_diff('millisecond', first_day, $today)"
@@ -137,7 +137,7 @@ influences AS (SELECT by_unit.arm, {less}
 
 
 def _weight_rows(arms: Sequence[str], slopes: Sequence[Weights], days: int) -> str:
-    """Return the SQL of a row for each arm and day: its weights in every slope.
+    """Return the SQL of a row for each arm and day, with its weights in every slope.
 
     Columns: arm, since (milliseconds since the first day), and of slope i of_y<i>, of_d<i>, and
     so_far<i>, the sum of the latter up to the day.
@@ -162,5 +162,5 @@ def _weight_rows(arms: Sequence[str], slopes: Sequence[Weights], days: int) -> s
 
 
 def _double(value: float) -> str:
-    """Return the SQL of a number that every engine takes as it is, to the last digit."""
+    """Return a number as SQL that every engine reads exactly."""
     return f"CAST({value!r} AS DOUBLE)"

@@ -44,7 +44,7 @@ def unit_events_sql(spec: ProjectSpec, event: str, unit: str, *, until: str) -> 
 def source_rows_sql(
     spec: ProjectSpec, source: Source, values: tuple[str, ...], unit: str, *, until: str = "$until"
 ) -> str:
-    """Return an SQL query of every event of a source before a time, with its unit.
+    """Return an SQL query of the events of a source before a time, each with its unit.
 
     Columns: unit (text), dt, happened_at and `values` as isthmus_<value>. Parameters: $earliest, a
     date; `until`, a time; for an objective's outcomes $known; for credited events $since and both
@@ -120,9 +120,10 @@ def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: st
 
 
 def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
-    """Return an SQL query of the unit and the win that each event is credited with, by event id.
+    """Return an SQL query of the unit and the win of each credited event, by the event's id.
 
-    Columns: isthmus_id, unit and win (below 0 for the control).
+    Columns: isthmus_id, unit and win (below 0 for the control). `steps` are the references that
+    lead from the event to the exposure.
     """
     step, *further = steps
     of_next = (
@@ -141,7 +142,8 @@ def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
 def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
     """Return an SQL query of the units of events, by event id.
 
-    Columns: isthmus_id and unit. Each id has one row, even if its event was logged on two dates.
+    Columns: isthmus_id and unit. `steps` are the references that lead from the event to the unit.
+    Each id has one row, even if its event was logged on two dates.
     """
     step, *further = steps
     if further:

@@ -44,10 +44,10 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[ArmFigure, ...]:
-    """Query the bias metrics that the endpoint's monitors watch, for each arm of a run.
+    """Return, for each arm of a run, the bias metrics that the endpoint's monitors watch.
 
     They are the concentration of exposures where a monitor watches items, and the ratio of
-    satisfied shares where one watches units.
+    satisfied shares where one watches units. `reading` is the period to query.
     """
     name = run.definition.layer.endpoint
     monitors = [monitor for monitor in project.spec.monitors.values() if monitor.endpoint == name]
@@ -60,7 +60,7 @@ def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[Arm
 def _concentrations(
     project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
-    """Yield the Gini coefficient of exposures by arm, for each monitored kind of items."""
+    """Yield the Gini coefficient of exposures by arm, for each kind of items that is monitored."""
     arms = [arm.name for arm in run.arms]
     entities = dict.fromkeys(
         entity_of(monitor.items, project.spec) for monitor in monitors if monitor.items
@@ -82,7 +82,7 @@ def _concentrations(
 def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
     """Return the Gini coefficient of each arm's exposures, over the items that any arm showed.
 
-    None: an arm showed too little.
+    `rows` are those of the query by arm. None if an arm showed too little.
     """
     spreads = {
         row["arm"]: Spread(items=int(row["n"]), **{name: float(row[name]) for name in SPREAD_SUMS})
@@ -141,10 +141,10 @@ def _ratios(
 
 
 def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | None:
-    """Return in each arm the ratio of the satisfied shares of two groups of units.
+    """Return for each arm the ratio of the satisfied shares of two groups of units.
 
-    A unit is satisfied if an outcome followed. The groups are the two that are furthest apart in
-    the control. None: an arm has too few of one.
+    A unit is satisfied if an outcome followed. The groups are the two values of `attribute` that
+    are furthest apart in the control. None if an arm has too few units of one.
     """
     kinds: dict[str, dict[str, Kind]] = {name: {} for name in arms}
     for row in rows:

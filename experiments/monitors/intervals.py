@@ -15,7 +15,10 @@ from ..statistics.sums import FEWEST_OUTCOMES, FEWEST_UNITS
 
 
 def enough(units: int, counted: float) -> bool:
-    """Return whether there are enough units and outcomes for a confidence interval."""
+    """Return whether so many units and outcomes are enough for a confidence interval.
+
+    `counted` are the outcomes.
+    """
     return units >= FEWEST_UNITS and counted >= FEWEST_OUTCOMES
 
 
@@ -33,12 +36,15 @@ def proportion(count: int, units: int, *, z: float = Z) -> Estimate:
 
 
 def around(value: float, variance: float, *, z: float = Z) -> Estimate:
-    """Return a value with a confidence interval of z standard errors to either side."""
+    """Return a value with a confidence interval of `z` standard errors to either side."""
     half = z * math.sqrt(max(variance, 0.0))
     return Estimate(value=value, low=value - half, high=value + half)
 
 
 def on_the_log(value: float, variance: float, *, z: float = Z) -> Estimate:
-    """Return a positive value with a confidence interval that is symmetric on the log scale."""
+    """Return a positive value with a confidence interval that is symmetric on the log scale.
+
+    `variance` is that of its logarithm, and `z` the interval's half width in standard errors.
+    """
     half = z * math.sqrt(max(variance, 0.0))
     return Estimate(value=value, low=value * math.exp(-half), high=value * math.exp(half))

@@ -118,7 +118,7 @@ def grouping(project: Project, monitor: Monitor) -> Grouping:
 
 
 def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
-    """Sort the rows of the monitor's query by kind and convert them to sums."""
+    """Convert the rows of the monitor's query to sums, sorted by the rows' kind."""
     first = {row["kind"]: row for row in table if row["scope"] == "first"}
     table = [row for row in table if row["scope"] != "first"]
     groups: dict[Place, dict[str, Sums]] = {}
@@ -179,7 +179,10 @@ def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> It
 
 
 def _place_rows(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
-    """Yield the metrics of the whole window, of a day or of a model version, as snapshot rows."""
+    """Yield the metrics of one period or of one model version, as rows of a snapshot.
+
+    `place` says of which; `outcomes` whether it is known what was clicked.
+    """
     if place not in answer.everything:
         return
     everything = answer.everything[place]
@@ -211,7 +214,10 @@ def _place_rows(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) 
 def _click_rows(
     group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms
 ) -> Iterator[Row]:
-    """Yield the metrics of what was clicked in a group, as snapshot rows."""
+    """Yield the metrics of what was clicked in a group of items, as rows of a snapshot.
+
+    `everything` are the sums of all groups.
+    """
     if everything.organic:
         yield _row(
             "organic",
@@ -231,7 +237,7 @@ def _click_rows(
 
 
 def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
-    """Yield the ratio of clicks to the sum of predicted scores, as a snapshot row.
+    """Yield a group's ratio of clicks to the sum of predicted scores, as a row of a snapshot.
 
     Its interval is the exact one of a Poisson count of clicks (Garwood 1936); the sum of scores is
     taken as known.
@@ -261,7 +267,10 @@ def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
 
 
 def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
-    """Yield the snapshot rows about the catalogue: all items, and those never shown."""
+    """Yield the rows of a snapshot about all items, and about those that were never shown.
+
+    `features` says that groups are values of a feature, so that the number of items is known.
+    """
     total = sum(answer.items.values())
     for group, number in answer.items.items() if features else ():
         yield Row(figure="catalogue", group=group, value=number / total, count=number)
@@ -277,9 +286,9 @@ def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
 def _over_items(
     figure: ItemFigure, estimate: Estimate, place: Place, spread_: Spread, units: int
 ) -> Row:
-    """Build the snapshot row of a metric over items, such as the Gini coefficient.
+    """Return the snapshot's row of a metric over items, such as the Gini coefficient.
 
-    Its interval rests on units and exposures.
+    `spread_` are the sums that it is computed from; its interval rests on `units` and exposures.
     """
     return msgspec.structs.replace(
         _row(figure, "", estimate, place, spread_.shown, units=units), count=spread_.items

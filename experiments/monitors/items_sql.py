@@ -84,7 +84,7 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> str:
-        """The SQL expression of the group to which an item belongs."""
+        """Return the SQL expression of the group to which an item belongs."""
         return (
             "entity_key" if self.view is None else f"CAST({self.view.features[0].name} AS VARCHAR)"
         )
@@ -142,7 +142,7 @@ _NEVER = "CASE WHEN isthmus_shown.entity_key IS NULL THEN 1 ELSE 0 END"
 
 
 def _all(text: str) -> str:
-    """Return the SQL text with each sum's name filled in, joined by commas."""
+    """Return SQL text with `{}` replaced by each sum's name in turn, joined by commas."""
     return ", ".join(text.format(name) for name in _SUMMED)
 
 
@@ -188,7 +188,7 @@ def _scored_rows(spec: ProjectSpec, endpoint: Endpoint) -> str:
 
 
 def _outcome(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, str]:
-    """Return the SQL expression of an exposure's outcome (0, 1 or null), and the join it needs."""
+    """Return the SQL expression of an exposure's outcome (0, 1 or null), and the join for it."""
     event, objective = outcome_by(endpoint, spec), spec.objectives[endpoint.objective]
     if event is None:
         return "CAST(NULL AS BIGINT)", ""
@@ -217,9 +217,9 @@ def _outcome(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, str]:
 
 
 def _catalogue(groups: Grouping) -> str:
-    """Return an SQL query of every item of the catalogue, by its group now.
+    """Return an SQL query of every item of the catalogue, with its present group.
 
-    Columns: entity_key, grp. Without a view it has the items that the log names.
+    Columns: entity_key, grp. Without a feature view it has the items that the log names.
     """
     if groups.view is None:
         return "SELECT entity_key, '' AS grp FROM parts GROUP BY entity_key"

@@ -142,9 +142,9 @@ def _listing(project: Project, monitor: Monitor) -> Listed:
 
 
 def counterpart(monitors: Mapping[str, Monitor], name: str) -> str | None:
-    """Return the name of the endpoint's monitor of the other kind (items, units), or None.
+    """Return the name of the same endpoint's monitor of the other kind (items, units), or None.
 
-    Text on a monitor suggests it as the next one to look at.
+    It is suggested as the next one to look at.
     """
     own = monitors[name]
     return next(

@@ -30,7 +30,7 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """The share of the units in the group that have an outcome."""
+        """Return the share of the group's units that have an outcome."""
         return self.satisfied / self.units if self.units else math.nan
 
 
@@ -43,10 +43,10 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
-    """Return the ratio of the lowest to the highest share of units with an outcome, by group.
+    """Return the ratio of the lowest to the highest group's share of units with an outcome.
 
-    Because the data choose the two groups, the interval is corrected for all pairs of groups
-    (Bonferroni). None: fewer than two groups can be compared.
+    `kinds` are the counts by group. Because the data choose the two groups, the interval is
+    corrected for all pairs of groups (Bonferroni). None if fewer than two groups can be compared.
     """
     best = max(
         (kind for kind in kinds.values() if enough(kind.units, kind.satisfied)),
@@ -104,7 +104,9 @@ def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:
 
 
 def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Estimate]:
-    """Return how each group's share of the units changed since the first window.
+    """Return by how much each group's share of the units changed since the first window.
+
+    `kinds` and `first` are the counts by group in both windows.
 
     It is empty if either window has fewer than 100 units. The windows are taken as independent;
     units that are in both make the true interval narrower, never wider.

@@ -83,7 +83,7 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
 
     @property
     def alarms(self) -> tuple[Row, ...]:
-        """The snapshot's rows whose metric is beyond its limit."""
+        """Return the snapshot's rows whose metric is beyond its limit."""
         return tuple(row for row in self.rows if row.alarm)
 
     def by_group(
@@ -107,7 +107,7 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
-    """Store a monitor's snapshot, over an earlier one of the same day."""
+    """Store a monitor's snapshot, in place of an earlier one of the same day."""
     blobs.put(
         f"{_folder(blobs, snapshot.monitor)}{snapshot.until:%Y-%m-%d}.json",
         msgspec.json.encode(snapshot),
@@ -121,7 +121,7 @@ def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:
 
 
 def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
-    """Yield a monitor's last stored snapshots, oldest first, reading one at a time."""
+    """Yield a monitor's stored snapshots of the last `days` days, oldest first, one at a time."""
     for uri in _uris(blobs, monitor)[-days:]:
         yield _read(blobs, uri)
 

@@ -79,7 +79,7 @@ def shown_share(group: Sums, everything: Sums) -> Estimate:
 
 
 def seen_share(group: Sums, everything: Sums) -> Estimate:
-    """Return a group's share of the exposures, weighted by how far up each was shown."""
+    """Return a group's share of the exposures, weighted by how high each was in the answer."""
     return share(group.seen, everything.seen, group.seen_seen, group.seen_all, everything.seen_seen)
 
 
@@ -95,7 +95,7 @@ def organic(group: Sums, everything: Sums) -> Estimate:
 
 
 def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
-    """Return a group's share of exposures over its share of clicks where no model chose.
+    """Return a group's share of exposures over its share of clicks among random answers.
 
     Raises:
         ZeroDivisionError: Nothing was clicked there.
@@ -137,19 +137,21 @@ def gini(spread: Spread, catalogue: int) -> Estimate:
 
 
 def by_chance(gini: Estimate, spread: Spread, catalogue: int) -> float:
-    """Return the part of a Gini coefficient that chance alone explains, at most.
+    """Return the part of a Gini coefficient that chance alone can explain, at most.
 
-    Even equally popular items differ in their counts: for a mean count m chance gives a coefficient
-    of 1 / sqrt(pi m), and the squares of the two parts add up.
+    `catalogue` is the number of items. Even equally popular items differ in their counts: for a
+    mean count m chance gives a coefficient of 1 / sqrt(pi m), and the squares of the two parts add
+    up.
     """
     floor = 1 / (math.pi * spread.shown / max(catalogue, spread.items))
     return gini.value - math.sqrt(max(gini.value**2 - floor, 0.0))
 
 
 def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
-    """Return how much the Gini coefficient rose since the first window, with an interval.
+    """Return by how much the Gini coefficient rose since the first window, with an interval.
 
-    The interval includes what chance adds in either window: fewer exposures look more concentrated.
+    `catalogue` is the number of items. The interval includes what chance adds in either window:
+    fewer exposures look more concentrated.
     """
     gini_now, gini_first = gini(now, catalogue), gini(first, catalogue)
     value = gini_now.value - gini_first.value

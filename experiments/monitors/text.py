@@ -123,7 +123,7 @@ def _calibration(row: Row | None) -> str:
 
 
 def _over_all(snapshot: Snapshot) -> Iterator[str]:
-    """Yield lines of text on the metrics that are of no group."""
+    """Yield lines of text on the metrics that belong to no group."""
     figures: tuple[Figure, ...] = ("gini", "gini_rise", "effective_items", "never_shown")
     gini, rise, effective, never = (snapshot.by_group(figure).get("") for figure in figures)
     parts = [f"Gini {gini.value:.3f}"] if gini else []
@@ -139,7 +139,7 @@ def _over_all(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _by_version(snapshot: Snapshot) -> Iterator[str]:
-    """Yield lines of text on the main metric by version, if several versions answered.
+    """Yield lines of text on the main metric by model version, if several versions answered.
 
     The group is the one in which it is largest.
     """
@@ -234,7 +234,7 @@ def _percent(row: Row | None, digits: int = 1) -> str:
 
 
 def _value_text(row: Row, spec: str = ".2f") -> str:
-    """Return a metric's value with its interval as text; `spec` formats the numbers."""
+    """Return a metric's value with its interval as text; numbers have the format `spec`."""
     return f"{row.value:{spec}}" + (
         f" ({row.low:{spec}} .. {row.high:{spec}})"
         if row.low is not None and row.high is not None

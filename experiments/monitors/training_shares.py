@@ -78,7 +78,7 @@ def shares(
 
 
 def _has_key(project: Project, run: Run, entity: Entity) -> bool:
-    """Return whether a run's training events have the item's key, so that it can be grouped."""
+    """Return whether a run's training events have the item's key, so they can be grouped."""
     objective = project.spec.objectives.get(run.objective)
     event = project.spec.events.get(objective.exposure) if objective else None
     return event is not None and any(
@@ -89,7 +89,11 @@ def _has_key(project: Project, run: Run, entity: Entity) -> bool:
 def _shares_by_group(
     project: Project, sql: str, data: Data, view: JoinView | None
 ) -> dict[str, float]:
-    """Query each item group's share of a training set."""
+    """Query each item group's share of the rows of a training set.
+
+    `data` says which rows are in it; `view` has the feature that groups them, None for items
+    themselves.
+    """
     moments = {"start_time": data.start, "end_time": data.end, "as_of": data.as_of}
     dates = {"start_date": f"{data.start:%Y-%m-%d}", "end_date": f"{data.end:%Y-%m-%d}"}
     rows = project.target.warehouse.query(
@@ -102,7 +106,8 @@ def _shares_by_group(
 def rows(served: Iterable[Row], trained: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
     """Yield each group's share of exposures over its share of the training set, by version.
 
-    A ratio above 1 means that the group is shown more often than its share in training.
+    `served` are the snapshot's rows of exposures, `trained` the shares by version and group. A
+    ratio above 1 means that the group is shown more often than its share in training.
     """
     for row in served:
         share = trained.get(row.of, {}).get(row.group)

@@ -103,9 +103,9 @@ def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
 
 
 def group_of(attributes: str | None, name: str) -> str:
-    """Return a unit's group: the value of an attribute in its request, as text.
+    """Return a unit's group: the value that an attribute has in its requests, as text.
 
-    A text value is unchanged; any other is in JSON's notation.
+    `attributes` is JSON text. A text value is unchanged; any other is in JSON's notation.
     """
     value = msgspec.json.decode(attributes, type=dict[str, Any]).get(name) if attributes else None
     if value is None:
@@ -156,7 +156,10 @@ def version_order(version: str) -> tuple[str, int]:
 def _scope_rows(
     cells: Iterable[Cell], alarm: Alarms, scope: Scope, label: str, *, outcomes: bool
 ) -> Iterator[Row]:
-    """Yield the metrics of one day or of one model version, as snapshot rows."""
+    """Yield the metrics of one day or of one model version, as rows of a snapshot.
+
+    `scope` says which of both, and `label` names it; `outcomes` whether there are any.
+    """
     groups = kinds(cells)
     yield from _mix_rows(groups, scope, label)
     if outcomes:
@@ -174,13 +177,16 @@ def kinds(cells: Iterable[Cell]) -> Kinds:
 
 
 def _mix_rows(groups: Kinds, scope: Scope, label: str = "") -> Iterator[Row]:
-    """Yield each group's share of the units, as snapshot rows."""
+    """Yield each group's share of the units, as rows of a snapshot.
+
+    `scope` and `label` say of which day or model version.
+    """
     for name, share in parity.mix(groups).items():
         yield _row("mix", name, share, groups[name].units, scope=scope, label=label)
 
 
 def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
-    """Yield how each group's share of the units moved since the first window, as snapshot rows."""
+    """Yield the change of each group's share of units since the first window, as snapshot rows."""
     limit = math.inf if alarm.mix_drift is None else alarm.mix_drift
     for name, moved in parity.drift(now, first).items():
         row = _row("mix_drift", name, moved, now[name].units if name in now else 0)
@@ -188,9 +194,9 @@ def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
 
 
 def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "") -> Iterator[Row]:
-    """Yield snapshot rows: each group's share of units with an outcome, and the worst ratio of two.
+    """Yield each group's share of units with an outcome, and the lowest over the highest.
 
-    That ratio is the lowest share over the highest.
+    They are rows of a snapshot; `scope` and `label` say of which day or model version.
     """
     for name, kind in groups.items():
         yield _row(
@@ -218,7 +224,7 @@ def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "")
 
 
 def _returning_rows(cells: Sequence[Cell]) -> Iterator[Row]:
-    """Yield the share of each group's units that came again, as snapshot rows."""
+    """Yield the share of each group's units that came again, as rows of a snapshot."""
     for name, kind in kinds(
         msgspec.structs.replace(cell, satisfied=cell.back) for cell in cells
     ).items():
@@ -234,7 +240,11 @@ def _row(
     scope: Scope = "window",
     label: str = "",
 ) -> Row:
-    """Build the snapshot row of a metric of a group."""
+    """Return the snapshot's row of a metric of a group.
+
+    `share` is its value, `count` the units it rests on; `scope` and `label` say of which day or
+    model version.
+    """
     return Row(
         figure=figure,
         group=group,

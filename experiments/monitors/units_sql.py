@@ -62,9 +62,9 @@ UNION ALL SELECT 'first' AS period, '' AS day, '' AS version, attributes, 0 AS s
 
 
 def _first_of(key: str, when: str) -> str:
-    """Return an SQL query of the first answer for each key in a period.
+    """Return an SQL query of the first answer for each `key` in a period.
 
-    Answers with attributes come before those without.
+    `when` is the SQL condition of the period. Answers with attributes come before those without.
     """
     order = "CASE WHEN attributes IS NULL THEN 1 ELSE 0 END, event_timestamp, event_id"
     return (
@@ -75,12 +75,12 @@ def _first_of(key: str, when: str) -> str:
 
 
 def _flag(joined: str) -> str:
-    """Return an SQL expression: 1 where a left-joined table has the unit, else 0."""
+    """Return an SQL expression: 1 where the left-joined table `joined` has a row, else 0."""
     return f"CASE WHEN {joined}.unit IS NULL THEN 0 ELSE 1 END"
 
 
 def _met_flag(joined: str) -> str:
-    """Return the SQL column `satisfied`: 1 where a left-joined table has the unit, else 0."""
+    """Return the SQL column `satisfied`: 1 where the left-joined table has the unit, else 0."""
     return f"{_flag(joined)} AS satisfied"
 
 

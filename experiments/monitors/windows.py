@@ -43,7 +43,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_end(self) -> date:
-        """The day after the monitor's first window."""
+        """Return the day after the monitor's first window."""
         return self.first + self.length
 
     def parameters(self) -> dict[str, object]:
@@ -58,7 +58,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
-    """Return which days a monitor reads at a moment: its window, and the first window.
+    """Return the days that a monitor reads at a moment: its window, and the first window.
+
+    `stream` is the log that it reads.
 
     Raises:
         Invalid: The endpoint had answered no request by then.
@@ -76,9 +78,10 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
 
 
 def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
-    """Return the time before which a monitor counts events, and when outcomes must be known.
+    """Return the time before which a monitor counts events, and by which outcomes are known.
 
-    An old log (`now:`) is complete: its last moment counts, with its outcomes.
+    Both are for a look at `moment`. An old log (`now:`) is complete: its last moment counts, with
+    its outcomes.
     """
     if project.spec.now is None or moment != utc_milliseconds(project.spec.now):
         return moment, moment

@@ -96,11 +96,11 @@ class Accounts:
 
     @property
     def units(self) -> int:
-        """The number of units seen so far."""
+        """Return the number of units seen so far."""
         return len(self._units)
 
     def sums(self) -> LogSums:
-        """Return the sums for the off-policy estimates, of each group of units with a row."""
+        """Return the sums for the off-policy estimates: those of each group of units with a row."""
         filled = self._sums["rows"] > 0
         other_half = 1 - np.arange(BUNCHES) % 2
         corrected = self._sums["earned"] + (self._off * self._expected_rewards()[other_half]).sum(
@@ -118,7 +118,7 @@ class Accounts:
         )
 
     def _expected_rewards(self) -> Floats:
-        """Return the mean reward of shown items by half of the units, position and score tenth.
+        """Return the mean reward of shown items by half of the units, position and score decile.
 
         Means of few items are shrunk towards the position's mean. The doubly robust estimate uses
         these means as its reward model.
@@ -164,10 +164,10 @@ def rows_of(
 
 
 def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: float) -> Floats:
-    """Return the probability that exploration puts an item of each score tenth at a place.
+    """Return how likely exploration puts an item of each score decile at a place.
 
-    It is the same at every place of a lane (places that share candidates). The probability that
-    exploration draws at all is included.
+    `explore` is how likely exploration draws at all. It is the same at every place of a lane
+    (places that the same candidates compete for).
     """
     lane = place.lane
     if lane is None or not explore:
@@ -182,9 +182,9 @@ def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: 
 def _mass(
     place: WeightedPlace, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
 ) -> Floats:
-    """Return the probability that the replayed version puts an item of each score tenth at a place.
+    """Return how likely the replayed version puts an item of each score decile at a place.
 
-    `by_draw` has, by the id of a lane, the probabilities that exploration adds.
+    `by_draw` has, by the id of a lane, what exploration adds.
     """
     mass = np.zeros(TENTHS)
     if place.lane is None:

@@ -77,7 +77,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worth(self) -> str:
-        """A clause of text with the effective sample size of the log for the policy."""
+        """Return a clause on how many rows of the log are effectively left for the policy."""
         units = f", {plural(self.units, 'unit')} drawn" if self.units else ""
         return (
             f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} "
@@ -103,7 +103,7 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def metrics(self) -> dict[str, Totals]:
-        """The numerators and denominators of each off-policy estimate."""
+        """Return the numerators and denominators of each off-policy estimate."""
         ips, normalised = (
             Totals(numerator=self.earned, denominator=below) for below in (self.rows, self.weights)
         )
@@ -116,7 +116,7 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def logged(self) -> Totals:
-        """The totals of the reward that the logging policy earned."""
+        """Return the totals of the reward that the logging policy earned."""
         return Totals(numerator=self.rewards, denominator=self.rows)
 
 
@@ -157,7 +157,7 @@ def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
 
 
 def _drawn_rows(sums: LogSums, samples: int, seed: int) -> dict[str, Estimate]:
-    """Return each estimate's confidence interval from a bootstrap over rows."""
+    """Return each estimate's 95 % confidence interval from a bootstrap over rows."""
     random, number = np.random.RandomState(seed), len(sums.rows)
     columns = [
         column for column in (sums.earned, sums.weights, sums.corrected) if column is not None
@@ -182,9 +182,9 @@ def _percentiles(value: float, drawn: Floats) -> Estimate:
 
 
 def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
-    """Build the result of an off-policy evaluation from sums and confidence intervals.
+    """Return the result of an off-policy evaluation, from its sums and confidence intervals.
 
-    It has no values where no matched row has a reward.
+    It has no values where no row with a reward is left.
     """
     rows, weight = int(sums.rows.sum()), float(sums.weights.sum())
     rewarded = sums.matched_rewards > 0

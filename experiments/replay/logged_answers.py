@@ -120,7 +120,7 @@ def answers(
 
 
 def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
-    """Group logged exposures by the ranking that their ids contain."""
+    """Group logged exposures by ranking, whose id is in theirs."""
     places: dict[str, list[Place]] = defaultdict(list)
     for row in {row["event_id"]: row for row in rows}.values():
         answer = row["event_id"].rpartition("-")[0]
@@ -149,5 +149,5 @@ def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
 
 
 def _decoded(text: str | None, nothing: Any) -> Any:
-    """Decode JSON text, or return the default if there is none."""
+    """Decode JSON text; return `nothing` if there is no text."""
     return nothing if text is None else msgspec.json.decode(text)

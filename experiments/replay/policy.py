@@ -109,7 +109,8 @@ def outside_share(
 ) -> float:
     """Return how likely a policy shows items that the log's policy never shows.
 
-    The policy must not depend on context. The result is a mean over the log's rows.
+    `pool` says which items that might show where. The policy must not depend on context. The result
+    is a mean over the log's rows.
     """
     by_position = np.where(pool, 0.0, probabilities).sum(axis=0)
     return float(by_position[positions - 1].mean()) if len(positions) else 0.0
@@ -118,8 +119,7 @@ def outside_share(
 def require_support(outside: float, *, what: str = "the policy", remedy: str | None = None) -> None:
     """Raise Refused if a policy shows items that the log's policy never shows.
 
-    Raises:
-        Refused: A share of its probability does.
+    `outside` is how likely it does, `what` names the policy in the error.
     """
     if outside > _TINY:
         raise Refused(
@@ -145,9 +145,10 @@ def _check_propensities(propensities: NDArray[np.float64]) -> None:
 def _check_rows(
     positions: Any, items: Any, rewards: NDArray[np.float64], shape: tuple[int, ...]
 ) -> None:
-    """Raise Invalid if rewards, items or positions of a log are out of range or not finite.
+    """Raise Invalid if a log's rewards, items or positions are out of range or not finite.
 
-    Position 0 would silently index the last one, and a NaN reward would make every sum NaN.
+    `shape` is that of the policy's probabilities. Position 0 would silently index the last one, and
+    a NaN reward would make every sum NaN.
     """
     if not np.isfinite(rewards).all():
         raise Invalid(
@@ -171,7 +172,11 @@ def _within(values: Any, least: int, most: int) -> bool:
 def _row_sums(
     weights: NDArray[np.float64], rewards: NDArray[np.float64], *expected: NDArray[np.float64]
 ) -> LogSums:
-    """Return the sums for the off-policy estimates, with one entry for each row."""
+    """Return the sums for the off-policy estimates, an entry for each row.
+
+    `weights` are the importance weights; `expected` are the rewards by a model: of the shown item,
+    and under the policy.
+    """
     matched = weights > 0
     return LogSums(
         rows=np.ones(len(weights)),
@@ -187,7 +192,10 @@ def _row_sums(
 
 
 def _of_units(rows: LogSums, whose: NDArray[np.int64], number: int) -> LogSums:
-    """Add up the sums of rows to one entry for each unit."""
+    """Add up the sums of rows to one entry for each unit.
+
+    `whose` is the number of each row's unit, and `number` how many units there are.
+    """
     names = [
         name
         for name in ("rows", "weights", "earned", "rewards", "corrected")
@@ -222,7 +230,7 @@ def thompson_probabilities(
 def fixed_ranking(scores: Any, slots: int) -> NDArray[np.float64]:
     """Return the probabilities of the policy that always shows the highest scores, best first.
 
-    They are an array items x slots of 0 and 1. If scores are equal the first item comes first.
+    The result is an array items x slots of 0 and 1. If scores are equal the first item comes first.
     """
     scores = np.asarray(scores, dtype=float)
     probabilities = np.zeros((len(scores), slots))

@@ -80,7 +80,7 @@ def replayed_arrangement(
 def _ordering_rules(
     rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[int]
 ) -> list[Rule]:
-    """Return the rules that can still order the eligible candidates (`inside`).
+    """Return the rules that can still order the eligible candidates, whose indexes are `inside`.
 
     Blocks are left out, as the log says whom they removed, and pins of items that are not eligible.
     """
@@ -97,8 +97,9 @@ def weighted_places(
 ) -> list[WeightedPlace] | None:
     """Return the places of a logged answer, each with its importance weight for the replay.
 
-    The weight is the replayed version's probability of the shown item over the log's. None: the
-    rules, as they are read now, could not have given these items their logged propensities.
+    `arrangement` is the replayed version's ranking, and `explore` how likely the order is random.
+    The weight is the replayed version's probability of the shown item over the log's. None if the
+    present rules could not have given these items their logged probabilities.
     """
     at_place = {
         place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
@@ -125,7 +126,7 @@ def weighted_places(
 def _fits_rules(
     propensity: float, lane: Lane | None, item: int, explore: float, *, pinned: bool
 ) -> bool:
-    """Return whether an item can have had this propensity at a place, under the rules of now.
+    """Return whether the logged probability of an item at a place fits the present rules.
 
     Args:
         propensity: The logged probability of the item at the place.
@@ -143,14 +144,17 @@ def _fits_rules(
 
 
 def members(lane: Lane) -> frozenset[int]:
-    """Return the candidates, as indexes, that may be shown in a lane: places that they share."""
+    """Return the candidates, as indexes, that may be shown in a lane.
+
+    A lane is a set of places that the same candidates compete for.
+    """
     return frozenset(lane.arranged) | {candidate for group, _ in lane.groups for candidate in group}
 
 
 def unshown_probability(answer: Answer, arrangement: Arrangement, explore: float) -> float:
     """Return how likely the replayed version shows other items, summed over the places.
 
-    It is for answers that were logged without exploration.
+    `arrangement` is its ranking. It is for answers that were logged without exploration.
     """
     at_place = {
         place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
@@ -163,10 +167,10 @@ def unshown_probability(answer: Answer, arrangement: Arrangement, explore: float
 
 
 def _other(place: tuple[Lane | None, int, int] | None, item: int | None, explore: float) -> float:
-    """Return the probability that the replayed version shows a different item at a place.
+    """Return how likely the replayed version shows another item at a place than `item`.
 
-    `place` is the lane (None: a pinned place), the place's number in it, and the item that the
-    version arranged there.
+    `place` is the lane (None for a pinned place), the place's number in it, and the item that the
+    version ranks there.
     """
     if place is None or item is None:
         return 1.0

@@ -138,8 +138,8 @@ class _Version:
     def scored(self, logged: Sequence[Answer]) -> Iterator[Scored]:
         """Yield the logged rankings that can be replayed, with the version's scores.
 
-        Others are counted by the reason for which they are left out. Pages must be passed in the
-        order of their time.
+        Others are counted by the reason why they are left out. Pages must be passed in the order of
+        their time.
         """
         for answer in logged:
             self._known.move(answer.moment)
@@ -178,7 +178,7 @@ class _Version:
         )
 
     def _request(self, answer: Answer) -> RankRequest | str:
-        """Return a logged request as the gateway would read it, or the reason why that fails."""
+        """Return a logged request as the gateway would read it, or text on why that fails."""
         if answer.request is None or answer.slots is None:
             return UNTOLD
         if answer.interleaved or answer.rules_digest != self._rulebook.digest:
@@ -202,7 +202,10 @@ class _Version:
         return self._lacking(request, key) or request
 
     def _lacking(self, request: RankRequest, key: str) -> str | None:
-        """Return a clause on what the version needs that the request lacks, or None."""
+        """Return a clause on what the version needs but the request lacks, or None.
+
+        `key` is the name of the candidates' key.
+        """
         attributes = [name for name in self._inputs.attributes if name not in request.attributes]
         keys = [
             own for own, _ in self._inputs.views.values() if own != key and own not in request.keys
@@ -224,7 +227,7 @@ class _Version:
         )
 
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
-        """Return the scores that the version gives to a request's candidates.
+        """Return the version's scores for a request's candidates.
 
         The rows are passed through JSON first, as in a call of the endpoint.
         """

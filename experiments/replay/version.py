@@ -114,7 +114,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         ]
 
     def _worth(self) -> str:
-        """Return a clause on how many rows of the log can effectively be used."""
+        """Return a clause on how many rows of the log are effectively left for the estimates."""
         return (
             f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
             "them weigh more than 20"
@@ -324,6 +324,8 @@ def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
 
 def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
     """Return the error with which the replay step failed, with this remedy.
+
+    `failure` is what the step noted.
 
     An error that is none of Isthmus's own becomes Invalid with the step's reason.
     """

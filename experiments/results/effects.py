@@ -42,14 +42,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first(self) -> Metric:
-        """The first of the deciding metrics."""
+        """Return the first of the deciding metrics."""
         return self.metrics[self.experiment.metric[0]]
 
     @property
     def window(self) -> timedelta | None:
-        """The longest window of the deciding metrics and guardrails.
+        """Return the longest window of the deciding metrics and guardrails.
 
-        All of these count the same units, so one number says how far a plan is.
+        Such a window is how long a unit's events count. All of these metrics count the same units,
+        so one number says how far a plan is.
         """
         windows = [
             metric.within
@@ -64,13 +65,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def leaves_out(self) -> bool:
-        """Whether units with too many events are left out of the first deciding metric."""
+        """Return whether units with too many events are left out of the first deciding metric."""
         return self.experiment.drop_above is not None and self.first.per_event
 
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.
 
-        Only units whose outcome windows are over by then count.
+        Only units whose outcome windows (how long their events count) are over by then are counted.
         """
         return {
             name: cells.sums_at(metric, ends, self.window_of(name))
@@ -79,7 +80,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metric_arms(metric: Metric, role: Role, sums: Mapping[str, Sums]) -> MetricArms:
-    """Return a metric's totals and rate in every arm, each rate with its confidence interval."""
+    """Return a metric's total and rate in every arm, each rate with its confidence interval."""
     rates = {
         arm: as_range(rate) if (rate := interval(arm_sums)) else None
         for arm, arm_sums in sums.items()
@@ -90,9 +91,10 @@ def metric_arms(metric: Metric, role: Role, sums: Mapping[str, Sums]) -> MetricA
 def effect_of(
     metric: str, arm: str, role: Role, goal: Goal, difference: Difference | None
 ) -> Effect:
-    """Build the effect of an arm on a metric from a difference.
+    """Return the effect of an arm on a metric, from a difference between arms.
 
-    It has no figures if there are too few data.
+    It has no figures if `difference` is None, as there are too few data. `goal` is whether the
+    metric is to rise or to fall.
     """
     effect = Effect(metric=metric, arm=arm, role=role, goal=goal)
     if difference is None:
@@ -111,9 +113,9 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
 
 
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
-    """Return how many units of all arms together the plan needs, by its slowest deciding metric.
+    """Return how many units of all arms the plan needs, for its slowest deciding metric.
 
-    None: there is no plan, there are too few data, or nothing varies.
+    None if there is no plan, there are too few data, or nothing varies.
     """
     experiment = comparison.experiment
     if experiment.plan is None:
@@ -132,7 +134,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return the share of the variance that the covariate removes, at least in each treatment."""
+    """Return the share of the variance that the covariate removes, in the treatment with least."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
@@ -159,7 +161,7 @@ def horizons(
     units: int,
     moment: datetime,
 ) -> dict[str, Horizon]:
-    """Return for each metric the horizon by which its intervals allow for repeated looks.
+    """Return for each metric how its intervals allow for repeated looks at the results.
 
     It has the looks that were taken and how many units are planned.
 
@@ -185,7 +187,7 @@ def _horizon(
     units: int,
     moment: datetime,
 ) -> Horizon:
-    """Return how a sequential test widens a metric's intervals: looks taken, units planned.
+    """Return how a metric's intervals allow for repeated looks: looks so far, planned units.
 
     While the size of the plan is unknown the intervals are infinite.
     """
@@ -306,7 +308,7 @@ def units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
 
 
 def relative_range(pair: Compared | None, multiple: float) -> Range | None:
-    """Return the relative difference with so many standard errors to either side, or None."""
+    """Return a relative difference with `multiple` standard errors to either side, or None."""
     return as_range(pair.difference(multiple).relative) if pair else None
 
 

@@ -57,8 +57,8 @@ def _sums_of_both(comparison: Comparison, sums: Arms) -> Sums:
 def _sums_of_side(both: Sums, sign: int) -> Sums:
     """Return the sums of the counted events that are credited to one variant.
 
-    `sign` is 1 for the treatment and -1 for the control: a unit has (d + sign y) / 2 of the d
-    events.
+    `both` are those of both. `sign` is 1 for the treatment and -1 for the control: a unit has (d +
+    sign y) / 2 of the d events.
     """
     y = int(both.d + sign * both.y) // 2
     yy = int(both.dd + 2 * sign * both.yd + both.yy) // 4
@@ -84,7 +84,7 @@ def difference(both: Sums, multiple: float) -> Difference | None:
 
 
 def _around(value: float, multiple: float, variance: float) -> Estimate:
-    """Return a value with a confidence interval of so many standard errors to either side."""
+    """Return a value with an interval of `multiple` standard errors to either side."""
     margin = multiple * math.sqrt(variance) if math.isfinite(multiple) else math.inf
     return Estimate(value=value, low=value - margin, high=value + margin)
 
@@ -92,7 +92,7 @@ def _around(value: float, multiple: float, variance: float) -> Estimate:
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
     """Return how many units show the planned preference with a power of 80 %.
 
-    None: there is no plan, or there are too few data.
+    None if there is no plan, or there are too few data.
     """
     both, plan = _sums_of_both(comparison, sums), comparison.experiment.plan
     if plan is None or not both.enough:
@@ -104,7 +104,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 def effects(
     comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> tuple[Effect, ...]:
-    """Return the one effect of an interleaved run: the second variant against the first."""
+    """Return the effect of an interleaved run: the preference for the second variant."""
     both, goal = _sums_of_both(comparison, sums), comparison.first.goal
     looked = difference(both, horizons[comparison.first.name].multiple())
     once = difference(both, ONCE.multiple())

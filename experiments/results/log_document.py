@@ -85,7 +85,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """A line with the verdict and its figure."""
+        """Return a line with the verdict and its figure."""
         difference = self.metric.difference
         figure = figure_text(
             self.metric.name,
@@ -159,7 +159,7 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
 
 
 def _difference(absolute: Range | None, relative: Range | None) -> LogDifference | None:
-    """Return a difference between arms, absolute and relative, or None without both."""
+    """Return a difference between arms, absolute and relative; None if there is neither."""
     if absolute is None or relative is None:
         return None
     return LogDifference(absolute=_estimate(absolute), relative=_estimate(relative))

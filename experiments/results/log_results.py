@@ -120,7 +120,8 @@ def analysis_of(project: Project, name: str) -> Analysis:
 def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEffect, ...]:
     """Return the effect on the deciding metric as it was at the end of each day.
 
-    Units that are in both arms in the end are left out on every day.
+    `inference` says how it is computed. Units that are in both arms in the end are left out on
+    every day.
     """
     so_far = dict.fromkeys(cells.arms, NOTHING)
     days: list[DayEffect] = []
@@ -140,7 +141,7 @@ def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEf
 
 
 def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | None:
-    """Return the difference of a log's two arms, or None for too few data."""
+    """Return the difference of a log's two arms, or None if there are too few data."""
     control, treatment = arms.values()
     return compare(control, treatment, inference)
 

@@ -45,7 +45,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def closed(self) -> Look | None:
-        """The look at a run's results that completed its plan; its result stays."""
+        """Return the look at a run's results that completed its plan, and so is final; or None."""
         number = (
             closing_look([look.units for look in self.looks], self.planned)
             if self.planned
@@ -54,7 +54,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         return None if number is None else self.looks[number]
 
     def until(self, moment: datetime) -> Looks:
-        """Return the looks that were recorded by a moment, with the size of the plan."""
+        """Return the looks recorded by a moment, with the size of the plan."""
         return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
 
     def earlier(self, moment: datetime) -> tuple[Look, ...]:
@@ -62,7 +62,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         return tuple(look for look in self.looks if look.until < moment)
 
     def repeated(self, units: int) -> Look | None:
-        """Return the last look if too few new units have come since for another one, else None."""
+        """Return the last look if too few units have come since for another one, else None."""
         last = self.looks[-1] if self.looks else None
         return (
             last if last is not None and not _is_new_look(units, last.units, self.planned) else None
@@ -88,7 +88,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def _is_new_look(units: int, last: int, planned: int | None) -> bool:
-    """Return whether enough units came since the last recorded look to record another.
+    """Return whether so many units have come since the last recorded look to record another.
 
     Args:
         units: The units of this look.
@@ -99,7 +99,7 @@ def _is_new_look(units: int, last: int, planned: int | None) -> bool:
 
 
 def key(run: str) -> str:
-    """Return the state store's key of the looks at a run's results."""
+    """Return the key, in the state store, of the recorded looks at a run's results."""
     return f"experiments/{run}/looks"
 
 

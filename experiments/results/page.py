@@ -67,7 +67,7 @@ def html(results: Results, below: Sequence[str]) -> str:
 
 
 def about(results: Results) -> str:
-    """Return a line of text on who assigned the units and how they are compared."""
+    """Return a line of text on who assigned the units and how the arms are compared."""
     if not results.log:
         return (
             f"{results.endpoint}, layer {results.layer}, compared by {results.unit}: "
@@ -183,7 +183,7 @@ def _effects_section(results: Results) -> str:
 
 
 def _absolute_head(metrics: Iterable[MetricArms]) -> str:
-    """Return the head of a column of absolute differences: points, if all are of shares."""
+    """Return the title of a column of absolute differences: in points if all are of shares."""
     return "points" if all(metric.percents for metric in metrics) else "absolute"
 
 
@@ -200,7 +200,7 @@ def _effect_cells(results: Results, effect: Effect) -> list[str]:
 
 
 def _remark(results: Results, effect: Effect) -> str:
-    """Return a remark on an effect: a guardrail's judgement, or which side and how sure."""
+    """Return a remark on an effect: a guardrail's judgement, or whether it is better or worse."""
     if effect.guardrail:
         bound = "guardrail" if results.log else text.bound_text(effect)
         return f"{bound}, {effect.guardrail}: {effect.judged}"
@@ -210,7 +210,7 @@ def _remark(results: Results, effect: Effect) -> str:
 
 
 def _mark(name: str, interval: Range | None) -> plots.Range | None:
-    """Return an interval in percent, as a chart draws it; None: an end is missing."""
+    """Return an interval in percent for a chart; None if one of its ends is missing."""
     if interval is None or interval.value is None or interval.low is None or interval.high is None:
         return None
     low, high = 100 * interval.low, 100 * interval.high
@@ -382,7 +382,7 @@ def split_section(results: Results) -> str:
 def _split_by_value(results: Results, attribute: str) -> str:
     """Return an HTML table of the units of each arm by an attribute's values.
 
-    A column has the odds that the planned shares are broken among the units of each value.
+    For each value there are the odds that its units did not come in the planned shares.
     """
     rows = [
         [

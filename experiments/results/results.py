@@ -36,7 +36,7 @@ class MetricArms(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def percents(self) -> bool:
-        """Whether the metric is a share, not an amount."""
+        """Return whether the metric is a share, and not an amount."""
         return is_share(self.metric)
 
 
@@ -91,7 +91,7 @@ class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def absolute(self) -> Range | None:
-        """The effect in the metric's own unit; only for a log whose arms a site assigned."""
+        """Return the effect in the metric's own unit if a site assigned the arms, else None."""
         return None
 
 
@@ -174,27 +174,27 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def log(self) -> SiteLog | None:
-        """The site's log that was analysed; None if the gateway assigned the units."""
+        """Return the site's log that was analysed; None if the gateway assigned the units."""
         return None
 
     @property
     def headline(self) -> str:
-        """A line with the verdict."""
+        """Return a line with the verdict."""
         return self.conclusion.headline
 
     @property
     def deciding(self) -> tuple[MetricArms, ...]:
-        """The metrics that decide, in every arm; the first one is shown over time."""
+        """Return the metrics that decide, in every arm; the first one is shown over time."""
         return tuple(metric for metric in self.metrics if metric.role == "decides")
 
     @property
     def leaves_out(self) -> bool:
-        """Whether units with too many events are left out of a run's first deciding metric."""
+        """Return whether units with too many events are left out of the first deciding metric."""
         return self.drop_above is not None and self.deciding[0].metric.per_event and not self.log
 
     @property
     def repeats_last_look(self) -> bool:
-        """Whether the results are those of the look before, as no new units have come."""
+        """Return whether the results are those of the look before, as no new units have come."""
         return (
             self.inference == "planned"
             and self.closed is None
@@ -204,7 +204,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def share(self) -> float | None:
-        """The share of the planned units that are complete; None without a plan."""
+        """Return the share of the planned units that are complete; None without a plan."""
         return self.complete / self.planned if self.planned else None
 
     def __str__(self) -> str:

@@ -104,7 +104,7 @@ def compare_run(
 
 
 def _comparison(run: FrozenRun) -> Comparison:
-    """Return which metrics a run compares; an interleaved run compares wins."""
+    """Return what a run compares: its metrics, or the wins of two interleaved variants."""
     metrics, experiment = run.definition.metrics, run.definition.experiment
     if experiment.interleave:
         metrics = {name: win_rate(metric) for name, metric in metrics.items()}
@@ -148,7 +148,7 @@ class _Judging(Protocol):
 
 
 def _judging(comparison: Comparison) -> _Judging:
-    """Return the module that judges the run's sums: `interleaving`, or `effects` for arms."""
+    """Return the module that computes the run's results: `interleaving`, or `effects` for arms."""
     return interleaving if comparison.experiment.interleave else arms_judging
 
 
@@ -183,7 +183,7 @@ def _stop_time(changes: Iterable[Change], as_of: datetime | None) -> datetime | 
 
 
 def _with_look(comparison: Comparison, cells: RunCells, until: datetime, looks: Looks) -> Looks:
-    """Return the recorded looks with this one; looks after `until` are left out."""
+    """Return the recorded looks at the results up to `until`, with this look added."""
     judging, sums = _judging(comparison), comparison.sums(cells, until)
     return looks.with_look(
         Look(until=until, units=_complete_units(comparison, cells, until)),
@@ -193,7 +193,10 @@ def _with_look(comparison: Comparison, cells: RunCells, until: datetime, looks: 
 
 
 def _complete_units(comparison: Comparison, cells: RunCells, until: datetime) -> int:
-    """Return the number of units of all arms whose windows for outcomes are over."""
+    """Return the number of units of all arms whose outcome windows are over at `until`.
+
+    An outcome window is how long a unit's events count.
+    """
     arms = comparison.sums(cells, until)[comparison.first.name]
     return sum(sums.units for sums in arms.values())
 
@@ -201,10 +204,10 @@ def _complete_units(comparison: Comparison, cells: RunCells, until: datetime) ->
 def _check_split(
     run: FrozenRun, cells: RunCells, until: datetime, stopped: datetime | None
 ) -> Split:
-    """Check whether the units came to the arms in the planned shares.
+    """Check whether the units came to the arms in the planned shares, until `until`.
 
-    It raises Invalid if no unit was assigned. The last day of a stopped run counts as over, because
-    no more units come.
+    Raises Invalid if no unit was assigned. The last day of a stopped run counts as over, because no
+    more units come.
     """
     counts = cells.units()
     if not sum(counts.values()):
@@ -236,12 +239,12 @@ class _Basis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def assigned(self) -> int:
-        """The number of assigned units, including those whose outcomes may still come."""
+        """Return the number of assigned units, including those whose outcomes may still come."""
         return sum(self.split.counts.values())
 
 
 def _results(project: Project, basis: _Basis) -> Results:
-    """Compute all results of a run from the sums that were read."""
+    """Compute all results of a run from the sums that were read; return them."""
     comparison, cells, looks = basis.comparison, basis.cells, basis.looks
     until, plan = basis.reading.until, comparison.experiment.plan
     layer, interleaves = basis.run.definition.layer, comparison.experiment.interleave is not None
@@ -318,7 +321,8 @@ def _split_by_segment(
 ) -> dict[str, dict[str, dict[str, int]]]:
     """Return the number of units by attribute, value and arm.
 
-    The model version is among the attributes, where it does not follow from the arm.
+    `cells` are the sums by segment. The model version is among the attributes, where it does not
+    follow from the arm.
     """
     experiment = basis.comparison.experiment
     splits = {name: cells.by_value(name) for name in experiment.segments} if cells else {}
@@ -329,7 +333,7 @@ def _split_by_segment(
 
 
 def _units_a_day(cells: RunCells, until: datetime) -> float:
-    """Return the mean number of new units a day, over the last whole days.
+    """Return the mean number of new units a day, over the whole days before `until`.
 
     Before the first day is over it is the number of units that have come.
     """
@@ -345,7 +349,10 @@ def _units_a_day(cells: RunCells, until: datetime) -> float:
 
 
 def _age(basis: _Basis, a_day: float) -> Age:
-    """Return how many days the run has lasted, how many are left, and whether it is over."""
+    """Return how many days a run has lasted, how many are left, and whether it is over.
+
+    `a_day` is how many units come in a day.
+    """
     plan, window = basis.comparison.experiment.plan, basis.comparison.window
     days = (basis.reading.until - midnight(basis.cells.first_day)) / timedelta(days=1)
     planned_days = plan.days if plan else None
@@ -366,7 +373,7 @@ def _age(basis: _Basis, a_day: float) -> Age:
 
 
 def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclusion:
-    """Return the verdict on a run: ship, stop or keep running."""
+    """Return the verdict on a run: ship, stop or keep running, with the reason."""
     comparison = basis.comparison
     biased = unsound(basis.split, basis.assigned, basis.cells.twice)
     if comparison.experiment.interleave:

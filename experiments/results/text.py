@@ -160,7 +160,7 @@ def head_parts(results: Results) -> list[str]:
 
 
 def look_text(results: Results) -> str:
-    """Return a clause of text on the look's number and the complete share of the plan."""
+    """Return a clause on which look at the results this is, and how far the plan is."""
     if results.inference == "always":
         return f"look {results.look}, no plan"
     if results.share is None:
@@ -225,7 +225,7 @@ def _comparison_cells(effect: Effect) -> list[str]:
 
 
 def _confidence_text(effect: Effect) -> str:
-    """Return a clause on how to read the interval: at which looks it holds, at which level."""
+    """Return a clause on how to read the interval: for how many looks and at which level."""
     corrected = (
         "" if effect.level >= _CERTAIN else f", corrected to {100 * (1 - effect.level):.1f} %"
     )
@@ -241,7 +241,10 @@ def single_look_text(effect: Effect) -> str:
 
 
 def _secondary_line(effect: Effect, *, several: bool) -> str:
-    """Return the line of text on a guardrail or on a metric that decides nothing."""
+    """Return the line of text on a guardrail or on a metric that decides nothing.
+
+    With `several` it names the treatment, as there are several.
+    """
     label = "guardrail" if effect.role == "guardrail" else "also"
     name = f"{effect.metric} of {effect.arm}" if several else effect.metric
     if effect.relative is None:
@@ -256,9 +259,9 @@ def _secondary_line(effect: Effect, *, several: bool) -> str:
 
 
 def saved_text(effect: Effect) -> list[str]:
-    """Return a clause on how much the covariate reduces the variance, as a list.
+    """Return a clause, in a list, on how much the covariate reduces the variance.
 
-    It is empty if it hardly does.
+    The list is empty if it hardly does.
     """
     if effect.saved < 0.005:
         return []
@@ -298,7 +301,7 @@ def absolute_text(difference: Range | None, *, percents: bool) -> str:
 
 
 def log_percents(difference: Range | None) -> str:
-    """Return a relative difference in whole percents as text, with its interval."""
+    """Return a relative difference as text in whole percents, with its interval."""
     if difference is None:
         return "too few"
     value, low, high = (
@@ -309,7 +312,10 @@ def log_percents(difference: Range | None) -> str:
 
 
 def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
-    """Return the figure of a log's verdict as text: `ctr +12 % (+3 .. +22 %)`."""
+    """Return the figure of a log's verdict as text: `ctr +12 % (+3 .. +22 %)`.
+
+    `outcome` is the event that the metric counts.
+    """
     if relative is None:
         return f"too few {outcome}s"
     value, low, high = (
@@ -320,15 +326,15 @@ def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
 
 
 def absolute_of_day(effect: DayEffect, *, percents: bool) -> list[str]:
-    """Return a day's absolute difference as a list of one text.
+    """Return a day's absolute difference as text, in a list; of shares in percentage points.
 
-    It is empty where the gateway assigned the units.
+    The list is empty where the gateway assigned the units.
     """
     return [absolute_text(effect.absolute, percents=percents)] if effect.absolute else []
 
 
 def wins_texts(effect: Effect) -> Iterator[str]:
-    """Yield which variant wins and by how much: `challenger +0.017 wins a unit`, an interval."""
+    """Yield text on which variant wins, and by how much: `challenger +0.017 wins a unit`."""
     wins = effect.absolute
     if wins is None or wins.value is None:
         yield "too few that count"
@@ -420,24 +426,24 @@ def total_text(total: Total) -> str:
 
 
 def amount(total: float) -> str:
-    """Format a total as text, with two decimals if it is small and not whole."""
+    """Return a total as text, with two decimals if it is small and not whole."""
     return f"{total:,.0f}" if abs(total) >= 100 or total == int(total) else f"{total:,.2f}"
 
 
 def value_text(rate: float, metric: MetricArms) -> str:
-    """Format a metric's value as a share or an amount; `-` where nothing was shown."""
+    """Return a metric's value as the text of a share or an amount; `-` where nothing was shown."""
     if math.isnan(rate):
         return "-"
     return f"{100 * rate:.3f} %" if metric.percents else f"{rate:,.4g}"
 
 
 def percent(share: float | None) -> str:
-    """Format a share as a signed percentage, `+1.2 %`; `-` where there is none."""
+    """Return a share as the text of a signed percentage, `+1.2 %`; `-` where there is none."""
     return "-" if share is None else f"{100 * share:+.1f} %"
 
 
 def range_text(interval: Range) -> str:
-    """Format an interval's ends in percent: `-1.0 .. +3.4 %`."""
+    """Return an interval's ends as text in percent: `-1.0 .. +3.4 %`."""
     low, high = (
         "-" if end is None else f"{100 * end:+.1f}" for end in (interval.low, interval.high)
     )

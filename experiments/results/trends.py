@@ -27,8 +27,9 @@ def read_trends(
 ) -> tuple[Trend, ...]:
     """Return how the effect on the first deciding metric changes with a unit's age in days.
 
-    Each day is compared by itself, of the units that have had it whole. Where there are days
-    enough, a query of the log gives what each unit adds to the slope.
+    `cells` are the sums by arm and day, `period` is when events count. Each day since a unit's
+    first exposure is compared by itself, among units for which it is over. Where there are enough
+    days, a query of the log adds the slope's variance.
     """
     by_day = days_alone(comparison, cells, period.until)
     contrasts = {arm: _contrast(by_day, arm) for arm in cells.arms[1:]}
@@ -53,7 +54,7 @@ def read_trends(
 
 
 def days_alone(comparison: Comparison, cells: RunCells, until: datetime) -> ByDay:
-    """Return the sums of the first deciding metric on each day since the first exposure alone."""
+    """Return the sums of the first deciding metric, for each day since the first exposure alone."""
     metric = comparison.first
     days = min(
         _MOST_DAYS,
@@ -77,7 +78,10 @@ def _contrast(by_day: ByDay, arm: str) -> Contrast | None:
 def _weights(
     contrast: Contrast, by_day: ByDay, arms: tuple[str, ...]
 ) -> dict[str, dict[int, DayWeight]]:
-    """Return what each day of a unit weighs in a slope, in the arms that it compares."""
+    """Return how much each day of a unit counts in a slope, by arm and day.
+
+    `by_day` are the sums of single days, from which the slope is computed.
+    """
     return {
         arm: trend.day_weights(contrast, {day: sums[arm] for day, sums in by_day.items()})
         for arm in arms

@@ -131,7 +131,7 @@ class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "   ".join(parts)
 
     def _ships(self) -> str:
-        """Return a clause on which arm ships and which parameters units get now."""
+        """Return a clause on which arm ships, and which parameters units get now."""
         held_out = f" except the holdout ({percent_text(self.holdout)} %)" if self.holdout else ""
         return f"{self.ships} ships: units get {parameters_text(self.parameters)}{held_out}"
 

@@ -72,7 +72,7 @@ class _WinningVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def comes_home(self) -> bool:
-        """Whether the shipped model version is to be served under the control variant's name."""
+        """Return whether the shipped version is to be served under the control variant's name."""
         return self.variant != self.control and self.alias is not None
 
 
@@ -172,7 +172,7 @@ def _shipped_parameters(run: LiveRun) -> dict[str, Any]:
 
 
 def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
-    """Return the lines that project.yaml needs to keep the shipped parameters."""
+    """Return the lines that project.yaml needs so that the shipped parameters are its defaults."""
     lines = [
         f"  endpoints.{endpoint.name}.parameters.{name}: {{default: "
         f"{msgspec.json.encode(value).decode()}}}"
@@ -189,10 +189,9 @@ def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
 def _ship_by_variant(
     project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change
 ) -> list[str]:
-    """Move all traffic to the winning variant, then promote its version to the control's alias.
+    """Move all traffic to the winning variant, then give its version the control's alias.
 
-    Returns:
-        A line of text for each step.
+    `shipping` is the change by which the arm was shipped. Returns a line of text for each step.
     """
     if not run.aims:
         return ["project.yaml's defaults are what has shipped"]
@@ -213,7 +212,7 @@ def _ship_by_variant(
 
 
 def _winning_variant(project: Project, frozen: FrozenRun, ships: str) -> _WinningVariant:
-    """Return the variant that the winning arm names, whose place it takes, and its version."""
+    """Return the variant that the winning arm `ships` names, its version, and whom it replaces."""
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observe(project, name), variant)
@@ -232,14 +231,14 @@ def _winning_variant(project: Project, frozen: FrozenRun, ships: str) -> _Winnin
 
 
 def _variant_of(frozen: FrozenRun, arm: str) -> str:
-    """Return the name of the variant that an arm sends its units to."""
+    """Return the name of the variant that answers an arm's units."""
     return str(
         next(live_arm.parameters["variant"] for live_arm in frozen.arms if live_arm.name == arm)
     )
 
 
 def _serving(endpoint: EndpointState, name: str) -> VariantState:
-    """Return a variant's running state by its name; raise NotFound if it is gone."""
+    """Return a variant's running state by its name; raise NotFound if it does not run."""
     for variant in endpoint.variants:
         if variant.name == name:
             return variant
@@ -268,10 +267,9 @@ def _ended_holdout(run: LiveRun) -> str:
 
 
 def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
-    """Finish closing a run that was interrupted after it had left the live document.
+    """Finish closing a run that was interrupted after the run had left the live document.
 
-    Raises:
-        NotFound, Refused: It was never closed.
+    `name` is the experiment's. Raises NotFound or Refused if it was never closed.
     """
     changes = runs.history(project.target.state, name)
     if stored is None or not changes:
@@ -297,7 +295,10 @@ def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
 def _finish_close(
     project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]
 ) -> Closed:
-    """Hand the control variant's name to the shipped version, then release the traffic."""
+    """Give the control variant's name to the shipped version, then release the traffic.
+
+    `ships` is the arm; `config` the version of the live document, and `steps` what was done so far.
+    """
     state = _hand_over(project, frozen, ships)
     if state is not None:
         steps.append(_handed_text(state))
@@ -316,9 +317,9 @@ def _finish_close(
 
 
 def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
-    """Drive the hand-over of the control variant's name to the shipped version.
+    """Hand the control variant's name over to the shipped version, as a rollout does.
 
-    Return its last state, or None if there is nothing to hand over.
+    `ships` is the arm. Returns the rollout's last state; None if there is nothing to hand over.
     """
     endpoint = frozen.definition.layer.endpoint
     if not frozen.aims:
@@ -344,7 +345,7 @@ def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
 
 
 def _is_done(project: Project, frozen: FrozenRun) -> bool:
-    """Return whether neither the run nor its hand-over owns the traffic any more."""
+    """Return whether neither a run nor its hand-over owns the endpoint's traffic any more."""
     state = begun_state(project, frozen.definition.layer.endpoint, frozen.run)
     claim = owner.read(project.target.state, frozen.definition.layer.endpoint)
     return (state is None or state.released) and (
@@ -367,7 +368,7 @@ def _handed_text(state: State) -> str:
 
 
 def _stays_texts(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
-    """Return text on the steps left to the user if the shipped version keeps its variant's name."""
+    """Return text on what the user has to do if the shipped version keeps its variant's name."""
     way = _winning_variant(project, frozen, ships)
     if way.variant == way.control:
         return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]

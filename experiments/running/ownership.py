@@ -12,7 +12,9 @@ from ..design import runs
 
 
 def check_free(project: Project, endpoint: EndpointState | None, name: str) -> None:
-    """Raise an error unless an experiment may take the endpoint's traffic.
+    """Raise an error unless the experiment `name` may take the endpoint's traffic.
+
+    The endpoint is None if it is not deployed.
 
     Raises:
         Refused: The traffic has another owner, such as a run that is not closed yet.
@@ -26,7 +28,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
 
 
 def _check_home(project: Project, run: str) -> None:
-    """Raise Refused if a run's `close` is not finished: it still hands over the variant's name."""
+    """Raise Refused if a run's `close` is not finished, as it still moves the traffic."""
     name = runs.experiment_of(run)
     last = runs.last(project.target.state, name)
     if last is not None and (last.run, last.what) == (run, "closed"):

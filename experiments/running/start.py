@@ -110,7 +110,10 @@ def _summary(
     answers: dict[str, Smoke] | None = None,
     already: bool = False,
 ) -> Started:
-    """Return the result of `start`: the live run, its share and the answers to test requests."""
+    """Return the result of `start`: the live run, its share and the answers to test requests.
+
+    `former` is who had the traffic before, `already` says that the run was live before.
+    """
     experiment = frozen.definition.experiment
     return Started(
         target=project.target.name,
@@ -176,9 +179,10 @@ def _go_live(
     *,
     aims: bool,
 ) -> Live:
-    """Write the run into the live document, and make it the owner of the traffic if `aims`.
+    """Write the run into the live document, and with `aims` make it the owner of the traffic.
 
-    If another start was faster this one raises Conflict, and the traffic goes to the other run.
+    `after` is the new document and `entry` the change. If another start was faster, Conflict is
+    raised, and the traffic goes to the other run.
     """
     try:
         live = runs.change(project.target.state, stored, after, entry)

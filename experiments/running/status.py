@@ -99,7 +99,7 @@ def status_of(project: Project, frozen: FrozenRun, live: Live, last: Change | No
 
 
 def _owner(project: Project, endpoint: str) -> str:
-    """Return a clause on who owns an endpoint's traffic, or on how to take it again."""
+    """Return a clause on who owns an endpoint's traffic, or on how a run can take it again."""
     claim = owner.read(project.target.state, endpoint)
     if claim is None or not claim.owner.lasting:
         return f"of {endpoint} has no owner; to take it again: isthmus experiment start"
@@ -110,9 +110,9 @@ def _owner(project: Project, endpoint: str) -> str:
 
 
 def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
-    """Query the logged units by arm, and the newest version of the live document among them.
+    """Return the logged units by arm, and the newest version of the live document among them.
 
-    None: there is no such table yet.
+    Both are None if the table does not exist yet.
     """
     warehouse = project.target.warehouse
     if warehouse.observe(ASSIGNMENTS.name) is None:
@@ -175,12 +175,15 @@ def _list_line(project: Project, live: Live, name: str, *, counted: bool) -> Lis
 
 
 def _state(run: LiveRun | None, last: Change | None) -> RunState:
-    """Return a run's state; one that is no longer live was closed or stopped."""
+    """Return a run's state; a run that is not live was closed or stopped.
+
+    `last` is the newest change of the experiment.
+    """
     return run.state if run else "closed" if last and last.what == "closed" else "stopped"
 
 
 def live_lines(project: Project) -> tuple[str, ...]:
-    """Return a line of text for each run that is live, for `isthmus status`.
+    """Return a line of text for each live run, for `isthmus status`.
 
     If the document of live runs is damaged, one line says so.
     """

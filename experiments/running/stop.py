@@ -48,7 +48,10 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
 
 
 def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
-    """Give every unit the parameters of one arm, and free the run's hash buckets."""
+    """Give every unit the parameters of one arm, and free the run's hash buckets.
+
+    `because` is the reason, for the history.
+    """
     parameters = {live_arm.name: live_arm.parameters for live_arm in run.arms}
     if run.interleave is not None and arm == run.arms[0].name:
         raise Refused(
@@ -115,7 +118,9 @@ def _remove_run(project: Project, stored: StoredLive, run: LiveRun, because: str
 
 
 def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
-    """Release traffic that an interrupted start or stop may have left owned.
+    """Release traffic that an interrupted start or stop left owned; return that it is stopped.
+
+    `name` is the experiment's.
 
     Raises:
         NotFound: It never ran.

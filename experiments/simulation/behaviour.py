@@ -47,12 +47,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unit(self) -> str:
-        """The name of the attribute that names a visitor."""
+        """Return the name of the attribute that names a visitor."""
         return self.endpoint.unit
 
     @property
     def session(self) -> str | None:
-        """The name of the attribute that groups the items of one answer.
+        """Return the name of the attribute that groups the items of one answer.
 
         None if an objective without `ranked_within` groups them by the visitor alone.
         """
@@ -79,7 +79,7 @@ def request(setting: Setting, visit: Visit) -> dict[str, Any]:
 def question(setting: Setting, visit: Visit) -> dict[str, Any]:
     """Return the body of a simulated visitor's request to /assign.
 
-    It has neither candidates nor keys of entities: only a ranking needs them.
+    It has neither candidates nor keys of entities, which only a ranking needs.
     """
     exposure = setting.spec.events[setting.spec.objectives[setting.endpoint.objective].exposure]
     keys = {entity.key for entity in setting.spec.entities.values()}
@@ -94,10 +94,10 @@ def question(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def is_lost(setting: Setting, unit: str) -> bool:
-    """Return whether a visitor's assignment would be lost, by the fault that is simulated.
+    """Return whether a simulated fault loses this visitor's assignment.
 
-    Such a fault (`broken:` of the simulation) loses a share of one arm's units, for tests of the
-    split.
+    The fault (`broken:` of the simulation) loses a share of one arm's units, to test the check of
+    the split.
     """
     broken = setting.simulation.broken
     return (
@@ -162,7 +162,10 @@ def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Wa
 
 
 def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> bool:
-    """Return whether a visitor performs an action; a bot performs only certain ones."""
+    """Return whether a visitor performs an action on a shown item; a bot performs only some.
+
+    `drawn` is a random number from 0 to 1.
+    """
     if action.certain:
         return True
     if shown.visit.bot:
@@ -213,8 +216,8 @@ def _event_due(
 
 
 def _random(setting: Setting, visit: Visit, what: str) -> Random:
-    """Return a random generator for one decision of a visit.
+    """Return the random generator for one decision of a visit, the same at each repeat.
 
-    It is the same at each repeat.
+    `what` names the decision.
     """
     return Random(f"{setting.simulation.seed}:{what}:{visit.session}")  # noqa: S311  a simulation's

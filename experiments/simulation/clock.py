@@ -59,7 +59,7 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
     effects: dict[str, Effects | None] = {}
 
     def with_run(self, run: str, effects: Effects | None) -> SimulatedTime:
-        """Return the simulated time with the run's true effects recorded in it.
+        """Return the simulated time with the true effects of a run recorded in it.
 
         If an earlier simulation of the run had other effects, None is recorded: they are unknown.
         """
@@ -89,10 +89,10 @@ def forget(target: Target) -> None:
 def with_clock(
     project: Project, target: Target, clock: MovedClock, *, moving: bool = False
 ) -> Project:
-    """Return a copy of the project that takes its time from another clock.
+    """Return a copy of the project on this target that takes its time from a clock.
 
-    With `moving` the time of each query is the clock's. Otherwise a project whose log is old
-    (`now:`) has its log end at the clock's present moment.
+    With `moving` each query is at the clock's time. Otherwise a project whose log is old (`now:`)
+    has its log end at the clock's present moment.
     """
     now = None if moving or project.spec.now is None else clock.moment
     spec = replace(project.spec, now=now)
@@ -104,7 +104,7 @@ def with_clock(
 
 
 def on_this_machine(target: Target) -> bool:
-    """Return whether a target may be simulated on: only the laptop or an offline stack."""
+    """Return whether a target may be simulated on, as it is the laptop or an offline stack."""
     return not target.adapter.remote or is_on_this_machine(
         str(target.profile.options.get("endpoint_url", ""))
     )
@@ -133,7 +133,7 @@ def on_simulated_clock(project: Project) -> Project:
 
 
 def by_simulated_clock(verb: _Verb) -> _Verb:
-    """Decorate a function of a project to use its target's simulated clock, if there is one."""
+    """Decorate a function of a project to use the target's simulated clock, if there is one."""
 
     @wraps(verb)
     def by_clock(project: Project, *args: Any, **options: Any) -> Any:

@@ -136,7 +136,7 @@ class Drive:
         )
 
     def _play_hour(self, coming: Sequence[Visit], ends: datetime, stopping: Stopping) -> bool:
-        """Send the requests and events of an hour's visits; return False if it was stopped."""
+        """Send the requests and events of an hour's visits; return False if the user stopped it."""
         for group in _in_groups(iter(coming), _GROUP):
             if stopping.asked:
                 return False
@@ -164,7 +164,7 @@ class Drive:
             self._note_answer(visit, reply)
 
     def _without_lost(self, group: Sequence[Visit]) -> list[Visit]:
-        """Return the visits without those of units that the simulated assignment fault loses.
+        """Return the visits without those of units that a simulated fault loses.
 
         To learn a unit's arm it asks the gateway's /assign, without logging.
         """
@@ -214,7 +214,7 @@ class Drive:
         )
 
     def _track(self, until: datetime) -> None:
-        """Send the events that the gateway is to receive up to a time."""
+        """Send the events that the gateway is to receive up to a simulated time."""
         self._clock.move(until)
         due: list[Waiting] = []
         while self._ahead and self._ahead[0][0] <= until:
@@ -240,7 +240,7 @@ class Drive:
                 self._counts["late"] += waiting.late
 
     def _time_at(self, moment: datetime) -> SimulatedTime:
-        """Return the simulated time to store, with the events still to be sent."""
+        """Return the simulated time to store, with the events that are still to be sent."""
         waiting = tuple(
             waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2])
         )

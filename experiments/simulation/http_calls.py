@@ -24,13 +24,13 @@ class Reply(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The members of a reply's body if it is a JSON object, else an empty dict."""
+        """Return the members of a reply's body if it is a JSON object, else an empty dict."""
         body = self.body
         return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
     @property
     def error(self) -> str:
-        """The error message in a reply's body."""
+        """Return the error message in a reply's body."""
         return str(self.fields.get("error", self.body))
 
 

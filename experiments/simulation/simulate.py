@@ -105,13 +105,13 @@ class Session:
 
     @property
     def project(self) -> Project:
-        """The project on the simulated clock's present time."""
+        """Return the project at the simulated clock's present time."""
         return simulated_time.with_clock(self._project, self._project.target, self._clock)
 
     def start(self, experiment: str, effects: Effects | None) -> None:
-        """Start a run of an experiment, if none is live; it raises as `experiment.start` does.
+        """Start a run of an experiment if none is live, with the errors of `experiment.start`.
 
-        `effects`: what will be true of its arms, where a file says it.
+        `effects` are the true effects of its arms, as the simulation's file has them.
         """
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 
@@ -141,7 +141,7 @@ class Session:
         return replace(played, undelivered=gateway.lost)
 
     def _note(self, time: SimulatedTime) -> None:
-        """Store the simulated time that has been reached, and go on from it."""
+        """Store the simulated time that is reached, and go on from it."""
         self.time = time
         simulated_time.store(self._project.target.blobs, time)
 
@@ -174,9 +174,9 @@ def check_here(project: Project) -> None:
 
 
 def present_time(project: Project) -> SimulatedTime:
-    """Return the simulated time at which a simulation continues.
+    """Return the simulated time at which a simulation goes on.
 
-    On a target without any it is `now:` of project.yaml, else now.
+    On a target without one it is `now:` of project.yaml, else the present time.
     """
     stored = simulated_time.stored_time(project.target.blobs)
     return stored or SimulatedTime(since=project.now(), at=project.now())
@@ -255,7 +255,7 @@ def _result(going: Session, simulation: Simulation, played: SimulationTotals) ->
 def truths(simulation: Simulation, results: Results, *, always: bool) -> tuple[Truth, ...]:
     """Return the true effect on each metric beside the measured one.
 
-    `always`: whether the same effects held as long as the run was simulated; else they are unknown.
+    With `always` the same effects held as long as the run was simulated; else they are unknown.
     """
     metrics = {metric.metric.name: metric.metric for metric in results.metrics}
     shown = {(effect.metric, effect.arm): effect.relative for effect in results.effects}

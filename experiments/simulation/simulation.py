@@ -28,7 +28,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def certain(self) -> bool:
-        """Whether the action always happens."""
+        """Return whether the action always happens."""
         return self.chance == 1 and not self.function
 
 
@@ -85,10 +85,10 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | None:
-    """Return an arm's true relative effect on a metric, from the effects that a file sets.
+    """Return an arm's true relative effect on a metric, from the effects in the file.
 
-    None: it does not follow from them, which is so for a share of units with an event, and for
-    chances that a function of the project computes.
+    None if it does not follow from them, as for a share of units with an event, and for chances
+    that a function of the project computes.
     """
     actions = {action.event: action for action in simulation.actions}
     names = [metric.numerator.event, *([metric.denominator.event] if metric.denominator else [])]

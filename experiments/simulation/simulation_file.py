@@ -68,7 +68,7 @@ def _chance(text: str) -> float | str:
 
 
 def _effect(text: str) -> float:
-    """Parse a relative effect, which is a percentage with a sign."""
+    """Parse a relative effect, a percentage with a sign, as a fraction."""
     if not re.fullmatch(_EFFECT, text):
         raise Mistake(f"{text!r} is not a relative effect", "write it with its sign: +10%")
     if (value := float(text[:-1]) / 100) <= -1:
@@ -242,9 +242,9 @@ def _endpoint(file: _File) -> Endpoint | None:
 
 
 def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> str | None:
-    """Return a name in the file that project.yaml declares.
+    """Return the name that the file has under the key `what`, if it is in `declared`.
 
-    A name that it does not declare is reported as a mistake, and None returned.
+    If not, a mistake is reported, and None returned.
     """
     name: str = file.values[what]
     if name in declared:
@@ -283,7 +283,10 @@ def _actions(file: _File) -> tuple[Action, ...]:
 def _check_action(
     file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]
 ) -> None:
-    """Check the event, the predecessor and the chance of a visitor's action."""
+    """Report mistakes in the event, the predecessor and the chance of a visitor's action.
+
+    `about` has the action's settings, and `written` all actions of the file.
+    """
     key, follows = f"events.{name}", about.get("of")
     if name not in file.spec.events:
         file.wrong(
@@ -306,7 +309,7 @@ def _check_action(
 
 
 def _action(name: str, about: Mapping[str, Any]) -> Action:
-    """Build a visitor's action from the keys of an event in the file."""
+    """Return a visitor's action, from the keys `about` of an event in the file."""
     chance = about.get("chance", 1.0)
     fields = {key: about[key] for key in ("of", "after", "attributes") if key in about}
     if isinstance(chance, str):
@@ -315,7 +318,7 @@ def _action(name: str, about: Mapping[str, Any]) -> Action:
 
 
 def _check_arms(file: _File) -> None:
-    """Check that effects and losses name the experiment's arms and the simulation's events."""
+    """Report effects and losses of arms or events that are not the experiment's."""
     experiment = file.spec.experiments.get(file.values.get("experiment", ""))
     if experiment is not None and experiment.interleave is not None:
         _check_interleaved(file, experiment)
@@ -414,7 +417,7 @@ def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
 
 
 def _events_before(action: Action, actions: tuple[Action, ...]) -> Iterator[str]:
-    """Yield the events that precede an action, and to which it may refer."""
+    """Yield the events that come before an action, to which its event may refer."""
     followed = {other.event: other.of for other in actions}
     event = action.of
     while event is not None:
@@ -432,7 +435,7 @@ def _example(attribute: Attribute) -> str:
 
 
 def _check_candidates(file: _File, simulation: Simulation, endpoint: Endpoint) -> None:
-    """Check that there are enough items, and no more candidates than the endpoint takes."""
+    """Report a mistake if there are too few items, or more candidates than the endpoint accepts."""
     count, most = simulation.candidates, endpoint.max_candidates
     if count > simulation.items and not simulation.world:
         file.wrong(

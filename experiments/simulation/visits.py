@@ -36,7 +36,7 @@ class Visit(msgspec.Struct, frozen=True, order=True):
 
     @property
     def session(self) -> str:
-        """The name of the visit's session."""
+        """Return the name of the visit's session."""
         return f"{self.unit}-{self.number}"
 
 
@@ -102,7 +102,7 @@ def _times(
 ) -> list[datetime]:
     """Return the times of a visitor's visits.
 
-    A bot's are within an hour; a person comes about once a day.
+    A bot's are within an hour; a person comes about once a day. `random` draws them.
     """
     if bot and simulation.bots is not None:
         return sorted(first_visit + random.random() * HOUR for _ in range(simulation.bots.requests))
@@ -115,7 +115,7 @@ def _times(
 def _expected_visitors(simulation: Simulation, hour: datetime) -> float:
     """Return how many new visitors are expected in an hour.
 
-    The mean over a week is that of the simulation's file.
+    The mean over a week is the one in the simulation's file.
     """
     daily = 1 + simulation.daily * cos(2 * pi * (hour.hour - _BUSIEST) / 24)
     weekend = hour.weekday() >= _SATURDAY

@@ -94,9 +94,9 @@ def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str)
 
 
 def _plain_chances(simulation: Simulation) -> dict[str, Chance]:
-    """Return a function for each action whose chance the file gives as a percentage.
+    """Return, for each action with a percentage in the file, a function for its chance.
 
-    It returns a visitor's chance of the action.
+    The function returns a visitor's chance of the action.
     """
     return {
         action.event: partial(_chance, action)

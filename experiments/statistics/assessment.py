@@ -54,12 +54,12 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     treatment: Point
 
     def difference(self, multiple: float) -> Difference:
-        """Return the difference between arms with so many standard errors to either side."""
+        """Return the difference between the arms, `multiple` standard errors to either side."""
         return difference(self.control, self.treatment, multiple)
 
     @property
     def saved(self) -> float:
-        """The share of the difference's variance that the covariate removes (CUPED)."""
+        """Return the share of the difference's variance that the covariate removes (CUPED)."""
         left = self.control.variance + self.treatment.variance
         plain = sum(
             point.variance / (1 - point.saved)
@@ -117,7 +117,10 @@ def _test_result(
     level: float,
     goal: Goal,
 ) -> Tested:
-    """Return the result of a test of a metric in a treatment, at its corrected level."""
+    """Return the result of a test of a metric in a treatment, at its corrected level.
+
+    `key` is (metric, treatment), `corrected` the difference with the corrected interval.
+    """
     metric, arm = key
     if pair is None:
         return Tested(metric=metric, arm=arm, level=level)
@@ -135,7 +138,10 @@ def _test_result(
 
 
 def compare_secondary(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
-    """Compare metrics that decide nothing: each with an interval for one look and a q-value."""
+    """Compare metrics that decide nothing: each by an interval for one look, and a q-value.
+
+    `metrics` are the sums by metric and arm.
+    """
     pairs = {
         (metric, arm): pair
         for metric, arms in metrics.items()

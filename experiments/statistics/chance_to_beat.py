@@ -30,7 +30,8 @@ class ChanceToBeat(msgspec.Struct, frozen=True, kw_only=True):
 def chance_to_beat(control: Point, treatment: Point, goal: Goal) -> ChanceToBeat | None:
     """Return the posterior probability that the treatment is better than the control.
 
-    None: a rate is not positive, or nothing varies.
+    `goal` is whether the metric is to rise or to fall. None if a rate is not positive, or nothing
+    varies.
     """
     if not (control.value > 0 and treatment.value > 0):
         return None

@@ -31,22 +31,22 @@ class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def broken(self) -> list[str]:
-        """The names of the guardrails that are broken."""
+        """Return the names of the guardrails that are broken."""
         return [name for name, judged in self.guardrails.items() if judged == "broken"]
 
     @property
     def worse(self) -> list[str]:
-        """The names of the deciding metrics that are worse than the control's."""
+        """Return the names of the deciding metrics that are worse than the control's."""
         return [name for name, metric_side in self.metrics.items() if metric_side == "worse"]
 
     @property
     def better(self) -> bool:
-        """Whether every deciding metric is better than the control's."""
+        """Return whether every deciding metric is better than the control's."""
         return all(metric_side == "better" for metric_side in self.metrics.values())
 
     @property
     def holds(self) -> bool:
-        """Whether every guardrail is shown to hold."""
+        """Return whether every guardrail is shown to hold."""
         return all(judged == "holds" for judged in self.guardrails.values())
 
 
@@ -76,7 +76,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """A line with the verdict, without its reason."""
+        """Return a line with the verdict, without its reason."""
         match self.word:
             case "stop":
                 return f"stop: {self.of}"

@@ -23,7 +23,7 @@ def warnings_of_few(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
 def warnings_of_dropped(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
     """Yield a warning for each treatment that leaves out another share of units than the control.
 
-    It is not compared then.
+    It is then not compared.
     """
     (control_name, control), *treatments = arms.items()
     for name, treatment in treatments:
@@ -38,7 +38,7 @@ def warnings_of_dropped(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
 
 
 def _warning(arm: str, sums: Sums, point: Point) -> str | None:
-    """Return what rests on few of an arm's units, or None."""
+    """Return a text if a few of an arm's units carry most of its sums, else None."""
     units = plural(sums.units, "unit")
     if not sums.comparable:
         return (

@@ -44,9 +44,10 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 def guard(
     guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, horizon: Horizon
 ) -> Guarded:
-    """Judge a guardrail in one treatment, against the control.
+    """Judge a guardrail in a treatment, against the control.
 
     It holds if harm is at most its margin, and is broken if harm beyond the margin is shown.
+    `horizon` allows for repeated looks.
     """
     enough = are_comparable([(arm.sums, arm.point) for arm in (control, treatment)])
     compared = (
@@ -63,7 +64,7 @@ def guard(
 
 
 def _harmful_bound(guardrail: ExperimentGuardrail, compared: Difference | None) -> float | None:
-    """Return the end of the relative interval on the side of the harm, or None."""
+    """Return the end of the relative interval that lies on the side of the harm, or None."""
     if compared is None:
         return None
     return compared.relative.high if guardrail.may == "rise" else compared.relative.low
@@ -88,11 +89,12 @@ def _judgement(
 def _is_harmed(
     guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, multiple: float
 ) -> bool:
-    """Return whether harm beyond the margin is shown, with so many standard errors.
+    """Return whether harm beyond a guardrail's margin is shown.
 
-    The test of a rise is of the difference to the control's rate with the margin on it, so that a
-    control without an error says something, too. That of a drop is of the ratio, as variances go by
-    the rates: where the treatment's is low, so would be its error.
+    `multiple` is how many standard errors are allowed for. The test of a rise is of the difference
+    to the control's rate with the margin on it, so that a control without an error says something,
+    too. That of a drop is of the ratio, as variances go by the rates: where the treatment's is low,
+    so would be its error.
     """
     sign = _harm_direction(guardrail.may)
     allowed = 1 + sign * _margin(guardrail)
@@ -124,5 +126,5 @@ def _harm_direction(may: Literal["rise", "drop"]) -> int:
 
 
 def _margin(guardrail: ExperimentGuardrail) -> float:
-    """Return a guardrail's margin, given in percent, as a share of 1."""
+    """Return a guardrail's margin as a fraction, from its percentage."""
     return float(guardrail.margin) / 100

@@ -16,7 +16,8 @@ Pair = tuple[Point, Point]  # control, treatment
 def unlike(segments: Mapping[str, Pair]) -> float | None:
     """Return the p-value of the hypothesis that the effect is the same in every segment.
 
-    None: fewer than two segments can be compared.
+    `segments` are the control and the treatment in each. None if fewer than two segments can be
+    compared.
     """
     effects = [effect for pair in segments.values() if (effect := _effect(pair)) is not None]
     if len(effects) < 2:
@@ -28,9 +29,9 @@ def unlike(segments: Mapping[str, Pair]) -> float | None:
 
 
 def _effect(pair: Pair) -> tuple[float, float] | None:
-    """Return the logarithm of the ratio of rates and its variance.
+    """Return the logarithm of the ratio of two arms' rates, and its variance.
 
-    None: a rate is not positive, or nothing varies.
+    None if a rate is not positive, or nothing varies.
     """
     if min(point.value for point in pair) <= 0:
         return None

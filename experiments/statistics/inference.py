@@ -76,7 +76,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def watching(self) -> Horizon:
-        """The horizon of intervals that hold at any look, so that the metric may stop the run.
+        """Return the horizon of intervals that hold at any look, so that a metric may end the run.
 
         They are always-valid intervals.
         """
@@ -89,7 +89,7 @@ ONCE = Horizon(inference="fixed", units=0)
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
     """Return the half width of an always-valid confidence interval, in standard errors.
 
-    It is infinite without a unit. The interval is tuned to be tightest at `tuned_for` units.
+    It depends on the number of units: it is infinite without one, and tightest at `tuned_for`.
     """
     if not units:
         return math.inf
@@ -126,7 +126,7 @@ def counting_looks(looks: Sequence[int], planned: int) -> list[int]:
 
 
 def _rising(information: Sequence[float]) -> list[float]:
-    """Return the looks' statistical information, raised where needed to increase strictly."""
+    """Return the looks' statistical information, raised where needed so that it increases."""
     rising: list[float] = []
     for figure in information:
         rising.append(max(figure, rising[-1] * (1 + NEW)) if rising else figure)
@@ -135,5 +135,8 @@ def _rising(information: Sequence[float]) -> list[float]:
 
 @lru_cache(maxsize=256)
 def _last_bound(times: tuple[float, ...], alpha: float, information: tuple[float, ...]) -> float:
-    """Return the bound of |z| at the last look of a group sequential test."""
+    """Return the bound of |z| at the last look of a group sequential test.
+
+    `times` are the fractions of the plan at the looks, and `alpha` the false alarm rate of all.
+    """
     return bounds(times, alpha=alpha, information=information)[-1] if times else math.inf

@@ -60,7 +60,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_share(metric: Metric) -> bool:
-    """Return whether a metric's values are shares, not amounts."""
+    """Return whether a metric's values are shares, and not amounts."""
     return metric.kind == "any" or (metric.kind == "rate" and metric.numerator.attribute is None)
 
 
@@ -117,7 +117,7 @@ def cautious_points(arms: Mapping[str, Sums]) -> dict[str, Point]:
 
 
 def _equal_units(units: int, spread: float) -> float:
-    """Return how many units with equal values would make up an arm's total as precisely.
+    """Return the number of equal units whose total would vary as an arm's total does.
 
     Args:
         units: How many units the arm has.
@@ -165,7 +165,7 @@ def carries_enough(sums: Sums, point: Point) -> bool:
 
 
 def fewest_carriers(sums: Sums) -> int:
-    """Return the least number of effective units that an arm needs to be compared.
+    """Return the least effective number of units that an arm needs to be compared.
 
     Amounts and counts have limits of their own; see `Sums.equal_units`.
     """
@@ -173,13 +173,19 @@ def fewest_carriers(sums: Sums) -> int:
 
 
 def _theta(everyone: Sums) -> float:
-    """Return CUPED's coefficient, by which the covariate is subtracted from the outcome."""
+    """Return CUPED's coefficient: the covariate times it is subtracted from the outcome.
+
+    `everyone` are the sums of all arms.
+    """
     of_x = everyone.covariance("x", "x")
     return everyone.linear("x") / of_x if of_x > 0 else 0.0
 
 
 def _point(sums: Sums, theta: float, x_all: float) -> Point:
-    """Return an arm's rate and variance, adjusted by the covariate."""
+    """Return an arm's rate and its variance, adjusted by the covariate (CUPED).
+
+    `theta` is its coefficient, `x_all` its mean over all arms.
+    """
     if not theta or sums.units < 2:
         return Point(value=sums.rate, variance=sums.variance)
     plain = sums.linear("y")
@@ -203,9 +209,9 @@ def interval(sums: Sums) -> Estimate | None:
 
 
 def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference | None:
-    """Return the difference of two arms of a log.
+    """Return the difference of two arms of a log; None for too few units or outcomes.
 
-    None: there are too few units or outcomes.
+    `inference` says how it is computed.
     """
     rates = cautious_points({"control": control, "treatment": treatment})
     if not are_comparable([(control, rates["control"]), (treatment, rates["treatment"])]):
@@ -236,7 +242,7 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
 
 
 def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
-    """Return the relative difference of two rates, with its confidence interval."""
+    """Return the relative difference of two rates, `multiple` standard errors to either side."""
     if not (control.value > 0 and treatment.value > 0):
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)
@@ -265,7 +271,7 @@ def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
 def information(arms: Mapping[str, Sums]) -> float | None:
     """Return the statistical information on the arms' rates.
 
-    It is one over the variance of their logarithms. None: a rate is not positive, or nothing
+    It is one over the variance of their logarithms. None if a rate is not positive, or nothing
     varies.
     """
     rates = cautious_points(arms).values()
@@ -276,7 +282,7 @@ def information(arms: Mapping[str, Sums]) -> float | None:
 
 
 def standard_error(control: Point, treatment: Point) -> float:
-    """Return the standard error of the difference of two arms."""
+    """Return the standard error of the difference between two arms' rates."""
     return math.sqrt(control.variance + treatment.variance)
 
 

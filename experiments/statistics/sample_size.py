@@ -51,9 +51,9 @@ def planned_units(
 
 
 def z_needed(tests: int = 1) -> float:
-    """Return how many standard errors an effect must have for a power of 80 %.
+    """Return how many standard errors an effect must measure to be shown with 80 % power.
 
-    That is z_a + z_b.
+    `tests` is the number of tests to correct for.
     """
     return NormalDist().inv_cdf(1 - ALPHA / 2 / tests) + POWER
 
@@ -61,7 +61,10 @@ def z_needed(tests: int = 1) -> float:
 def _units(
     control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
 ) -> float:
-    """Return how many units all arms need to show an effect, not rounded."""
+    """Return how many units all arms need to show an effect, not rounded.
+
+    The parameters are those of `planned_units`.
+    """
     if not control.rate:
         raise ValueError("a control without an outcome says nothing of the effect")
     whole, least = sum(shares), min(shares[1:])
@@ -91,7 +94,10 @@ def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) 
 
 
 def effect_shown(control: Sums, units: float) -> float | None:
-    """Return the smallest relative rise that so many units an arm can show, or None."""
+    """Return the smallest relative rise that an arm of so many units can show, or None.
+
+    `control` are the control's sums.
+    """
     return smallest_effect(lambda effect: units_needed(control, effect), units)
 
 
@@ -111,7 +117,10 @@ def smallest_effect(needed: Callable[[float], int], units: float) -> float | Non
 
 
 def _variance(control: Sums, effect: float) -> float:
-    """Return the variance of one unit's part in the rate after the rate changed by an effect."""
+    """Return the variance of one unit's part in the rate, after the rate changed by an effect.
+
+    `effect` is relative to the control's rate.
+    """
     if control.by_row:
         rate = control.rate * (1 + effect)
         return rate * max(1 - rate, 0.0)

@@ -22,7 +22,10 @@ _REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, point
 
 
 def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
-    """Return the cumulative alpha that may be spent at information fraction `t`."""
+    """Return how much of `alpha` may be spent by the fraction `t` of the planned information.
+
+    Alpha is the false alarm rate of all looks together.
+    """
     return (
         4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0)))
         if t > 0
@@ -31,7 +34,7 @@ def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
 
 
 def _by_obrien_fleming(t: float, alpha: float) -> float:
-    """Return the cumulative alpha at information fraction `t`, by O'Brien and Fleming."""
+    """Return how much of `alpha` may be spent by the fraction `t`, after O'Brien and Fleming."""
     return alpha_spending(t, alpha=alpha)
 
 
@@ -67,7 +70,10 @@ def crossing_probability(times: Sequence[float], *, drift: float, alpha: float =
 
 
 def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> float:
-    """Return how much power evenly spaced looks cost, against one look at the end."""
+    """Return how much power so many evenly spaced looks cost, against one look at the end.
+
+    `single` is the power of that one look.
+    """
     drift = _NORMAL.inv_cdf(1 - alpha / 2) + _NORMAL.inv_cdf(single)
     return single - crossing_probability(
         [look / looks for look in range(1, looks + 1)], drift=drift, alpha=alpha
@@ -131,9 +137,9 @@ def _bell(values: Floats, deviation: float) -> Floats:
 
 
 def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
-    """Return the density of test statistics that have not crossed a bound yet.
+    """Return the density of test statistics that have not crossed the bound `limit` yet.
 
-    A grid cell that the bound cuts counts with the part that is inside.
+    It is given at grid points. A grid cell that the bound cuts counts with the part that is inside.
     """
     half = (points[1] - points[0]) / 2
     inside = np.clip((limit - np.abs(points) + half) / (2 * half), 0.0, 1.0)
@@ -142,12 +148,15 @@ def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
 
 
 def _inside(points: Floats, density: Floats, limit: float) -> float:
-    """Return the probability that a test statistic stays within a bound."""
+    """Return the probability that a test statistic, with a density at points, is within a bound."""
     return float(_density_inside(points, density, limit).sum() * (points[1] - points[0]))
 
 
 def _limit(points: Floats, density: Floats, share: float) -> float:
-    """Return the bound that a test statistic exceeds with probability `share`."""
+    """Return the bound that a test statistic exceeds with probability `share`.
+
+    Its density is given at points.
+    """
     whole = _inside(points, density, math.inf)
     low, high = 0.0, float(abs(points[-1]))
     for _ in range(60):

@@ -48,7 +48,7 @@ class DayLook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alarm(self) -> bool:
-        """Whether the units of an arm were too far from the planned share at this look."""
+        """Return whether an arm's units were too far from the planned share at this look."""
         return self.distance > self.bound
 
 
@@ -68,12 +68,12 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alarm(self) -> bool:
-        """Whether the units did not come in the planned shares: a sample ratio mismatch."""
+        """Return whether the units did not come in the planned shares: a sample ratio mismatch."""
         return self._is_against_odds or (self.by_day is not None and self.by_day.alarm)
 
     @property
     def _is_against_odds(self) -> bool:
-        """Whether the Bayes factor against the planned split exceeds the alarm's."""
+        """Return whether the Bayes factor against the planned shares suffices for an alarm."""
         return self.log_odds > math.log(self.alarm_odds)
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def odds_text(self) -> str:
-        """The verdict and its reason as text without the counts, for a table that has these."""
+        """Return the verdict on the split and its reason as text, without the counts of units."""
         planned = " : ".join(f"{share:g}" for share in self.planned.values())
         return f"{'is not' if self.alarm else 'fits'} {planned} ({self._reason})"
 
@@ -133,7 +133,8 @@ def check(
 def _log_odds(counts: Mapping[str, int], shares: Mapping[str, float], prior: float) -> float:
     """Return the log Bayes factor against the planned shares of the arms.
 
-    The alternative is a Dirichlet distribution around them, with concentration `prior`.
+    `counts` are the units. The alternative is a Dirichlet distribution around the shares, with
+    concentration `prior`.
     """
     log_odds = math.lgamma(prior) - math.lgamma(prior + sum(counts.values()))
     for arm, share in shares.items():
@@ -171,7 +172,7 @@ def _day_look(
 
 
 def _looks(days: Sequence[Day], shares: Mapping[str, float], planned_days: int) -> list[Day]:
-    """Return the days at whose end the split is tested, with all units that came by then.
+    """Return the days at whose end the split is tested, with all units up to then.
 
     They follow from the plan: every day of one of at most four weeks, 28 days of a longer one. Days
     with hardly any new units are left out.
@@ -191,17 +192,20 @@ def _looks(days: Sequence[Day], shares: Mapping[str, float], planned_days: int) 
 
 @lru_cache(maxsize=256)
 def _limits(times: tuple[float, ...], units: tuple[float, ...], alpha: float) -> list[float]:
-    """Return the bounds of |z| at each daily look at the split of units."""
+    """Return the bounds of |z| at each daily test of the split of units.
+
+    `times` are the fractions of the planned days, and `alpha` the false alarm rate of all.
+    """
     return bounds(times, alpha=alpha, information=units, spending=_by_square)
 
 
 def _by_square(t: float, alpha: float) -> float:
-    """Return the false alarm probability that may be spent by a fraction `t` of the days."""
+    """Return how much of `alpha` may be spent by a fraction `t` of the days: its square."""
     return alpha * min(t, 1.0) ** 2
 
 
 def _distance(count: int, total: int, share: float) -> float:
-    """Return how far an arm's count is from its share, in standard errors.
+    """Return how far an arm's count is from its share of the total, in standard errors.
 
     A large distance is computed exactly, because few units of a small share are far from normal: it
     is the normal quantile whose tail has the probability of such a count by the binomial
@@ -219,7 +223,10 @@ def _distance(count: int, total: int, share: float) -> float:
 
 
 def _upper_tail(count: int, total: int, share: float) -> float:
-    """Return the probability that a binomial variable is at least `count`."""
+    """Return the probability that a binomial variable is at least `count`.
+
+    It is of `total` trials with the chance `share`.
+    """
     log_first = (
         math.lgamma(total + 1)
         - math.lgamma(count + 1)

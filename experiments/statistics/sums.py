@@ -73,7 +73,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def nothing(self) -> bool:
-        """Whether every one of these sums is 0."""
+        """Return whether every one of these sums is 0."""
         return not any(getattr(self, name) for name in _ADDED)
 
     def mean(self, column: Column) -> float:
@@ -100,13 +100,13 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def rate(self) -> float:
-        """The ratio of outcomes y to the denominator d; NaN if d is 0."""
+        """Return the ratio of outcomes y to the denominator d; NaN if d is 0."""
         d = self.total("d")
         return self.total("y") / d if d else math.nan
 
     @property
     def variance(self) -> float:
-        """The variance of the ratio y / d (Deng, Knoblich, Lu 2018); NaN below two units."""
+        """Return the variance of the ratio y / d (Deng, Knoblich, Lu 2018); NaN below two units."""
         return self.linear("y") / self.units if self.units else math.nan
 
     def linear(self, column: Literal["y", "x"]) -> float:
@@ -130,19 +130,19 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def by_row(self) -> bool:
-        """Whether each row is a unit of its own."""
+        """Return whether each row is a unit of its own."""
         return self.units == self.d == self.dd and self.y == self.yy and not any(self.shift)
 
     @property
     def enough(self) -> bool:
-        """Whether there are enough units and outcomes for a confidence interval."""
+        """Return whether there are enough units and outcomes for a confidence interval."""
         return (
             self.units >= FEWEST_UNITS and self.counted >= FEWEST_OUTCOMES and self.total("d") != 0
         )
 
     @property
     def comparable(self) -> bool:
-        """Whether there are enough data to compare the rate with another arm's.
+        """Return whether there are enough data to compare the rate with another arm's.
 
         Where a few units make up most of the denominator, whether one of them has an outcome moves
         the rate by more than its variance says.
@@ -151,19 +151,19 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def counted(self) -> Number:
-        """The number of outcomes; for amounts, how many units effectively carry their total."""
+        """Return the number of outcomes; of amounts, how many units effectively carry the total."""
         if self.outcomes is not None:
             return self.outcomes
         return self.equal_units("y") if self.of_amounts else self.total("y")
 
     @property
     def of_amounts(self) -> bool:
-        """Whether y is a total of amounts, not a count."""
+        """Return whether y is a total of amounts, and not a count."""
         return isinstance(self.y, float)
 
     @property
     def shift_due(self) -> bool:
-        """Whether sums must be computed again on shifted values: a variance may lack digits."""
+        """Return whether sums must be taken again of shifted values: a variance lacks digits."""
         return self._is_ill("y") or self._is_ill("x")
 
     def _is_ill(self, column: Literal["y", "x"]) -> bool:
@@ -173,7 +173,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
 
     def equal_units(self, column: Literal["y", "d"]) -> float:
-        """Return the effective number of units of y (or d): as many equal ones weigh the same.
+        """Return the effective number of units of y or d: so many equal ones would vary as they do.
 
         That is (sum y)^2 / sum y^2 (Kish 1965). For outcomes that are 0 or 1 it is their number.
         """

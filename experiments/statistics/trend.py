@@ -49,7 +49,7 @@ class Influences(msgspec.Struct, frozen=True):
 
     @property
     def variance(self) -> float:
-        """The arm's part of the slope's variance; infinite below two units."""
+        """Return the arm's part of the slope's variance; infinite below two units."""
         return self.squares * self.units / (self.units - 1) if self.units > 1 else math.inf
 
 

@@ -18,10 +18,10 @@ _SEVERITY: tuple[Judgement, ...] = ("holds", "inconclusive", "broken")
 
 
 def judge(guardrail: ExperimentGuardrail, difference: Difference | None) -> Judgement:
-    """Return whether a log's difference keeps within a guardrail's margin.
+    """Return whether a log's difference is within a guardrail's margin.
 
-    Returns:
-        holds: the whole interval is within the margin. broken: all of it is beyond.
+    "holds" if the whole interval is within the margin, "broken" if all of it is beyond, else
+    "inconclusive".
     """
     if difference is None:
         return "inconclusive"
@@ -67,7 +67,10 @@ def side(difference: Difference | None, goal: Goal) -> Side:
 
 
 def size(control: Sums, units: int, unit: str) -> str:
-    """Return a sentence on which effects so many units an arm can show."""
+    """Return a sentence on which effects an arm of so many units can show.
+
+    `control` are the control's sums, `unit` is what the units are called.
+    """
     if not control.y:
         return ""
     rise = sample_size.effect_shown(control, units)

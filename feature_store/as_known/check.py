@@ -68,7 +68,7 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _verdict(self) -> str:
-        """Return as text how many points in time were checked and whether a row leaks."""
+        """Return text on how many past times were checked and whether a row leaks."""
         if not self.moments:
             return "nothing to check: no data yet, or nothing that it reads has a time"
         looked = (
@@ -85,10 +85,10 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
 def check_as_known(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
 ) -> tuple[AsKnown, ...]:
-    """Check feature views (default: all) for leaks of later data, at some past points in time.
+    """Check feature views (default: all) for leaks of later data, as of some past times.
 
-    The points are spread over the views' history by a fixed seed. Nothing is written. A view is
-    computed at most `usual_computations(moments)` times, and more often where a row is to blame.
+    The times are spread over the views' history by a fixed seed. Nothing is written. A view is
+    computed at most `usual_computations(moments)` times, and more often where a row leaks.
 
     Raises:
         NotFound: there is no such view.
@@ -110,7 +110,7 @@ def _require_moments(moments: int) -> int:
 def require_as_known(
     project: Project, sources: Sequence[ViewSource], *, moments: int = MOMENTS
 ) -> dict[str, AsKnown]:
-    """Check feature views for leaks of later data and return their reports by view name.
+    """Check feature views for leaks of later data, and return their reports by view name.
 
     It is called before rows of a new or changed view are published.
 
@@ -137,8 +137,8 @@ def require_as_known(
 def usual_computations(moments: int) -> int:
     """Return how often at most the leakage check computes a view if no row leaks.
 
-    That is two computations for each point in time, and one more for each query of a few points. A
-    view that reads no outcomes is computed less often, for it has no outcomes to flip.
+    It looks at `moments` times. That is two computations for each, and one more for each query of a
+    few times. A view that reads no outcomes is computed less often, for it has no outcomes to flip.
     """
     return 2 * moments + _query_count(moments)
 
@@ -146,7 +146,8 @@ def usual_computations(moments: int) -> int:
 def price(moments: int = MOMENTS, *, scan: Scan | None = None) -> str:
     """Return a sentence on what the leakage check of a view costs, to show before it runs.
 
-    Finding which row leaks takes further queries, and one more where its value is a float.
+    `scan` has the bytes that a computation reads. Finding which row leaks takes further queries,
+    and one more where its value is a float.
     """
     usual = usual_computations(moments)
     summary = (
@@ -184,7 +185,7 @@ def _require_affordable(project: Project, views: Sequence[str] | None, moments: 
 
 
 def _query_count(moments: int) -> int:
-    """Return how many SQL queries it takes to check so many points in time."""
+    """Return how many SQL queries it takes to check views as of so many times."""
     return -(-moments // _TOGETHER)
 
 
@@ -201,7 +202,7 @@ def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> I
 def known_times(
     project: Project, read: Sequence[Input], number: int, *, seed: int = 0
 ) -> tuple[datetime, ...]:
-    """Draw random points in time, each just before some input row became known.
+    """Draw random times, each just before some input row became known, and return them.
 
     The leakage check looks at these. One is drawn in each of `number` parts of the history, which
     hold equally many of the inputs' distinct times. Each is the last millisecond before such a
@@ -220,9 +221,9 @@ def known_times(
 def examine(
     project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]
 ) -> AsKnown:
-    """Check one view for leaks at the given points in time, and return its report.
+    """Check one view for leaks as of some times, and return the report.
 
-    A few points are checked in each SQL query.
+    `read` are the relations that the view reads. A few times are checked in each SQL query.
     """
     report = AsKnown(view=source.view.name, moments=tuple(moments))
     if not moments:
@@ -244,7 +245,10 @@ def _report_with_moments(
     moments: Sequence[datetime],
     report: AsKnown,
 ) -> AsKnown:
-    """Check a view at a few more points in time, and return the report extended by the result."""
+    """Check a view for leaks as of a few more times, and return the extended report.
+
+    `read` are the relations that the view reads.
+    """
     totals = _first_row(project, totals_sql(source, read, moments)) or {}
     report = msgspec.structs.replace(
         report,
@@ -265,10 +269,10 @@ def _report_with_peek(
     moments: Sequence[datetime],
     report: AsKnown,
 ) -> AsKnown:
-    """Query the first leaking row of a view, and return the report extended by it.
+    """Find the first leaking row of a view, and return the report with that row added.
 
-    A float that differs is checked once more: against its value over the same rows in another
-    order.
+    `read` are the relations that the view reads. A float that differs is checked once more: against
+    its value over the same rows in another order.
     """
     row, notes, price = (
         _first_row(project, blamed_sql(source, read, moments, again=False)),
@@ -301,12 +305,15 @@ def _report_with_peek(
 def _query_computations(
     read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False
 ) -> int:
-    """Return how often one query of the leakage check computes the view."""
+    """Return how often one query of the leakage check computes the view.
+
+    `again` says that it is computed once more, over its input in another order.
+    """
     return computations(len(moments), flipped=reads_outcomes(read), again=again)
 
 
 def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[str, Any] | None:
-    """Run a query (SQL and parameters) and return its first row as a dict, or None without rows.
+    """Run a query (SQL, parameters), and return its first row as a dict, or None without rows.
 
     Times in it are in UTC.
     """
@@ -320,7 +327,7 @@ def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[s
 
 
 def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
-    """Return sentences about what the leak check cannot judge in this view."""
+    """Return sentences on what the leakage check cannot judge in a view that reads these inputs."""
     spec, warehouse = project.spec, project.target.warehouse
     names = {i.relation for i in read}
     notes = []

@@ -43,7 +43,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     def is_affordable(self, computations: int) -> bool:
         """Return whether computing the views several times fits the budget.
 
-        It does where the cost or the budget is unknown.
+        True where the cost or the budget is unknown.
         """
         cost = self.cost(computations)
         return cost is None or self.budget is None or cost <= self.budget
@@ -52,7 +52,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
     """Return the bytes that computing each of these views once reads, with price and budget.
 
-    None where nothing is paid for reading.
+    None where reading costs nothing.
     """
     size = scanned_bytes(project, views)
     return None if size is None else scan_of(project, size)
@@ -72,7 +72,7 @@ def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int |
     """Return the bytes that computing each of these views (default: all) once reads.
 
     They are the sizes of the tables' files, as often as the views' SQL names them. An engine that
-    reads only some columns or dates of a table reads less. None where nothing is paid for reading.
+    reads only some columns or dates of a table reads less. None where reading costs nothing.
     """
     reads: Counter[str] = Counter()
     for source in view_sources(project.description, views):

@@ -37,7 +37,7 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def peek_text(peek: Peek) -> str:
-    """Return as text which row of a view leaks later data, and how that shows."""
+    """Return text on which row of a view leaks later data, and how that shows."""
     row = (
         f"the row of {peek.key} {peek.entity_key} at {_time(peek.event_timestamp)}, known at "
         f"{_time(peek.created_timestamp)},"
@@ -56,7 +56,7 @@ def peek_text(peek: Peek) -> str:
 
 
 def likely_cause(source: ViewSource, peek: Peek) -> str:
-    """Return as text the likely cause of a leak, as a place in the view's SQL file."""
+    """Return text on the likely cause of a leak, as a place in the view's SQL file."""
     from sqlglot import exp
 
     from ..sql.rules import definition
@@ -95,9 +95,9 @@ def likely_cause(source: ViewSource, peek: Peek) -> str:
 def first_peek(
     source: ViewSource, row: Mapping[str, Any], moments: Sequence[datetime], *, again: bool = False
 ) -> Peek:
-    """Return the leak that a row of the check's query shows: the point in time, feature and values.
+    """Return the leak that a row of the check's query shows: time, feature and values.
 
-    `again`: the query computed the view once more over its input in another order.
+    `again` says that the query computed the view once more, over its input in another order.
     """
     where: dict[str, Any] = {"key": source.entity.key} | {
         name: row[name] for name in ("entity_key", "event_timestamp", "created_timestamp")
@@ -117,10 +117,10 @@ def first_peek(
 def _difference(
     source: ViewSource, row: Mapping[str, Any], number: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """Return how a view's row at one point in time differs from the row over all data.
+    """Return how a view's row as of one time differs from the row over all data, or None.
 
-    Compared are the computations without later input rows and with later outcomes flipped. None:
-    the row is the same in both.
+    `number` is the time's, `repeat` the run over input in another order. Compared are the
+    computations without later input rows and with later outcomes flipped.
     """
     removed, flipped = 2 * number + 1, 2 * number + 2
     if not row["isthmus_in_0"]:
@@ -141,11 +141,10 @@ def _difference(
 def _changed_feature(
     source: ViewSource, row: Mapping[str, Any], run: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """Return the first feature that differs from its value over all data, as a dict, or None.
+    """Return the first feature whose value in a run differs from that over all data, or None.
 
-    The keys are `feature` (its name), `value` (over all data) and `other`.
-
-    A float that also differs where the query is repeated in another order tells nothing.
+    The keys of the result are `feature` (its name), `value` (over all data) and `other`. A float
+    that also differs in the run `repeat`, over input in another order, shows nothing.
     """
     for place, feature in enumerate(source.features):
         value, other = row[value_name(place, 0)], row[value_name(place, run)]

@@ -96,9 +96,9 @@ def computations(moments: int, *, flipped: bool = True, again: bool = False) -> 
 
 
 def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
-    """Return SQL that picks some of the times at which a row of an input became known.
+    """Return SQL that picks some of the times at which an input's row became known.
 
-    For each share in [0, 1) it returns the time at that quantile of all distinct ones.
+    For each of the `shares` from 0 to 1 it returns the time at that quantile of all distinct ones.
     """
     times = " UNION ALL ".join(
         f"SELECT {i.known} AS isthmus_known FROM {i.relation}" for i in read if i.known is not None
@@ -185,7 +185,7 @@ def blamed_sql(
 
 
 def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
-    """Return the values of a query's `$` parameters for these points in time."""
+    """Return the values of a query's `$` parameters for these times."""
     params: dict[str, object] = {"until": _ALWAYS}
     for number, moment in enumerate(moments):
         params |= {
@@ -201,9 +201,9 @@ def _runs(
 ) -> dict[int, str]:
     """Return the SQL of each computation (run) of a view that the leakage check compares.
 
-    Run 0 is over all data. Run 2n + 1 is without what was unknown at point in time n; run 2n + 2
-    has the outcomes that became known later flipped. The last run, if asked for, reads its input in
-    another order.
+    `moments` is the number of times that are checked. Run 0 is over all data. Run 2n + 1 is without
+    what was unknown at time n; run 2n + 2 has the outcomes that became known later flipped. With
+    `again` the last run reads its input in another order.
     """
     runs = {0: source.view.sql}
     for number in range(moments):
@@ -229,12 +229,15 @@ def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
 
 
 def value_name(feature: int, run: int) -> str:
-    """Return the name of the query's column that holds a feature's value in a run."""
+    """Return the name of the query's column that holds a feature's value in a run.
+
+    Both are numbers.
+    """
     return f"isthmus_value_{feature}_{run}"
 
 
 def _computed(source: ViewSource, sql: str) -> str:
-    """Return SQL that computes a view's history rows with another SELECT in place of its own."""
+    """Return SQL that computes a view's history rows with the SELECT `sql` in place of its own."""
     return computed_sql(
         msgspec.structs.replace(source, view=msgspec.structs.replace(source.view, sql=sql))
     )
@@ -267,9 +270,9 @@ def _sql_over_inputs(
 
 
 def _removed(i: Input, number: int) -> str | None:
-    """Return SQL for an input without the rows that became known after a point in time.
+    """Return SQL for an input without the rows that became known after a time.
 
-    None if the input has no times.
+    `number` is the time's. None if the input has no times.
     """
     if i.known is None:
         return None
@@ -286,9 +289,10 @@ def _removed(i: Input, number: int) -> str | None:
 
 
 def _flipped(i: Input, number: int) -> str | None:
-    """Return SQL for an input with the outcomes flipped that became known after a point in time.
+    """Return SQL for an input with those outcomes flipped that became known after a time.
 
-    A number changes its sign, and 0 becomes 1. None if the input holds no outcomes.
+    `number` is the time's. An outcome that is a number changes its sign, and 0 becomes 1. None if
+    the input holds no outcomes.
     """
     if not i.outcome:
         return None
@@ -317,7 +321,7 @@ def _reordered(i: Input, number: int) -> str | None:
 
 
 def _run_columns(features: Sequence[Column], run: int) -> Iterator[str]:
-    """Yield SQL for one run's columns in the query that puts a view's runs side by side.
+    """Yield the SQL columns of one run in the query that puts a view's runs side by side.
 
     A run has at most one row of a key, so max() is that row's value.
     """
@@ -330,11 +334,12 @@ def _run_columns(features: Sequence[Column], run: int) -> Iterator[str]:
 def _blame_conditions(
     features: Sequence[Column], number: int, runs: Container[int], repeat: int | None = None
 ) -> tuple[str, str]:
-    """Return two SQL conditions for leaks: rows that changed, and rows that may have disappeared.
+    """Return two SQL conditions for leaks: for rows that changed, and for rows that disappeared.
 
-    The first holds for a row of the full result that is not the same in the runs of this point in
-    time. The second holds for a row that was there at that time; it leaks if nothing of its event
-    is in the full result. `repeat` is the run in another order.
+    `number` is that of a past time and `runs` its runs. The first condition holds for a row of the
+    full result that is not the same in these runs. The second holds for a row that was there at
+    that time; it leaks if nothing of its event is in the full result. `repeat` is the run over
+    input in another order.
     """
     removed, was_known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
     differs = []

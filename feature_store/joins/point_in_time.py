@@ -127,12 +127,12 @@ def join_sql(
 
 
 def _stamp(view: JoinView) -> tuple[str, ...]:
-    """Return the name of the column for the joined row's time, as a tuple; empty if not wanted."""
+    """Return the name of the column for the joined row's time, in a tuple; empty if not wanted."""
     return () if view.stamp is None else (view.stamp,)
 
 
 def join_params(views: Sequence[JoinView]) -> dict[str, object]:
-    """Return the `$known_<n>` parameters of the join: until when each view's rows are published."""
+    """Return the values of the join's `$known_<n>`: until when each view's rows are published."""
     return {
         f"known_{number}": view.known_until
         for number, view in enumerate(views)
@@ -179,9 +179,9 @@ def point_in_time(
 
 
 def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
-    """Return the view with facts queried from its history that let the ASOF join skip work.
+    """Return the view, with what its history shows that lets the ASOF join skip work.
 
-    They are whether its rows are unique, and whether they became known with a constant delay. Two
+    That is whether its rows are unique, and whether they became known with a constant delay. Two
     passes over three columns cost a tenth of what they can save.
     """
     lags = (
@@ -208,7 +208,7 @@ def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
 def _rows(number: int, view: JoinView) -> str:
     """Return SQL for a view's published rows with the time when each became known.
 
-    A row without created_timestamp was known at its own time.
+    `number` is the view's in the join. A row without created_timestamp was known at its own time.
     """
     names = ", ".join(feature.name for feature in view.features)
     published = "" if view.known_until is None else f" AND created_timestamp <= $known_{number}"
@@ -222,9 +222,9 @@ def _rows(number: int, view: JoinView) -> str:
 
 
 def _versions(number: int, view: JoinView) -> str:
-    """Return SQL that numbers each key's rows in a view's history from the oldest to the newest.
+    """Return SQL that numbers each key's rows in a view's history, from the oldest on.
 
-    The portable join takes the highest number known at a time.
+    `number` is the view's in the join, which takes the highest number known at a time.
     """
     names = "".join(f", {feature.name}" for feature in view.features)
     created = "coalesce(created_timestamp, event_timestamp)"
@@ -253,7 +253,10 @@ def canonical_order(column: Column) -> tuple[str, str]:
 
 
 def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
-    """Return the WITH clauses of one view's point-in-time join, as SQL for every target."""
+    """Return the WITH clauses of one view's point-in-time join, as SQL for every target.
+
+    `number` is the view's in the join, and `time` the column of the rows' times.
+    """
     key = view.key
     versions, best, names = (
         f"isthmus_versions_{number}",
@@ -301,7 +304,7 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
 def _asof_rows(number: int, view: JoinView) -> str:
     """Return SQL for the rows of a view that ASOF JOIN may take, at most one per key and time.
 
-    ASOF breaks ties as it likes, so there must be none.
+    `number` is the view's in the join. ASOF breaks ties as it likes, so there must be none.
     """
     if view.steady and view.unique:
         return _rows(number, view)
@@ -323,7 +326,11 @@ def _asof_rows(number: int, view: JoinView) -> str:
 def _within_ttl(
     number: int, view: JoinView, feature: str, time: str, name: str | None = None
 ) -> str:
-    """Return SQL for a column of the joined row, as `name`; null if that row is older than ttl."""
+    """Return SQL for a feature of the joined row; null if that row is older than the view's ttl.
+
+    `number` is the view's in the join, `time` the column of the rows' times; the result is called
+    `name`.
+    """
     if view.ttl is None:
         return f"isthmus_view_{number}.{feature}" + (f" AS {name}" if name else "")
     fresh = f"isthmus_spine.{time} <= isthmus_view_{number}.event_timestamp + {interval(view.ttl)}"

@@ -28,7 +28,7 @@ class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns of the view's history table, in order."""
+        """Return the names of the columns of the view's history table, in order."""
         return (
             "entity_key",
             self.entity.key,
@@ -39,7 +39,7 @@ class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entity_key(*parts: int | str) -> str:
-    r"""Return an entity's key in the online store: its parts joined by `|`.
+    r"""Return an entity's key in the online store: its parts, joined by `|`.
 
     In each part `\` and `|` are escaped.
     """

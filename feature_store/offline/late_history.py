@@ -61,7 +61,10 @@ def late_histories(project: Project, stamped: pa.Table) -> tuple[LateHistory, ..
 
 
 def _late_history(project: Project, view: str, key: str, stamped: pa.Table) -> list[LateHistory]:
-    """Return a finding if one view's history was known too late for many training rows."""
+    """Return a finding, in a list, if one view's history came too late for many training rows.
+
+    `key` is the entity's column in the training set, `stamped` the set with the joined rows' times.
+    """
     import pyarrow as pa
     import pyarrow.compute
 

@@ -58,7 +58,7 @@ class MaterializeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def watermark(project: Project, view: str) -> datetime | None:
-    """Return the time up to which a view's history is published; None before its first batch."""
+    """Return the time until which a view's history is published; None before its first batch."""
     return watermarks.read(project, view).mark.until
 
 
@@ -172,7 +172,10 @@ def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
 def _record_begin(
     project: Project, source: ViewSource, current: Versioned, until: datetime, checked: str | None
 ) -> Versioned:
-    """Record in the watermark that a batch has begun, write it, and return the new watermark."""
+    """Record in a view's watermark that a batch has begun; return the new watermark.
+
+    `checked` is the digest of the SQL that was checked for leaks.
+    """
     return _publish(
         project,
         source,
@@ -181,7 +184,7 @@ def _record_begin(
 
 
 def _publish(project: Project, source: ViewSource, current: Versioned) -> Versioned:
-    """Write the pending batch of a view's history, and return the watermark moved past it."""
+    """Write the batch that a watermark names to a view's history; return the moved watermark."""
     view, mark, until = source.view.name, current.mark, current.mark.pending
     assert until is not None  # noqa: S101  callers have just put it there
     warehouse = project.target.warehouse
@@ -217,7 +220,7 @@ def _published_until(mark: Watermark) -> datetime | None:
 def _batch_sql(
     source: ViewSource, *, since: datetime | None, until: datetime
 ) -> tuple[str, dict[str, object]]:
-    """Return SQL for a batch of a view's history, and its parameters; the first has no start."""
+    """Return SQL for a batch of a view's history, and its parameters; the first has no `since`."""
     if since is None:
         return first_sql(source), {"until": until}
     return next_sql(source), {"since": since, "until": until}
@@ -247,7 +250,7 @@ def _batch_size_and_lag(
 def _anything_new(
     project: Project, source: ViewSource, *, since: datetime | None, until: datetime
 ) -> bool:
-    """Return whether a view's SQL gives rows between two times that its history lacks."""
+    """Return whether a view's SQL gives rows between two times that are not in its history."""
     sql, params = _batch_sql(source, since=since, until=until)
     return bool(
         project.target.warehouse.query(
@@ -257,7 +260,7 @@ def _anything_new(
 
 
 def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned:
-    """Copy a view's new history rows to the online store, and return the watermark moved on."""
+    """Copy a view's new history rows to the online store; return the moved watermark."""
     until = current.mark.until
     if until is None:
         return current
@@ -271,7 +274,7 @@ def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned
 def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
     """Return whether the online store was recreated and has lost a view's rows.
 
-    One entity is read to tell.
+    One entity is read to find out.
     """
     if mark.synced is None:
         return True

@@ -57,9 +57,10 @@ def _check_params(tree: exp.Query, params: dict[str, object]) -> None:
 
 
 def _limited(sql: str, tree: exp.Query, limit: int) -> str:
-    """Return the SQL text with a LIMIT at its end, unless it has its own.
+    """Return the SQL text with a LIMIT at its end, unless it has one.
 
-    The text before it stays as it is, so that errors name its places.
+    `tree` is its syntax tree. The text before the LIMIT is unchanged, so that errors name its
+    places.
     """
     if tree.args.get("limit") is not None:
         return sql

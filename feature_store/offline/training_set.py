@@ -191,7 +191,10 @@ def join_view(
 
 
 def _declared(view: str, declared: dict[str, Column], name: str) -> Column:
-    """Return the column of a view's feature by its name; raise NotFound if there is none."""
+    """Return the column of a view's feature; raise NotFound if there is none of the name.
+
+    `declared` are the view's features by name.
+    """
     if name not in declared:
         raise NotFound(
             f"{view}.{name} is not a feature", remedy=f"{view} has {', '.join(declared)}"
@@ -217,9 +220,9 @@ def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "ev
 
 
 def _in_order(table: pa.Table, positions: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    """Yield a table's rows as canonical texts, sorted by the columns at some positions.
+    """Yield a table's rows as canonical texts, sorted by the columns at these positions.
 
-    Where Arrow sorts as we do, only few rows are Python's at a time.
+    Where Arrow sorts in the same order, only few rows are Python's at a time.
     """
     import pyarrow.compute as pc
 

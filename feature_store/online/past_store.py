@@ -56,7 +56,7 @@ class KnownStore:
         }
 
     def move(self, moment: datetime) -> None:
-        """Advance the store to a later point in time, with the rows that became known until then.
+        """Move the store to a later time, with the rows that became known until then.
 
         Raises:
             ValueError: it is before the present one.
@@ -88,13 +88,13 @@ class _View:
         self._next = next(self._later, None)
 
     def move(self, moment: datetime) -> None:
-        """Advance the view to a later point in time: take in rows that became known until then."""
+        """Move the view to a later time, with the rows that became known until then."""
         while self._next is not None and self._next["created_timestamp"] <= moment:
             self._take(self._next)
             self._next = next(self._later, None)
 
     def _take(self, row: dict[str, Any]) -> None:
-        """Take in a history row: it replaces the entity's row unless that is of a later event.
+        """Store a history row as its entity's row, unless that is of a later event.
 
         Rows come in the order in which they became known, so a later row of the same event replaces
         an earlier one.
@@ -108,7 +108,7 @@ class _View:
             }
 
     def _updates(self) -> Iterator[dict[str, Any]]:
-        """Yield the history rows that became known after the start, in that order.
+        """Yield the history rows that became known after the start, in that order, some at a time.
 
         They are read some at a time.
         """

@@ -88,7 +88,7 @@ class RowCache:
 
 
 def _missing(keys: Sequence[str], entries: Sequence[_Entry], now: float) -> list[str]:
-    """Return the keys whose cache entries have expired, each once."""
+    """Return the keys whose cache entries have expired, each once; `now` is the present time."""
     return list(
         dict.fromkeys([key for key, (until, _) in zip(keys, entries, strict=True) if until <= now])
     )

@@ -78,7 +78,7 @@ def skew(project: Project, sample: int = 200, seed: int = 0) -> SkewReport:
 
 
 def _keys(project: Project, view: str, moment: datetime) -> list[str]:
-    """Return the entity keys in a view's history as of a point in time."""
+    """Return the entity keys in a view's history as of a time."""
     sql = (
         f"SELECT DISTINCT entity_key FROM {view} WHERE created_timestamp <= $until ORDER BY "
         "entity_key"
@@ -92,7 +92,10 @@ def _keys(project: Project, view: str, moment: datetime) -> list[str]:
 def _compare(
     project: Project, source: ViewSource, keys: Sequence[str], moment: datetime
 ) -> list[list[Difference]]:
-    """Return how online and recomputed features differ, as one list for each key."""
+    """Return how the online features of some keys differ from recomputed ones.
+
+    The result has one list for each key. `moment` is the time as of which they are recomputed.
+    """
     names = [feature.name for feature in source.features]
     # Bounded by the sample: what leaves the warehouse is one row per chosen key.
     placeholders = ", ".join(f"$key_{n}" for n in range(len(keys)))

@@ -33,7 +33,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def plain(self) -> bool:
-        """Whether the value passes through unchanged: no function, no arithmetic."""
+        """Return whether the value passes through unchanged: no function, no arithmetic."""
         return self.nodes <= PLAIN
 
 
@@ -66,7 +66,7 @@ def selects(scope: Scope) -> list[exp.Expr]:
 
 
 def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
-    """Yield each SELECT of a query with its expression for one output column, or None.
+    """Yield each SELECT of a query with its expression for the output column `name`, or None.
 
     Sides of a UNION ALL go by position. Behind a * the column stands for itself.
     """
@@ -85,7 +85,10 @@ def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
 
 
 def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage:
-    """Return the relations' columns that a SQL expression is computed from, where resolvable."""
+    """Return the relations' columns that a SQL expression is computed from, where resolvable.
+
+    `scope` is the SELECT that has the expression.
+    """
     origin = Lineage(nodes=frozenset({type(expression)}))
     if isinstance(expression, exp.Column):
         return origin | _column(expression, scope, relations)
@@ -124,7 +127,10 @@ def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
 
 
 def _has(source: exp.Expr | Scope, name: str, relations: Relations) -> bool:
-    """Return whether a relation or subquery in FROM has a column of this name."""
+    """Return whether a relation or a subquery in FROM has a column of this name.
+
+    `relations` has the columns of known relations.
+    """
     if not isinstance(source, Scope):
         return name in relations.get(source.name.lower(), ())
     first = next(branches(source))

@@ -17,7 +17,7 @@ from .subset import line_of
 
 
 def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
-    """Yield a problem for each name inside a query that begins with the reserved prefix.
+    """Yield a problem for each name in a query that begins with Isthmus's reserved prefix.
 
     Names are those of CTEs, aliases, windows and columns; each is named once.
     """

@@ -328,7 +328,10 @@ def _substring(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _unit(allowed: frozenset[str], what: str, part: str) -> Rule:
-    """Return a rule: the date part that a SQL function names must be one of those allowed."""
+    """Return a rule: the date part that a SQL function names must be one of those allowed.
+
+    `part` is the argument's name, `what` names the function in the message.
+    """
 
     def rule(node: exp.Expr) -> Iterator[Trouble]:
         value = node.args.get(part)

@@ -54,9 +54,9 @@ def digest(sql: str) -> str:
 
 
 def tables(sql: str) -> frozenset[str]:
-    """Return the names of relations that a query reads, in lower case, without its own WITH names.
+    """Return the names of the relations that a query reads, in lower case, without its own CTEs.
 
-    Empty when the query cannot be read.
+    The result is empty if the query cannot be parsed.
     """
     return frozenset(reads(sql))
 
@@ -172,9 +172,10 @@ def _line_of_token_error(sql: str) -> int:
 
 
 def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
-    """Return the line of a SQL clause that carries no position of its own.
+    """Return the line of a SQL clause that has no position of its own.
 
-    It is that of its contents, else that of its first word in the text, else its node's.
+    `part` is the clause, `what` its first word, `node` its parent. The line is that of its
+    contents, else that of its first word in the text, else the node's.
     """
     if isinstance(part, exp.Expr) and any("line" in inner.meta for inner in part.walk()):
         return line_of(part)
@@ -212,7 +213,7 @@ def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
 
 
 def _named(node: exp.Expr) -> str:
-    """Return a SQL expression's name for a message: that of its function, or its short text."""
+    """Return what a message calls a SQL expression: its function's name, or its short text."""
     if isinstance(node, exp.Anonymous):
         return f"{node.name}()"
     if isinstance(node, exp.Func):

@@ -70,7 +70,7 @@ def typed_problems(tree: exp.Query, types: Types) -> Iterator[SqlProblem]:
     """Yield a problem for each part of a view's query that engines answer differently.
 
     These are the casts of `cast_problems`; equality of floats whose last digit is the engine's own;
-    and windows that are partitioned by a float. The tree is consumed.
+    and windows that are partitioned by a float. The tree is changed, and of no use afterwards.
     """
     typed = _typed(tree, types)
     if typed is not None:
@@ -82,7 +82,7 @@ def cast_problems(tree: exp.Query, types: Types) -> Iterator[SqlProblem]:
     """Yield a problem for each cast whose result differs between engines.
 
     Those are casts of a timestamp or a fraction to text, of a fraction to a whole number, and of
-    text to a float or a timestamp. The tree is consumed.
+    text to a float or a timestamp. The tree is changed, and of no use afterwards.
     """
     typed = _typed(tree, types)
     if typed is not None:
@@ -90,7 +90,7 @@ def cast_problems(tree: exp.Query, types: Types) -> Iterator[SqlProblem]:
 
 
 def _typed(tree: exp.Query, types: Types) -> exp.Expr | None:
-    """Return a query's tree with columns qualified and types told; None if that cannot be."""
+    """Return a query's tree with qualified columns and types; None if types cannot be told."""
     schema: dict[str, object] = {
         name.lower(): {column.lower(): kind for column, kind in columns.items()}
         for name, columns in types.items()
@@ -119,7 +119,10 @@ def _casts(typed: exp.Expr) -> Iterator[SqlProblem]:
 
 
 def _of_cast(to: str | None, kind: exp.DType | None, value: exp.Expr) -> tuple[str, str] | None:
-    """Return what is cast to what and why not, if engines do it differently."""
+    """Return (what is cast to what, why not) if engines do this cast differently, else None.
+
+    `to` is the target type as text; `kind` is the value's type.
+    """
     if kind in _FRACTIONS:
         return None if to == "int64" and _is_whole(value) else _OF_FRACTION.get(to)
     if kind in _TIMES:
@@ -174,7 +177,7 @@ def _partitions(typed: exp.Expr) -> Iterator[SqlProblem]:
 
 
 def _type(value: exp.Expr) -> exp.DType | None:
-    """Return the type of a typed SQL expression, None if it cannot be told.
+    """Return the type of a typed SQL expression; None if it is unknown.
 
     sqlglot gives a sub-query that is used as a value no type: it has the type of its column.
     """
@@ -186,6 +189,6 @@ def _type(value: exp.Expr) -> exp.DType | None:
 
 
 def _is_whole(value: exp.Expr) -> bool:
-    """Return whether an SQL expression gives a whole number whatever it rounds."""
+    """Return whether a SQL expression always gives a whole number."""
     decimals = value.args.get("decimals")
     return isinstance(value, _WHOLE) and (decimals is None or decimals.name == "0")

@@ -44,7 +44,8 @@ def ambiguous_orders(
 def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Iterator[SqlProblem]:
     """Yield a problem for each window of a SELECT whose order leaves ties.
 
-    Engines break ties differently.
+    Engines break ties differently. `keys` are the columns of static tables' entities, which are
+    unique.
     """
     for node in scope.find_all(exp.Window):
         window = None if node.arg_key == "windows" else definition(node)
@@ -74,7 +75,7 @@ def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Ite
 def _counts_rows(window: exp.Window, used: exp.Window) -> bool:
     """Return whether a window's result depends on the order of rows within ties.
 
-    It does not where an aggregate takes the whole partition.
+    `used` is the window's definition. It does not where an aggregate takes the whole partition.
     """
     spec = window.args.get("spec")
     if spec is None or str(spec.args.get("kind")).upper() != "ROWS":

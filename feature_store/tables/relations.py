@@ -61,7 +61,10 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
 
 
 def _bounded_sum(at_most: float | None) -> str:
-    """Return the SQL of a number's label: the sum of a row's outcomes, 0 without one, capped."""
+    """Return the SQL of a number's label: the sum of a row's outcomes, at most `at_most`.
+
+    It is 0 for a row without an outcome.
+    """
     bound = "" if at_most is None else f"CAST({at_most!r} AS DOUBLE)"
     capped = f"WHEN isthmus_hit.isthmus_sum > {bound} THEN {bound} " if bound else ""
     return (

@@ -89,7 +89,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
 
 
 def inspect_static(project: Project, name: str) -> StaticLoad:
-    """Return how many rows a static table's file has, and whether it would be loaded now."""
+    """Return the rows of a static table's file, and whether `apply` would load it now."""
     data, digest = _read(project, name)
     document = project.target.state.get(f"tables/{name}")
     last = decode(document.value, _Loaded, what=f"state tables/{name}") if document else None
@@ -181,7 +181,10 @@ def _column_type(field: pa.Field[pa.DataType], where: str) -> ColumnType:
 
 
 def _conformed(data: pa.Table, where: str) -> pa.Table:
-    """Return an Arrow table cast to the types that are stored; raise Invalid for reserved names."""
+    """Return an Arrow table cast to the types that are stored; raise Invalid for reserved names.
+
+    `where` names the file in errors.
+    """
     import pyarrow as pa
 
     arrays, names = [], []
@@ -218,6 +221,8 @@ def _conformed(data: pa.Table, where: str) -> pa.Table:
 def _finite(values: pa.ChunkedArray[Any], name: str, where: str) -> pa.ChunkedArray[Any]:
     """Return a column of floats with null for NaN, which engines compare and sort differently.
 
+    `where` names the file in errors.
+
     Raises:
         Invalid: A value is infinite.
     """
@@ -236,7 +241,7 @@ def _finite(values: pa.ChunkedArray[Any], name: str, where: str) -> pa.ChunkedAr
 
 
 def _stamped(data: pa.Table, loaded: datetime) -> pa.Table:
-    """Return a static table's rows with a column for the time of this load."""
+    """Return a static table's rows with a column added for the time of this load."""
     import pyarrow as pa
 
     stamp = pa.array([loaded.replace(tzinfo=None)] * data.num_rows, pa.timestamp("ms"))

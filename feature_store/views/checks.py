@@ -124,7 +124,7 @@ def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Itera
 
 
 def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, str]]:
-    """Yield a rule's conditions that do not fit its feature's type, each with a remedy."""
+    """Yield a rule's conditions that do not fit the type of the feature `name`, with remedies."""
     feature = next(column for column in schema.features if f"{schema.name}.{column.name}" == name)
     return rules.misfits(rule, Attribute(name=name, type=COLUMN_TYPES[feature.type].attribute))
 
@@ -194,8 +194,8 @@ def _unknown(
 ) -> tuple[str, str | None] | None:
     """Return why a feature that a model names does not exist and what to do, or None.
 
-    A feature is an attribute of the exposure or in its view. None when it is fine or cannot be
-    told.
+    A feature is an attribute of the exposure or in its view. None where it exists or that is
+    uncertain.
     """
     spec = description.spec
     if feature.view is None:

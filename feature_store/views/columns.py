@@ -57,7 +57,10 @@ def column_type(duckdb_type: str) -> ColumnType | None:
 def view_columns(
     view: FeatureView, entity: Entity, outputs: tuple[Output, ...]
 ) -> tuple[tuple[Column, ...], bool, list[Problem]]:
-    """Return a view's features, whether it has a created_timestamp, and its columns' problems."""
+    """Return a view's features, whether it has a created_timestamp, and its columns' problems.
+
+    `outputs` are the columns that its SELECT returns.
+    """
     times: dict[str, ColumnType] = {
         "event_timestamp": "timestamp",
         "created_timestamp": "timestamp",
@@ -94,7 +97,7 @@ def view_columns(
 
 
 def _missing(view: FeatureView, entity: Entity, name: str, outputs: tuple[Output, ...]) -> Problem:
-    """Return the problem that a view lacks a required column."""
+    """Return the problem that a view lacks the required column `name`."""
     what = (
         f"the key of entity {entity.name}" if name == entity.key else "when a row's values are true"
     )
@@ -111,7 +114,10 @@ def _missing(view: FeatureView, entity: Entity, name: str, outputs: tuple[Output
 def _mistakes(
     view: FeatureView, output: Output, required_type: ColumnType | None, *, twice: bool
 ) -> Iterator[Problem]:
-    """Yield problems of one column that a view returns: name, type, or a name used twice."""
+    """Yield problems of one column that a view returns: name, type, or a name used twice.
+
+    `twice` says that another column has its name.
+    """
 
     def problem(message: str, remedy: str) -> Problem:
         return Problem(file=view.path, line=output.line, message=message, remedy=remedy)
@@ -152,7 +158,7 @@ def _name_problem(name: str) -> tuple[str, str] | None:
 
 
 def _other(duckdb_type: str) -> str:
-    """Return as text what to write instead of a column whose type cannot be stored."""
+    """Return text on what to write instead of a column whose type cannot be stored."""
     if duckdb_type == "INTERVAL":
         return ": for a time span write date_diff('millisecond', a, b)"
     if duckdb_type == "DATE":

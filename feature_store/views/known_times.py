@@ -25,8 +25,8 @@ def known_problems(
 ) -> tuple[Problem, ...]:
     """Return problems with how a view says when its rows became known (created_timestamp).
 
-    There is a warning for each outcome event that the view reads. Each side of a UNION ALL is
-    judged by itself.
+    `root` is its query. There is a warning for each outcome event that the view reads. Each side of
+    a UNION ALL is judged by itself.
     """
     sides = outputs(root, CREATED)
     problems = (
@@ -44,7 +44,10 @@ def _of_side(
     spec: ProjectSpec,
     relations: Relations,
 ) -> Iterator[Problem]:
-    """Yield problems of created_timestamp in one SELECT of a view's UNION ALL."""
+    """Yield problems of created_timestamp in one SELECT (`side`) of a view's query.
+
+    `created` is its expression, None if it is missing.
+    """
     tables = list(tables_read(side))
     timed = list(
         dict.fromkeys(
@@ -61,7 +64,10 @@ def _of_side(
 
 
 def _missing(timed: Sequence[str], view: FeatureView, side: Scope) -> Problem:
-    """Return the problem that a view lacks created_timestamp, with the SQL to add."""
+    """Return the problem that a view lacks created_timestamp, with the SQL to add.
+
+    `timed` are the relations with times that its SELECT (`side`) reads.
+    """
     return Problem(
         file=view.path,
         line=line_of(selects(side)[0]),
@@ -76,7 +82,8 @@ def _created(
 ) -> Iterator[Problem]:
     """Yield problems of how a view computes created_timestamp, with the SQL to write.
 
-    A delay that is written out (+ INTERVAL) is believed.
+    `origin` are the columns that it comes from, `timed` the relations with times. A delay that is
+    written out (+ INTERVAL) is believed.
     """
     lacking = [name for name in timed if Leaf(relation=name, column=CREATED) not in origin.leaves]
     if not lacking or _delayed(origin):
@@ -100,9 +107,10 @@ def _delayed(origin: Lineage) -> bool:
 
 
 def _line_to_add(timed: Sequence[str], side: Scope) -> str:
-    """Return SQL for created_timestamp as the latest of the inputs' times, to suggest to the user.
+    """Return SQL for created_timestamp as the latest of the inputs' times, to suggest to users.
 
-    It takes the latest of a group's rows if the SELECT groups.
+    `timed` are the relations with times that the SELECT (`side`) reads. It takes the latest of a
+    group's rows if the SELECT groups.
     """
     select = side.expression
     sources = {

@@ -33,7 +33,7 @@ class RowQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_view(prediction: Prediction) -> FeatureView:
-    """Return a prediction's SELECT as a view without an entity, as errors of SQL are told of."""
+    """Return a prediction's SELECT as a view without an entity, for the messages on its SQL."""
     return FeatureView(name=prediction.name, entity="", path=prediction.path, sql=prediction.sql)
 
 
@@ -96,7 +96,7 @@ def _sources(
 def _of_meaning(
     description: Description, sql: str, relations: Mapping[str, tuple[Column, ...]]
 ) -> tuple[SqlProblem, ...]:
-    """Return what engines answer differently, by types and by orders with ties."""
+    """Return problems of a SELECT's parts that engines answer differently, as orders with ties."""
     from sqlglot.optimizer.scope import build_scope
 
     from ..sql.subset import parse

@@ -72,7 +72,7 @@ _last: list[tuple[Description, dict[str, tuple[Column, ...]], _Judged]] = []
 
 
 def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]]) -> _Judged:
-    """Check every view's SQL, and return the sound views' schemas and all problems."""
+    """Check every view's SQL; return the schemas of the views without errors, and all problems."""
     from ..sql.subset import check, parse
 
     problems: list[Problem] = []
@@ -105,7 +105,7 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
 def _of_meaning(
     view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]
 ) -> list[Problem]:
-    """Return problems of a view whose SQL parses: by types, ambiguous orders, known times."""
+    """Return a view's problems beyond its syntax: types, ambiguous orders, known times."""
     from sqlglot.optimizer.scope import build_scope
 
     from ..sql.subset import parse
@@ -173,7 +173,7 @@ def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]],
 def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
     """Return the names and types of a static table's columns, by the reader that loads it.
 
-    The time of the last change keeps the cache true.
+    `where` names the file in errors. The time of the file's last change keeps the cache true.
     """
     from ..tables.static_tables import columns, read_file
 
@@ -199,8 +199,8 @@ def empty_database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDB
 def _engine(_process: int) -> duckdb.DuckDBPyConnection:
     """Return this process's in-memory DuckDB, which is opened once.
 
-    Opening takes ten times longer than making the tables. None crosses a fork. Nothing outside of
-    memory can be read.
+    Opening takes ten times longer than making the tables. `_process` is the process's id, as none
+    crosses a fork. Nothing outside of memory can be read.
     """
     import duckdb
 
@@ -268,7 +268,7 @@ def unreadable_tables(
 
 
 def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> str:
-    """Return as text what to read instead of a relation that views may not read."""
+    """Return text on what to read instead of a relation that views may not read."""
     if name in spec.feature_views:
         return "a view does not read another view's history: read the events, or repeat the SELECT"
     if name in spec.tables:
@@ -305,7 +305,7 @@ def outputs_of(
 
 
 def _lines_of_outputs(sql: str) -> list[int]:
-    """Return the line of each column of a SELECT; with a star among them the first's alone."""
+    """Return the line of each column of a SELECT; if there is a star, only the first one's."""
     from ..sql.subset import line_of, parse
 
     selects = parse(sql).selects
@@ -316,7 +316,10 @@ def _lines_of_outputs(sql: str) -> list[int]:
 
 
 def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
-    """Return DuckDB's error message as a problem with its line in the view's file."""
+    """Return DuckDB's error message as a problem with its line in the view's file.
+
+    `offset` is the error's character position in the SQL.
+    """
     detail: dict[str, str] = {}
     if (start := text.find("{")) >= 0:
         try:

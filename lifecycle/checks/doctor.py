@@ -32,20 +32,16 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def doctor(project: Project | None = None) -> Rows[Finding]:
-    """Check what works on this machine: Python, packages, adapters; return a list of findings.
+    """Check what works on this machine (Python, packages, adapters), and return the findings.
 
-    Nothing outside a temporary folder is touched and no cloud is called.
-
-    With a project also what it has stored, all of it read (`examine`).
+    Only a temporary folder is written to, and no cloud is called. With a project, everything that
+    it has stored is read and checked too (`examine`).
     """
     return Rows((*_findings(), *(examine(project) if project is not None else ())))
 
 
 def examine(project: Project) -> tuple[Finding, ...]:
-    """Read all that a project has stored, and return findings on what is damaged or lost.
-
-    Nothing is changed.
-    """
+    """Read all that a project has stored; return findings on what is damaged or lost."""
     target = project.target
     if target.adapter.maintained is None:
         return (
@@ -85,7 +81,7 @@ def _findings() -> Iterator[Finding]:
 
 
 def _laptop() -> Finding:
-    """Test the laptop target by writing, querying and reading back, and return the finding."""
+    """Write, query and read back data on a temporary laptop target; return the finding."""
     import pyarrow as pa
 
     from ...adapters import targets
@@ -136,7 +132,7 @@ def _laptop() -> Finding:
 
 
 def _installed(name: str) -> Finding:
-    """Check whether an adapter can be imported and its packages are installed.
+    """Return a finding on whether an adapter can be imported and its packages are installed.
 
     No cloud is asked: `plan --target` does that, with the profile's account.
     """

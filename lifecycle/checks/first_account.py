@@ -46,7 +46,7 @@ OnStage = Callable[[str, str], None]  # its name, its result
 
 
 def _silent(_name: str, _result: str) -> None:
-    """Ignore the result of a stage: the default callback."""
+    """Ignore the result of a stage; the callback that is used where the caller gives none."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +212,7 @@ def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
 
 @contextmanager
 def _refusing_calls_after(project: Project, span: timedelta) -> Generator[None, None, None]:
-    """Refuse every later call to the provider after `span`, so that the trial round must end."""
+    """Refuse the block's calls to the provider once `span` has passed, so that it must end."""
     end = time.monotonic() + span.total_seconds()
 
     def refuse(call: Call) -> None:
@@ -227,7 +227,7 @@ def _refusing_calls_after(project: Project, span: timedelta) -> Generator[None, 
 
 
 def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stage:
-    """Run one stage of the trial round; an error becomes a failed stage of the result."""
+    """Run one stage of the trial round on a cloud account; an error becomes a failed stage."""
     try:
         return Stage(name=name, ok=True, detail=stage(project))
     except IsthmusError as error:
@@ -237,9 +237,9 @@ def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stag
 
 
 def _storage(project: Project) -> str:
-    """Test the object store and the document store: write, read back, refuse a second writer.
+    """Write to the object store and the document store, read back, and return text on it.
 
-    This is a stage of the trial round; the text says what was done.
+    This is a stage of the trial round: a second writer must be refused, too.
     """
     blobs, state = project.target.blobs, project.target.state
     blobs.put(f"{blobs.root}/hello.txt", b"hello")
@@ -259,7 +259,10 @@ def _storage(project: Project) -> str:
 
 
 def _table(project: Project) -> str:
-    """Test the warehouse in the trial round: create a table, append rows, query them."""
+    """Create a table in the warehouse, append rows, query them, and return text on it.
+
+    This is a stage of the trial round on a cloud account.
+    """
     import pyarrow as pa
 
     from ...events.port import Column
@@ -287,7 +290,10 @@ def _table(project: Project) -> str:
 
 
 def _job(project: Project) -> str:
-    """Test jobs in the trial round: run one that prints a word, and wait for its end."""
+    """Run a job that prints a word, wait for its end, and return text on it.
+
+    This is a stage of the trial round on a cloud account.
+    """
     from ...pipelines.graphs.graph import Pipeline, Step
     from ...pipelines.runs.submission import submit
     from ...pipelines.runs.watch import watch
@@ -309,7 +315,10 @@ def _job(project: Project) -> str:
 
 
 def _model(project: Project) -> str:
-    """Test the registry in the trial round: register a model as the starter's trainer makes it."""
+    """Save the starter project's model, register it as a version, and return text on it.
+
+    This is a stage of the trial round on a cloud account.
+    """
     from ...pipelines.models import predictor
 
     described = msgspec.structs.replace(
@@ -334,7 +343,7 @@ def _model(project: Project) -> str:
 
 @contextmanager
 def _trainer(file: Path) -> Generator[Any, None, None]:
-    """Import the trainer module from a file under a reserved module name, for the block."""
+    """Import the trainer module of a file in a block, under a reserved module name."""
     spec = spec_from_file_location(_TRAINER, file)
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018  a file of ours
     module = sys.modules[_TRAINER] = module_from_spec(spec)
@@ -346,7 +355,10 @@ def _trainer(file: Path) -> Generator[Any, None, None]:
 
 
 def _endpoint(project: Project) -> str:
-    """Test serving in the trial round: deploy the model to a new endpoint and invoke it."""
+    """Deploy the registered model to a new endpoint, invoke it, and return text on it.
+
+    This is a stage of the trial round on a cloud account.
+    """
     from ...endpoints.port import EndpointSpec, VariantSpec
     from ...endpoints.traffic.convergence import variants_ready
 
@@ -378,7 +390,7 @@ _STAGES: dict[str, Callable[[Project], str]] = {
 
 
 def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
-    """Delete all resources that the trial round has made, and return the names of those left.
+    """Delete the resources that trying the account created; return the names of those left.
 
     It ends when nothing is listed or twenty minutes have passed.
     """
@@ -396,12 +408,12 @@ def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
 
 
 def _removed_once(project: Project) -> tuple[str, ...]:
-    """Delete the round's remaining resources once; return their names, with any errors."""
+    """Delete the trial's remaining resources once; return their names, with any errors."""
     return tuple(_removed(name, removal) for name, removal in _listed(project.target))
 
 
 def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield the name of each resource of the trial round with the function that deletes it."""
+    """Yield each resource that the trial created: its name, and a function that deletes it."""
     for resource in tuple(target.inventory.list(NAME)):
         yield f"{resource.kind} {resource.name}", partial(target.inventory.delete, resource)
     for info in tuple(target.blobs.list(f"{target.blobs.root}/")):
@@ -411,7 +423,7 @@ def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def _removed(name: str, removal: Callable[[], object]) -> str:
-    """Delete one resource of the trial round; return its name, with the error if it failed."""
+    """Delete one resource by calling `removal`; return its name, with the error if it failed."""
     try:
         removal()
     except IsthmusError as error:

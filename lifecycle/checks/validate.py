@@ -71,12 +71,12 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _counted(name: str, count: int) -> str:
-    """Return a count with its noun as text, in the plural where needed."""
+    """Return a count with its noun as text, such as `2 views`."""
     return f"{count} {name}" if count == 1 or name.endswith(")") else f"{count} {name}s"
 
 
 def _limits(line: TargetLine) -> list[str]:
-    """Return lines of text on what of the project a target cannot run."""
+    """Return lines of text on the parts of the project that a target cannot run."""
     endpoints = [
         f"endpoints.{name} cannot run there: routing: sticky is not supported yet"
         for name in line.cannot_run
@@ -138,7 +138,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
 
 
 def _rewritten(description: Description, adapter: str) -> int:
-    """Return the number of SQL windows that are rewritten for an adapter's SQL dialect."""
+    """Return how many SQL windows of the feature views are rewritten for an adapter's dialect."""
     from ...adapters import targets
 
     sql = targets.sql_of(adapter)
@@ -273,9 +273,10 @@ def _refused(
     chosen: str | None,
     capabilities: Mapping[str, Capability],
 ) -> Iterator[Problem]:
-    """Yield the problems that the targets of one adapter have with the project's rollouts.
+    """Yield the errors and warnings on what the targets of one adapter cannot do of the project.
 
-    Where one of these targets was chosen, the same of endpoints and experiments.
+    `names` are those targets, and `capabilities` says what the adapter supports. Rollouts are
+    checked always, endpoints and experiments if one of these targets was `chosen`.
     """
     from ...endpoints.target_check import check_target as check_endpoint
     from ...experiments.design.target_check import check_target as check_experiment

@@ -152,7 +152,7 @@ def _leak_text(leak: Leak) -> str:
 
 
 def _off_policy_estimates(project: Project) -> tuple[Replay, Replay, float]:
-    """Estimate the value of two policies offline, from a log of randomly chosen answers.
+    """Estimate the value of two policies offline, from a log of randomly chosen items.
 
     Return the estimate for Thompson sampling (bts), that for always showing the three most popular
     items, and the log's own rate.
@@ -182,7 +182,7 @@ def _off_policy_estimates(project: Project) -> tuple[Replay, Replay, float]:
 
 
 def _serve(project: Project, requests: int) -> ServedTraffic:
-    """Send requests to the endpoint, with contexts of the log; return what was served."""
+    """Send requests to the demo's endpoint, with contexts from the log; return what was served."""
     from ...endpoints.gateway.gateway import Gateway
 
     contexts = project.target.warehouse.query(
@@ -262,7 +262,7 @@ def _exposures(project: Project) -> int:
 
 
 def _span(project: Project) -> tuple[datetime, datetime]:
-    """Return the times of the first and the last logged impression."""
+    """Return the times of the first and of the last impression in the log."""
     rows = project.target.warehouse.query(
         "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM "
         "events_impression",

@@ -58,7 +58,7 @@ class RollbackResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The end of the rehearsed rollout and its failed requests, as a line of text."""
+        """Return the end of the rehearsed rollout and its failed requests as a line of text."""
         return f"{self.end}, {self.failed:,} requests failed"
 
 

@@ -66,7 +66,7 @@ class HandOverResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The end of the rehearsed rollout and its failed requests, as a line of text."""
+        """Return the end of the rehearsed rollout and its failed requests as a line of text."""
         return f"{self.end}, {self.failed:,} of {self.requests:,} requests failed"
 
 
@@ -83,7 +83,7 @@ class ExperimentPair(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The verdicts of the A/B test and of the A/A test, as a line of text."""
+        """Return the verdicts of the A/B test and of the A/A test as a line of text."""
         return f"{_answer(self.experiment)}; A/A {_answer(self.alike)}"
 
 
@@ -175,7 +175,7 @@ def _run_experiments(project: Project) -> ExperimentPair:
 
 
 def _rehearse_hand_over(project: Project) -> HandOverResult:
-    """Rehearse the shop's rollout up to the handover of roles, and return how it went."""
+    """Rehearse the shop's rollout until its winner is the champion, and return how it went."""
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report
     from ...rollouts.rehearsal.rehearse import rehearse
@@ -200,7 +200,10 @@ def _rehearse_hand_over(project: Project) -> HandOverResult:
 
 
 def _minutes_until(played: Rehearsal, what: str) -> float | None:
-    """Return how many minutes after a rehearsal's start its history has an entry, or None."""
+    """Return the minutes from a rehearsal's start to the first event `what` of its history.
+
+    None if the history has no such event.
+    """
     return next(
         ((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what),
         None,
@@ -208,7 +211,7 @@ def _minutes_until(played: Rehearsal, what: str) -> float | None:
 
 
 def _gate_text(run: Run) -> str:
-    """Return a training run's AUC and its gate's verdict as text."""
+    """Return a training run's AUC as text, and whether its model version passed the checks."""
     return f"{auc_text(run)}, gate: {run.gate or 'none asked for'}"
 
 
@@ -267,7 +270,7 @@ def _ranking_text(demo: ShopDemo) -> str:
 
 
 def _pass_text(run: Run) -> str:
-    """Return text on whether the gate passed a run's model version, and the alias it got."""
+    """Return text on whether a run's model version passed its checks, and the alias it got."""
     if run.gate == "pass" and run.alias:
         return (
             f"yes: {run.version} ({run.configuration}) passes its gate and becomes the {run.alias}"
@@ -276,7 +279,7 @@ def _pass_text(run: Run) -> str:
 
 
 def _differences(run: Run) -> str:
-    """Return the gate's checks of a run as text: each figure with its limit."""
+    """Return the checks of a run's model version as text: each metric with its limit."""
     return "   ".join(
         f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks
     )
@@ -293,7 +296,7 @@ def _promotion_text(rollout: HandOverResult) -> str:
 
 
 def _hand_over_text(rollout: HandOverResult) -> str:
-    """Return text on whether the endpoint was handed over to the promoted version."""
+    """Return text on whether the promoted version has taken over the endpoint."""
     if rollout.handed_after is None:
         return f"no: {rollout.end}, and nothing was handed over"
     serving = " and ".join(f"{name} {percent:g} %" for name, percent in rollout.serving.items())

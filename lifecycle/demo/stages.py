@@ -33,7 +33,7 @@ def check_installed() -> None:
 
 
 def silent(_number: int, _total: int, _name: str, _result: str) -> None:
-    """Ignore the result of a stage: the default callback."""
+    """Ignore the result of a stage; the callback that is used where the caller gives none."""
 
 
 @final
@@ -61,7 +61,10 @@ class DemoData(NamedTuple):
 
 
 def prepared(project: Project, stage: Stages) -> DemoData:
-    """Run the first six stages of a demo: from raw files to a champion model by popularity."""
+    """Run the first six stages of a demo, from raw files to a champion model; return its data.
+
+    The champion ranks by popularity. `stage` reports each stage.
+    """
     from ...events.intake.ingest import ingest
     from ...feature_store.offline.materialize import materialize
     from ...feature_store.online.skew import skew
@@ -90,9 +93,9 @@ def prepared(project: Project, stage: Stages) -> DemoData:
 
 @contextmanager
 def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
-    """Stop an endpoint after the block, unless it ran before or `keep`; yield whether it ran.
+    """Stop a demo's endpoint after the block, unless it ran before or `keep` is set.
 
-    It is stopped also if the block fails or is interrupted.
+    Yields whether it ran before. It is stopped also if the block fails or is interrupted.
     """
     was_there = project.target.endpoints.observe(endpoint) is not None
     try:
@@ -105,11 +108,7 @@ def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[boo
 
 
 def require(project: Project, example: str, scenario: str) -> None:
-    """Raise Invalid if a project is not this example, though it may have its name.
-
-    Raises:
-        Invalid: The project is not the example.
-    """
+    """Raise Invalid unless a project is the example `example` and has its scenario file."""
     if project.spec.name == example and (project.folder / scenario).is_file():
         return
     raise Invalid(
@@ -138,7 +137,10 @@ def auc_text(run: Run) -> str:
 
 
 def leak_text(checked: Sequence[AsKnown], skew: SkewReport) -> str:
-    """Return text on whether a feature used data from the future, by the checks that were run."""
+    """Return text on whether a feature used data from the future.
+
+    `checked` compares stored features with what was known then, `skew` with those served.
+    """
     if skew.differ:
         return (
             f"not known: {skew.differ:,} of {skew.keys:,} keys are served otherwise than they "

@@ -31,9 +31,9 @@ _SCRIPT = "traffic_script"  # the port by which minutes are made up
 
 
 def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
-    """Rehearse a rollout through the target's real adapter in simulated time.
+    """Rehearse a rollout in simulated time with the adapter of the project's target.
 
-    Nothing that the project has is touched, on its target or in its stack.
+    Nothing of the project is touched, on its target or in its stack.
 
     Raises:
         Unsupported: The adapter cannot be given simulated traffic, or its cloud has no offline
@@ -70,7 +70,10 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 
 @contextmanager
 def _home(project: Project) -> Generator[Place, None, None]:
-    """Yield a laptop target in .isthmus/rehearsal; what a killed rehearsal left goes first."""
+    """Yield a place for a rehearsal on the laptop, in .isthmus/rehearsal, and delete it after.
+
+    What a killed rehearsal left there is deleted first.
+    """
     folder = project.folder / FOLDER / "rehearsal"
     place = Home(
         replace(
@@ -101,7 +104,7 @@ def _remove(profile: Profile, folder: Path) -> None:
 
 @contextmanager
 def _cloud(project: Project) -> Generator[Place, None, None]:
-    """Yield a target on a new offline stack for the rehearsal; it stops with this process."""
+    """Yield a place for a rehearsal on a new offline stack, which stops with this process."""
     stack = project.target.adapter.offline
     assert stack is not None  # noqa: S101  the caller has looked
     stacks.check(stack)

@@ -36,7 +36,7 @@ class Place(Protocol):
         ...
 
     def open(self) -> Target:
-        """Open the rehearsal's target once more, for another rollout controller."""
+        """Open the rehearsal's target again, as another rollout controller would."""
         ...
 
     def rollback(self, times: int) -> None:

@@ -37,7 +37,7 @@ def changed_views(project: Project) -> frozenset[str]:
 
 
 def write(project: Project) -> None:
-    """Store the digests of the applied feature views; raise Conflict if another `apply` runs."""
+    """Store the digests of the applied feature views; raise Conflict if another `apply` did."""
     from ...feature_store.sql.subset import digest
 
     document = project.target.state.get(KEY)

@@ -66,7 +66,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
 
 
 def _remedy(refused: PlanItem) -> str:
-    """Return advice on what to do instead of a change that `apply` refuses."""
+    """Return advice on what to do instead of a change that the plan refuses."""
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"
         return (

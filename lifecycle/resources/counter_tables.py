@@ -12,7 +12,10 @@ from ...project.endpoints.rules import counts_units
 
 
 def due(project: Project) -> Iterator[str]:
-    """Yield the endpoints with frequency caps per unit, which need a table of counters."""
+    """Yield the names of the endpoints that need a table of counters, for caps per unit.
+
+    There are none on a target that cannot count.
+    """
     if "counters" in project.target.adapter.ports:
         yield from (
             endpoint.name for endpoint in project.spec.endpoints.values() if counts_units(endpoint)
@@ -20,7 +23,7 @@ def due(project: Project) -> Iterator[str]:
 
 
 def make(project: Project) -> None:
-    """Create the table of counters of each endpoint that caps how often units see an item."""
+    """Create a table of counters for each endpoint that limits how often a unit sees an item."""
     for endpoint in due(project):
         project.target.counters.apply(endpoint)
 
@@ -31,7 +34,10 @@ def is_there(project: Project, endpoint: str) -> bool:
 
 
 def price(project: Project) -> str:
-    """Return text on what counting shown items costs, "" if the target has no prices."""
+    """Return text on what counting the shown items of a million answers costs.
+
+    It is "" if the target has no prices.
+    """
     priced = project.target.adapter.priced
     if priced is None:
         return ""

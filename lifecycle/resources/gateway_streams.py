@@ -12,9 +12,9 @@ from ...project.specs.streams import Stream, created_by_apply, exposed_events, l
 
 
 def due(project: Project) -> tuple[Stream, ...]:
-    """Return the names of the gateway event streams that the target should have now.
+    """Return the gateway's event streams that the target should have now.
 
-    There are none before something needs them. Then they are all, as a later version may log more.
+    There are none before something needs them, then all, as a later version may log more.
     """
     needed = (
         created_by_apply(project.spec) or project.target.events.observe("exposures") is not None

@@ -110,7 +110,7 @@ def headline(target: str, place: str) -> str:
 
 
 def _cost(plan: Plan) -> str:
-    """Return the plan's line of text about the hourly cost, now and once deployed."""
+    """Return a line of text on a plan's hourly cost, now and once all is deployed."""
     estimates = [
         *([("", plan.deployed)] if plan.deployed else []),
         *((f"{name} ", estimate) for name, estimate in plan.elsewhere.items()),
@@ -131,7 +131,10 @@ def _cost(plan: Plan) -> str:
 
 
 def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
-    """Return text on what the endpoints cost an hour, and by which price table."""
+    """Return text on what the endpoints of a target cost an hour, and by which price table.
+
+    `standing` says whether they are deployed already.
+    """
     cost = "unknown" if estimate.hourly_cost is None else f"{estimate.hourly_cost:.2f}"
     machines = f"{estimate.machines}, price table of {estimate.table}"
     return machines if standing else f"{name}{cost} once deployed: {machines}"
@@ -200,7 +203,10 @@ def plan(project: Project) -> Plan:
 
 
 def _estimate(project: Project) -> Estimate | None:
-    """Return the estimated hourly cost of the declared endpoints on the target, or None."""
+    """Return the estimated hourly cost of the declared endpoints on the target.
+
+    It is None if no prices are known.
+    """
     from ...adapters import targets
 
     return targets.estimate(project.target.profile, _declared_variants(project))
@@ -241,11 +247,10 @@ def _declared_variants(project: Project) -> list[VariantSpec]:
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Yield an item that refuses the plan if the endpoints cost more than the budget.
+    """Yield an item that refuses the plan if its endpoints cost more than the budget an hour.
 
-    An unknown cost is refused too, unless the profile allows it.
-
-    Offline nothing costs anything, so what is unknown is only shown.
+    `deployed` is the cost once all is deployed, `now` the present cost. An unknown cost is refused
+    too, unless the profile allows it. Offline, an unknown cost is only shown.
     """
     limit = budget(project.target.profile)
     if limit is None:
@@ -328,7 +333,11 @@ def _items(project: Project) -> Iterator[PlanItem]:
 def _table(
     project: Project, kind: str, name: str, table: str, columns: tuple[Column, ...]
 ) -> PlanItem:
-    """Return the plan's item for a table: create, extend, refuse or leave as it is."""
+    """Return the plan's item for a table: create, extend, refuse or leave as it is.
+
+    `kind` and `name` are what declares the table, such as an event, and `columns` are those that it
+    should have.
+    """
     state = project.target.warehouse.observe(table)
     if state is None:
         return PlanItem(action="+", kind=kind, name=name)
@@ -359,9 +368,9 @@ def _table(
 
 
 def _with_missing_parts(item: PlanItem, missing: Iterator[str]) -> PlanItem:
-    """Return the plan's item, marked as incomplete if its table exists and other parts do not.
+    """Return a table's plan item, marked as incomplete if other parts of the table are missing.
 
-    An earlier `apply` was cut short.
+    That happens where an earlier `apply` was cut short; `missing` names the parts.
     """
     if item.action == "=" and (parts := ", ".join(missing)):
         return PlanItem(
@@ -371,7 +380,7 @@ def _with_missing_parts(item: PlanItem, missing: Iterator[str]) -> PlanItem:
 
 
 def _parts_of_event(project: Project, event: str) -> Iterator[str]:
-    """Yield the missing parts of a declared event on the target: stream and views."""
+    """Yield what the target lacks of a declared event: its stream, or a view over its table."""
     exposed = {declared.name for declared in exposed_events(project.spec)}
     yield from _parts_of_stream(project, raw_name(event))
     if project.target.warehouse.observe(f"events_{event}") is None:
@@ -381,7 +390,7 @@ def _parts_of_event(project: Project, event: str) -> Iterator[str]:
 
 
 def _parts_of_stream(project: Project, stream: str) -> Iterator[str]:
-    """Yield "stream" if an event stream does not exist yet."""
+    """Yield the word "stream" if the target lacks this event stream."""
     if project.target.events.observe(stream) in (None, "creating", "failed"):
         yield "stream"
 
@@ -397,7 +406,7 @@ def _parts_of_view(project: Project, view: str) -> Iterator[str]:
 
 
 def _refuse_changed_sql(item: PlanItem, view: FeatureView) -> PlanItem:
-    """Return the plan's item that refuses a feature view whose SQL changed."""
+    """Return the plan item that refuses to change the SQL of a feature view."""
     return PlanItem(
         action="!",
         kind=item.kind,
@@ -475,7 +484,7 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
 def _other_split(endpoint: Endpoint, state: EndpointState) -> str:
     """Return text on how the served traffic split differs from the declared one, or "".
 
-    It is no change that `deploy` would make: that sets the split of a new endpoint only.
+    `deploy` would not change it, as it sets the split of new endpoints only.
     """
     declared = {variant.name: variant.traffic for variant in endpoint.variants}
     served = {variant.name: variant.percent for variant in state.variants}

@@ -72,7 +72,10 @@ def _endpoint(name: str, state: EndpointState | None) -> str:
 
 
 def _line(kind: str, name: str, state: TableState | None) -> TableLine:
-    """Return the status entry of a table: whether it exists, and its rows."""
+    """Return the status of a table: whether it exists, and its number of rows.
+
+    `kind` and `name` are what declares it.
+    """
     return TableLine(
         kind=kind, name=name, made=state is not None, rows=state.rows if state else None
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_ours() -> Generator[None, None, None]:
-    """Convert exceptions of the package isthmus_stack, raised in the block, to our own.
+    """Convert exceptions that isthmus_stack raises in the block to Isthmus's own classes.
 
     Raises:
         MissingDependency: The package is not installed.
@@ -40,7 +40,7 @@ def as_ours() -> Generator[None, None, None]:
 
 
 def _ours(error: errors.StackError) -> IsthmusError:
-    """Return an exception of the package isthmus_stack as one of our own."""
+    """Convert an exception of the package isthmus_stack to one of Isthmus's own classes."""
     from isthmus_stack.cli import errors
 
     remedy = error.remedy.replace("isthmus-stack ", "isthmus stack ")
@@ -56,9 +56,10 @@ def _ours(error: errors.StackError) -> IsthmusError:
 
 
 def places(url: str | None) -> tuple[str, ...]:
-    """Return the candidate URLs of the offline stack that a command is about.
+    """Return the URLs at which a command looks for a running offline stack, likeliest first.
 
-    First `url` or the environment's, else the project's running ones, else the default of `up`.
+    They are `url` or the environment's, else those of the project's running stacks, else the
+    default of `up`.
     """
     from isthmus_stack.cli import verbs
 

@@ -92,9 +92,9 @@ def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
 
 
 def status(folder: Path | None = None) -> dict[str, Ready]:
-    """Return, by cloud, the running offline stacks of the project in a folder.
+    """Return the running offline stacks of the project in a folder, by cloud.
 
-    The default is the working folder.
+    The folder is the working folder by default.
     """
     return stacks.running(folder or Path.cwd())
 

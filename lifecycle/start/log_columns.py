@@ -71,7 +71,7 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
     broken: int = 0  # rows that could not be read
 
     def ask(self, what: str) -> tuple[Any, ...]:
-        """Return the row of an aggregate SELECT (`what`) over the log."""
+        """Return the row of an aggregate query over the log; `what` is its SELECT list, as SQL."""
         return self.query(f"SELECT {what} FROM {self.table}")
 
     def query(self, sql: str) -> tuple[Any, ...]:
@@ -116,7 +116,10 @@ def open_logs(paths: tuple[Path, ...], spill: Path) -> Generator[tuple[Log, ...]
 
 
 def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> Log:
-    """Load an event file into DuckDB, and return its format, columns and number of rows."""
+    """Load an event file into DuckDB; return its format, columns and number of rows.
+
+    `place` is the file that is read: the file itself, or a converted copy.
+    """
     whole = _literal(path.resolve())
     form, table, relation, broken = None, whole, whole, 0
     if kind_of(path) != ".parquet" and not _is_array(path):
@@ -148,7 +151,7 @@ def _literal(path: Path) -> str:
 
 
 def _is_array(path: Path) -> bool:
-    """Return whether a file is one JSON array, and not JSON lines."""
+    """Return whether a file holds one JSON array, instead of a JSON object on each line."""
     if path.suffix != ".json":
         return False
     with path.open("rb") as stream:

@@ -109,7 +109,7 @@ def _guesses(shape: Shape) -> Iterator[str]:
 
 
 def _listed(words: Sequence[str], separator: str = ", ") -> str:
-    """Return words joined in one line of text; of many, the first ones and how many follow."""
+    """Return words joined to one line; of many, the first ones and how many more there are."""
     more = len(words) - _SHOWN
     shown = separator.join(words[:_SHOWN] if more > 1 else words)
     return f"{shown} and {more} more" if more > 1 else shown
@@ -194,7 +194,7 @@ def _quoted(text: str) -> str:
 
 
 def _without_outcome(shape: Shape) -> Iterator[str]:
-    """Yield the rest of project.yaml for a log without outcomes, which cannot train."""
+    """Yield the rest of project.yaml for a log without outcomes, on which no model can train."""
     if (key := shape.item or shape.user) is not None:
         entity = _entity(key)
         yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
@@ -236,7 +236,7 @@ def _zone(shape: Shape) -> str:
 
 
 def _selected(attribute: Attribute) -> str:
-    """Return an attribute's expression in the SELECT of the source query, as SQL."""
+    """Return an attribute's expression, as SQL, in the SELECT of the query that reads the log."""
     if attribute.sql == f'"{attribute.name}"':
         return attribute.sql
     return f"{attribute.sql} AS {attribute.name}"
@@ -320,7 +320,7 @@ def _count_view(shape: Shape, key: Attribute) -> str:
 
 
 def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
-    """Return the attributes whose value is fixed by an owner: the item or the list."""
+    """Return the attributes that always have one value for the same owner, an item or a list."""
     return [
         a
         for a in shape.attributes
@@ -329,7 +329,7 @@ def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
 
 
 def _item_name(shape: Shape, attribute: Attribute) -> str:
-    """Return the name of an item's attribute as a feature, with the entity as prefix."""
+    """Return the feature name of an item's attribute, with the entity's name as its prefix."""
     entity = _entity(shape.item) if shape.item else ""
     return (
         attribute.name if attribute.name.startswith(f"{entity}_") else f"{entity}_{attribute.name}"

@@ -145,13 +145,13 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
 
 
 def _time(log: Log, instant: str) -> datetime:
-    """Return the time that a SQL expression has in a log, in UTC."""
+    """Return the time in UTC that an aggregate SQL expression has over a log."""
     (milliseconds,) = log.ask(f"epoch_ms({instant})")
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _with_kinds(shape: Shape) -> Shape:
-    """Return the log's shape with outcomes read from rows of another event type in the same log."""
+    """Return the log's shape, with outcomes read from rows of another event type in that log."""
     roles, log = shape.roles, shape.log
     link = _link(shape, roles)
     if link is None:
@@ -169,7 +169,10 @@ def _with_kinds(shape: Shape) -> Shape:
 
 
 def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
-    """Return the log's shape with the outcomes of a second file joined to it."""
+    """Return the log's shape, with the outcomes of a second file joined to it.
+
+    `roles` says which of that file's columns are which.
+    """
     link = _direct_link(shape, second) or _link(shape, roles)
     if link is None:
         raise Invalid(
@@ -191,7 +194,7 @@ def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
 
 
 def _direct_link(shape: Shape, second: Log) -> Link | None:
-    """Return the join of outcomes to exposures by the exposure's id, or None if they lack it."""
+    """Return the join of outcomes to exposures by the exposure's id; None if outcomes lack it."""
     identity = shape.roles.get("id")
     if identity is None:
         return None
@@ -208,7 +211,10 @@ def _direct_link(shape: Shape, second: Log) -> Link | None:
 
 
 def _link(shape: Shape, theirs: Roles) -> Link | None:
-    """Return the join of outcomes to exposures by request and item, or user and item, or None."""
+    """Return the join of outcomes to exposures by request and item, or by user and item.
+
+    `theirs` are the roles of the outcomes' columns. None if neither pair is in both.
+    """
     ours = shape.roles
     for roles, latest in ((("request", "item"), False), (("user", "item"), True)):
         pairs = [(ours.get(role), theirs.get(role)) for role in roles]
@@ -258,7 +264,9 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
 
 
 def _with_delays(shape: Shape, *, rows: int) -> Shape:
-    """Return the log's shape with its window and the share of its rows that an outcome followed.
+    """Return the log's shape, completed by how soon and how often outcomes follow its rows.
+
+    `rows` is the log's number of rows.
 
     Raises:
         Invalid: No outcome follows any row.
@@ -281,13 +289,16 @@ def _with_delays(shape: Shape, *, rows: int) -> Shape:
 
 
 def _window(log: Log, delay: str, rows: str) -> timedelta:
-    """Return the shortest usual time window that holds 99 % of the outcomes' delays."""
+    """Return the shortest usual time window that holds 99 % of the outcomes' delays.
+
+    `delay` is the delay's SQL expression, `rows` the SQL of the rows that have one.
+    """
     (longest,) = log.query(f"SELECT quantile_cont(epoch({delay}), 0.99) FROM {rows}")
     return next((w for w in _WITHIN if timedelta(seconds=longest or 0) <= w), _WITHIN[-1])
 
 
 def _is(roles: Roles, value: str) -> str:
-    """Return the SQL condition that a row is of an event type."""
+    """Return the SQL condition that a row's event type has this value."""
     text = value.replace("'", "''")
     return f"{roles.columns['kind'].sql} = '{text}'"
 
@@ -298,7 +309,7 @@ def where_shown(roles: Roles) -> str:
 
 
 def _event_id(log: Log, roles: Roles) -> tuple[str, str]:
-    """Return the SQL expression of a row's unique id, and words on where it comes from."""
+    """Return the SQL expression of a row's unique id, and text on which columns it is from."""
     if (identity := roles.get("id")) is not None:
         return f"CAST({identity.sql} AS VARCHAR)", identity.source
     request, item = roles.get("request"), roles.get("item")
@@ -316,7 +327,7 @@ def _event_id(log: Log, roles: Roles) -> tuple[str, str]:
 
 
 def _attributes(log: Log, roles: Roles) -> tuple[list[Attribute], dict[str, str]]:
-    """Return the log's columns that become attributes, and why the others do not, by name."""
+    """Return the columns that become attributes, and by name why other columns do not."""
     by_role = {column.source: role for role, column in roles.columns.items()}
     attributes: list[Attribute] = []
     left_out: dict[str, str] = {}
@@ -352,14 +363,17 @@ def _attributes(log: Log, roles: Roles) -> tuple[list[Attribute], dict[str, str]
 
 
 def _tells_outcome(column: Column) -> bool:
-    """Return whether a column looks like an outcome (label): its name, and 0/1 or late times."""
+    """Return whether a column looks like an outcome (label), by its name and its values.
+
+    Its values are 0 and 1, or times that many rows lack.
+    """
     few = set(column.values) <= {"0", "1", "True", "False"} and len(column.values) > 1
     late = column.type == "timestamp" and column.nulls > 0
     return likeness("outcome", column.source) > 0 and (few or late)
 
 
 def _value(column: Column, type_: str) -> str:
-    """Return the SQL expression of a column, cast to an attribute's type."""
+    """Return the SQL that reads a column as a value of an attribute's type."""
     if type_ == "timestamp" and column.kind != "TIMESTAMP WITH TIME ZONE":
         return f"CAST({column.sql} AS TIMESTAMP) AT TIME ZONE 'UTC'"
     if type_ == "string" and column.kind != "VARCHAR":
@@ -372,7 +386,10 @@ def _value(column: Column, type_: str) -> str:
 def _whose(
     log: Log, roles: Roles, attributes: Sequence[Attribute], where: str
 ) -> Iterable[Attribute]:
-    """Yield the attributes, each marked as fixed by the item, by the list or user, or per row."""
+    """Yield each attribute, marked as fixed by its item, its list or its user, or as neither.
+
+    `where` is the SQL clause that picks the rows to look at.
+    """
     item, group = roles.get("item"), roles.get("request") or roles.get("user")
     for attribute in attributes:
         if attribute.of == "key" or attribute.column is roles.get("position"):
@@ -390,7 +407,10 @@ def _whose(
 
 
 def _belongs(log: Log, column: Column, owner: Column, where: str) -> bool:
-    """Return whether a column has one value for all rows of an owner, such as an item."""
+    """Return whether a column has a single value for all rows of the same `owner`, as an item.
+
+    `where` is the SQL clause that picks the rows to look at.
+    """
     if column.type == "string" and column.distinct > _WORDS:
         return False
     owners, pairs = log.query(

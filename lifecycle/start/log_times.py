@@ -76,7 +76,10 @@ def instant_of(log: Log, column: Column, zone: str) -> str | None:
 
 
 def _text(ask: Callable[[str], tuple[Any, ...]], sql: str, zone: str) -> str | None:
-    """Return the SQL that parses a text column as ISO 8601 times, or None if it mostly cannot."""
+    """Return the SQL that parses a text column as ISO 8601 times; None if it mostly cannot.
+
+    `ask` runs an aggregate query, `sql` is the column, `zone` is for times that have none.
+    """
     unread, unzoned, filled = ask(
         f"count(*) FILTER (try_cast({sql} AS TIMESTAMPTZ) IS NULL AND {sql} IS NOT NULL), "
         f"count(*) FILTER (NOT regexp_matches({sql}, '(Z|UTC|[+-]\\d\\d(:?\\d\\d)?)$') OR "
@@ -90,7 +93,7 @@ def _text(ask: Callable[[str], tuple[Any, ...]], sql: str, zone: str) -> str | N
 
 
 def _require_zone(zone: str) -> None:
-    """Raise Invalid for an unknown time zone."""
+    """Raise Invalid unless a text is the name of a known time zone."""
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError) as error:
@@ -100,5 +103,5 @@ def _require_zone(zone: str) -> None:
 
 
 def _sample(log: Log, column: Column) -> str:
-    """Return any one value of a column as text, for a message."""
+    """Return any one value of a column as text, to show in a message."""
     return str(log.ask(f"any_value({column.sql})")[0])

@@ -91,7 +91,10 @@ def _existing(folder: Path) -> Path:
 
 
 def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone: str) -> Proposal:
-    """Return the proposed project for one log, or for a log and another of its outcomes."""
+    """Return the proposed project for one log, or for a log and a second one of outcomes.
+
+    `named` are the columns that the user named, by role; `zone` is for times that have none.
+    """
     first, second = logs[0], logs[1] if len(logs) > 1 else None
     shape = shape_of(
         first,
@@ -119,13 +122,16 @@ def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone:
 
 
 def _of_outcomes(second: Log, named: Mapping[str, str]) -> dict[str, str]:
-    """Return those of the user's column choices that exist in the file of outcomes, by role."""
+    """Return the user's column choices, by role, whose column is in the file of outcomes."""
     names = {column.source for column in second.columns}
     return {role: name for role, name in named.items() if name in names}
 
 
 def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
-    """Return questions for the user about roles (item, user, outcome) without a column."""
+    """Return a question for the user about each role (item, user, ...) that no column has.
+
+    `named` are the columns that the user named, by role.
+    """
     taken = {column.source for column in shape.roles.columns.values()}
     free = [column for column in shape.log.columns if column.source not in taken]
     questions = {
@@ -152,7 +158,10 @@ def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
 
 
 def _may_answer(role: str, column: Column, rows: int) -> bool:
-    """Return whether to offer a column as an answer to the question about a missing role."""
+    """Return whether a column may be offered as the answer to a question about a role.
+
+    `rows` is the number of rows in its file.
+    """
     if role == "outcome":
         return column.type is not None
     return column.type in ("int", "string") and column.distinct < rows

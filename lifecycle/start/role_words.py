@@ -68,9 +68,9 @@ _SUFFIX = re.compile(r"(_?(id|nr|no|nummer|number|key|code|hash)|id|番号|コ�
 
 
 def plain(name: str) -> str:
-    """Return a column's name in lower snake case, to compare it with lists of known words.
+    """Return a column's name in lower snake case, to be compared with lists of known words.
 
-    A type of RecBole's, as in `user_id:token`, is cut off.
+    The type in a name such as RecBole's `user_id:token` is cut off.
     """
     text = unicodedata.normalize("NFKC", name).strip()
     text = re.sub(r":(token|float|token_seq|float_seq)$", "", text)  # RecBole's types
@@ -89,7 +89,7 @@ def without_id(name: str) -> str:
 
 
 def likeness(role: str, name: str) -> int:
-    """Return a score of how well a column's name fits a role: 3 by its whole name, 0 not at all."""
+    """Return how well a column's name fits a role, from 0 (not at all) to 3 (exactly)."""
     words, text = WORDS[role].split(), plain(name)
     stem = _SUFFIX.sub("", text)
     if text in words:

@@ -99,7 +99,10 @@ def _likeliest(log: Log, role: str, columns: Mapping[str, Column]) -> Column | N
 
 
 def _may_be(role: str, column: Column, rows: int) -> bool:
-    """Return whether a column's type and values are possible for a role."""
+    """Return whether a column's type and values are possible for a role.
+
+    `rows` is the number of rows in its file.
+    """
     if column.numbers_rows or column.type is None:
         return False
     key = column.type in ("int", "string")
@@ -118,7 +121,7 @@ def _may_be(role: str, column: Column, rows: int) -> bool:
 def _kinds(kind: Column, outcome: str) -> tuple[str, str]:
     """Return the values of an event-type column that mean an exposure and an outcome.
 
-    Both or none is "".
+    `outcome` is the value that the user named, or "". Both results are "" if either is unclear.
     """
     by_plain = {plain(value): value for value in kind.values}
     shown = next((value for name, value in by_plain.items() if name in SHOWN), "")
@@ -130,7 +133,10 @@ def _kinds(kind: Column, outcome: str) -> tuple[str, str]:
 
 
 def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome | None:
-    """Return how a column tells that the outcome happened, as an SQL condition, or None."""
+    """Return how a column shows that the outcome happened, as an SQL condition, or None.
+
+    `condition` is what the user wrote behind the column's name; `zone` is for times without one.
+    """
     sql = column.sql
     if condition:
         number = condition.split()[1]
@@ -162,7 +168,7 @@ def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome 
 
 
 def _refuse_outcome(column: Column) -> NoReturn:
-    """Raise Invalid for a column of text that the user named, but whose values say no yes or no."""
+    """Raise Invalid for a text column that was named as the outcome but has no yes or no."""
     condition = f"outcome={column.source} = {column.values[0] if column.values else 'VALUE'}"
     has = ", ".join(column.values) or f"{column.distinct:,} values"
     raise Invalid(
@@ -192,7 +198,7 @@ def _graded(log: Log, column: Column) -> Outcome:
 
 
 def _named(log: Log, role: str, text: str) -> tuple[Column, str]:
-    """Return the column that the user named for a role, and the SQL condition on it, if any."""
+    """Return the column that the user's text names for a role, and the SQL condition in it."""
     columns = {column.source: column for column in log.columns}
     match = _CONDITION.fullmatch(text) if role == "outcome" and text not in columns else None
     name, condition = (match[1], f"{match[2]} {match[3]}") if match else (text, "")

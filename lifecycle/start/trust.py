@@ -67,10 +67,9 @@ class Trusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def untrusted(project: Path) -> tuple[Untrusted, ...]:
-    """Return the state folders of a project (`.isthmus`, `home`), each with trust and contents.
+    """Return the folders in which a project stores state: contents, and whether each is trusted.
 
-    Args:
-        project: the folder of project.yaml, which may have mistakes.
+    `project` is the folder of project.yaml, which may have mistakes.
     """
     return tuple(
         _inspect(folder)
@@ -171,9 +170,9 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _moved_stacks(own: Path) -> Iterator[str]:
-    """Move offline stacks' state of an older version to its new place, and yield the clouds.
+    """Move the offline stacks' state that an older version left to its new place.
 
-    The records and logs of that version go.
+    Yields the clouds of the moved stacks. The older version's records and logs are deleted.
     """
     old, number = own / _STACKS, user_state.known_id(own)
     if old.is_symlink():

@@ -34,7 +34,7 @@ class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
-    """Return the online features of some entity keys. NotFound for an unknown view."""
+    """Return the online features of some entity keys; raise NotFound for an unknown view."""
     served, now = read(project, view, keys), project.now()
     rows = Rows(
         {
@@ -51,9 +51,9 @@ def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
 def check(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
 ) -> Rows[AsKnown]:
-    """Check whether feature views use data that was known only later than their rows' times.
+    """Check whether feature views use data that was known only after their rows' times.
 
-    It looks at `moments` moments. Nothing is written.
+    Each view is computed as of `moments` times. Nothing is written.
     """
     return Rows(check_as_known(project, views, moments=moments))
 

@@ -117,7 +117,7 @@ def coverage(family: str | None = None) -> tuple[Covered, ...]:
 
 
 def count(covered: Iterable[Covered]) -> Count:
-    """Return how many of the operations the stack executes, only stores, and does not have."""
+    """Return how many operations the stack executes, how many it only stores, how many it lacks."""
     levels = Counter(item.level for item in covered)
     return Count(
         executes=levels["executes"], stores=levels["stores only"], missing=levels["not there"]
@@ -175,7 +175,7 @@ def page() -> str:
 
 
 def _coverage_of(service: str, operation: str) -> Covered:
-    """Return one operation with its level of support, and whether we or moto execute it."""
+    """Return an operation with its level of support, and whether the stack or moto executes it."""
     ours = OPERATIONS.get((service, operation))
     if ours is not None:
         return Covered(

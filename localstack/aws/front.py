@@ -259,7 +259,10 @@ class Front(StackFront):
         return done
 
     def _save(self, incoming: Incoming, done: Answer) -> Answer:
-        """Persist what a request has changed, then return its response."""
+        """Persist what a successful request has changed, then return its response, `done`.
+
+        The response is an error where that cannot be persisted.
+        """
         if self._keeper is None or done.status >= 400 or not is_mutating(incoming.operation):
             return done
         try:
@@ -317,7 +320,10 @@ class Front(StackFront):
         )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
-        """Return the names of the resources in a request's parameters, for logs and faults."""
+        """Return the names of the resources in a request's parameters, for logs and faults.
+
+        A request of the stack to itself has none.
+        """
         if _INTERNAL in incoming.environ:
             return ()
         try:
@@ -335,7 +341,16 @@ class Front(StackFront):
         cut: bool,
         refused: bool = False,
     ) -> None:
-        """Add a call to the log, and record the IAM permissions that it needed."""
+        """Add a call to the log, and record the IAM permissions that it needed.
+
+        Args:
+            incoming: The request.
+            named: The names of the resources in it.
+            done: The response; None: there is none.
+            faults: The injected faults that it met.
+            cut: Whether a fault has cut the connection.
+            refused: Whether its sender was refused.
+        """
         if _INTERNAL in incoming.environ:
             return
         if (
@@ -392,7 +407,10 @@ def _may_meet_deliveries(incoming: Incoming) -> bool:
 
 
 def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessRequest:
-    """Return the parts of a request that decide on IAM permissions."""
+    """Return the parts of a request that decide on IAM permissions.
+
+    `by_athena`: Athena sends the request on behalf of its caller.
+    """
     return AccessRequest(
         service=incoming.service,
         operation=incoming.operation,
@@ -420,7 +438,8 @@ def _error(incoming: Incoming, fault: Fault) -> AwsError:
 def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
     """Return the error for a request that a web page sends from a browser, else None.
 
-    This server runs commands, so it answers programs only.
+    This server runs commands, so it answers programs only. Requests to other host names than this
+    machine's count as a browser's, unless `any_host` is set.
     """
     host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
     is_own_host = host in (

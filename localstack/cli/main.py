@@ -147,7 +147,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_command(commands: Any, name: str, verb: Any, text: str) -> argparse.ArgumentParser:
-    """Add a command to the parser."""
+    """Add a command with a --json option, and return its parser.
+
+    `verb` is the function that runs it on the parsed options; `text` is its help.
+    """
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     parser.set_defaults(verb=verb)
@@ -155,7 +158,7 @@ def _add_command(commands: Any, name: str, verb: Any, text: str) -> argparse.Arg
 
 
 def _process_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a stack's process."""
+    """Add the options of a command that starts a stack: its clock, images, keys and home."""
     parser.add_argument(
         "--image",
         dest="images",
@@ -208,7 +211,7 @@ def _add_stack_options(parser: argparse.ArgumentParser, *, required: bool = Fals
 
 
 def _process_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of a stack's process."""
+    """Return the options that `_process_options` added, as keyword arguments for `verbs.up`."""
     names = ("clock", "query_memory", "any_key", "moto_answers", "home", "allow_hosts")
     return {
         **{name: getattr(options, name) for name in names},
@@ -217,7 +220,7 @@ def _process_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _up(options: argparse.Namespace) -> int:
-    """Start a stack, and serve until a signal."""
+    """Start a stack, serve it until a signal, and return the exit code."""
     port = environment_of(options.cloud).PORT if options.port is None else options.port
     process = _process_arguments(options)
     with verbs.up(options.cloud, port=port, **process) as stack:
@@ -239,7 +242,7 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Run a command beside a stack of its own."""
+    """Start a stack, run the user's command against it, and return the command's exit code."""
     if not options.words:
         remedy = f"isthmus-stack run {options.cloud} --clock manual -- python train.py"
         raise Invalid("there is no command after --", remedy=remedy)
@@ -248,7 +251,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _down(options: argparse.Namespace) -> int:
-    """Stop a stack."""
+    """Stop the stack that the options name; return the exit code."""
     stopped = verbs.down(home=options.home, url=options.url)
     _print_result(
         options, {"stopped": stopped}, "the stack is stopped" if stopped else "no stack runs there"
@@ -257,7 +260,7 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    """Print the stacks that run."""
+    """Print the stacks that run; return the exit code."""
     stacks = verbs.status(home=options.home, url=options.url)
     lines = [
         f"{stack.url}   process {stack.pid}   clock "
@@ -269,7 +272,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _trust(options: argparse.Namespace) -> int:
-    """Trust a folder as a stack's home."""
+    """Accept a folder that another user or version wrote as a home; return the exit code."""
     verbs.trust(options.home)
     _print_result(
         options,
@@ -280,7 +283,7 @@ def _trust(options: argparse.Namespace) -> int:
 
 
 def _add_fault(options: argparse.Namespace) -> int:
-    """Add a fault."""
+    """Add a fault to a running stack and print it; return the exit code."""
     rule = {
         name: getattr(options, name)
         for name in ("kind", "service", "operation", "name", "seconds", "code")
@@ -291,7 +294,7 @@ def _add_fault(options: argparse.Namespace) -> int:
 
 
 def _list_faults(options: argparse.Namespace) -> int:
-    """Print the faults to come."""
+    """Print the faults that are still to be injected; return the exit code."""
     coming = verbs.faults(verbs.places(options.url))
     _print_result(
         options, {"items": coming}, "\n".join(map(texts.fault_line, coming)) or "no faults"
@@ -300,7 +303,7 @@ def _list_faults(options: argparse.Namespace) -> int:
 
 
 def _clear_faults(options: argparse.Namespace) -> int:
-    """Take back one fault or all."""
+    """Remove one pending fault or all from a running stack; return the exit code."""
     verbs.clear_faults(verbs.places(options.url), options.number)
     _print_result(
         options,
@@ -311,7 +314,7 @@ def _clear_faults(options: argparse.Namespace) -> int:
 
 
 def _coverage(options: argparse.Namespace) -> int:
-    """Print which operations a stack covers."""
+    """Print which operations a stack covers; return the exit code."""
     operations = verbs.coverage(options.cloud, service=options.service)
     rows, total = texts.coverage_rows(operations)
     widths = [max(len(row[place]) for row in rows) for place in range(3)]
@@ -326,21 +329,21 @@ def _coverage(options: argparse.Namespace) -> int:
 
 
 def _policy(options: argparse.Namespace) -> int:
-    """Print a policy that allows what was called."""
+    """Print a policy that allows the calls made so far; return the exit code."""
     rights, text = texts.policy_parts(verbs.policy(verbs.places(options.url)))
     _print_result(options, {"policy": rights}, text)
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
-    """Compare recorded calls with the stack's answers."""
+    """Compare recorded calls with the stack's answers and print both; return the exit code."""
     comparison = verbs.compare(options.folder, url=options.url)
     _print_result(options, comparison, str(comparison))
     return 1 if comparison.differences else 0
 
 
 def _print_result(options: argparse.Namespace, value: object, text: str) -> None:
-    """Print a value as JSON, or else its text."""
+    """Print `value` as JSON if the user asked for JSON, else print `text`."""
     if options.as_json:
         _print_json(value)
     else:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def headline(running: RunningStack, options: Mapping[str, Any]) -> str:
-    """Return the first line that `up` prints: the stack's address and cloud."""
+    """Return the first line that `up` prints: the stack's cloud and address, and how open it is.
+
+    `options` are the keyword arguments with which the stack was started.
+    """
     own = environment_of(running.cloud)
     is_open = options["any_key"] or options["moto_answers"]
     return (
@@ -37,7 +40,7 @@ def exports(running: RunningStack) -> Iterator[str]:
 
 
 def fault_line(fault: Fault) -> str:
-    """Return a fault's number, kind, place and times, in a line."""
+    """Return one line with a fault's number, kind, the calls it hits and how often."""
     where = ":".join(part for part in (fault.service, fault.operation) if part) or "everything"
     name = f" {fault.name}" if fault.name else ""
     times = (
@@ -75,7 +78,10 @@ def coverage_rows(
 
 
 def policy_parts(rights: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return a policy as JSON values, and as text: the cloud's own text where that is not JSON."""
+    """Split a policy that a stack returned into its JSON values and its text.
+
+    The text is the cloud's own where the stack sent one, else the values as indented JSON.
+    """
     values = {name: value for name, value in rights.items() if name != "text"}
     return values, rights.get("text") or msgspec.json.format(
         msgspec.json.encode(values), indent=2

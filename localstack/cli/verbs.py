@@ -124,9 +124,9 @@ def run(stack: RunningStack, words: Sequence[str]) -> int:
 
 
 def status(*, home: Path | None = None, url: str | None = None) -> list[Ready]:
-    """Return the stacks that run, in a home, at a URL, or where they usually are.
+    """Return the stacks that run in the folder `home` or at `url`.
 
-    Without either these are the places that the environment names, else those of `up`.
+    Without either it looks where the environment's variables point, else where `up` starts stacks.
     """
     if home is not None:
         listening = running(home / LISTENING) if is_taken(home) else None
@@ -156,7 +156,9 @@ def down(*, home: Path | None = None, url: str | None = None) -> bool:
 
 
 def trust(home: Path) -> None:
-    """Seal a home that another user, machine or version wrote, so that it can be used.
+    """Accept a home that another user, machine or version wrote, so that a stack can start in it.
+
+    Its files are not unpickled here.
 
     Nothing in it is unpickled.
 
@@ -190,9 +192,10 @@ def coverage(
 
 
 def places(url: str | None = None) -> tuple[str, ...]:
-    """Return the URLs at which the meant stack may listen.
+    """Return the URLs at which to look for a running stack.
 
-    It is the one that is named, else what the environment names, else where `up` starts them.
+    They are `url` if it is set, else the URL in the environment, else the default address of each
+    cloud.
     """
     if url:
         return (url,)
@@ -201,12 +204,7 @@ def places(url: str | None = None) -> tuple[str, ...]:
 
 
 def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
-    """Ask the first stack that answers.
-
-    Raises:
-        Invalid: The stack refuses the request.
-        NotFound: No stack answers.
-    """
+    """Call `question` with the first stack of the URLs `where` that answers; return its result."""
     for place in where:
         try:
             return question(Stack(place))
@@ -221,7 +219,7 @@ def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
 
 
 def policy(where: Sequence[str]) -> dict[str, Any]:
-    """Return the least-privilege policy for the calls since the last reset.
+    """Return the least-privilege policy for the calls that a stack served since its last reset.
 
     It is in the cloud's own form: for AWS an IAM policy, for GCP permissions and roles.
 

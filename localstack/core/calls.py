@@ -56,7 +56,15 @@ class Calls:
     ) -> None:
         """Append a call to the log of requests.
 
-        With `mutating` None, the operation's name says whether it changes something.
+        Args:
+            called_at: When the call came.
+            service: The cloud's service.
+            operation: The API operation.
+            names: The resources that the call names.
+            status: The HTTP status of the response.
+            error: The error's code, if the call failed.
+            fault: The kind of injected fault that it met, if any.
+            mutating: Whether it changes something; None: the operation's name decides.
         """
         with self._lock:
             self._calls.append(

@@ -51,7 +51,7 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "clock"), type=_Now).now
 
     def advance(self, seconds: float) -> datetime:
-        """Move the stack's simulated clock forward, and return its time.
+        """Move the stack's simulated clock forward by some seconds, and return its time.
 
         Timers that came due have run when this returns.
         """
@@ -115,7 +115,8 @@ class Stack:
     def add_minutes(self, endpoint: str, minutes: Iterable[Minute], *, region: str = "") -> None:
         """Write simulated minutes of traffic into the metrics of an endpoint.
 
-        They are added to the traffic that was sent.
+        They are added to the traffic that was sent. `region` is the endpoint's; "": the default
+        one.
         """
         self._ask(
             "POST", "minutes", Minutes(endpoint=endpoint, minutes=tuple(minutes), region=region)
@@ -140,13 +141,19 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "coverage"), type=list[dict[str, Any]])
 
     def _ask(self, method: str, route: str, body: object = None) -> bytes:
-        """Send a request to a control route of the stack, and return the response's body."""
+        """Send a request to a control route of the stack, and return the response's body.
+
+        `body` is sent as JSON; None: there is none.
+        """
         return self._send(
             method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b""
         )
 
     def _send(self, method: str, path: str, data: bytes) -> bytes:
-        """Send an HTTP request to the stack, with the key of its control routes."""
+        """Send an HTTP request to the stack with the secret that its control routes need.
+
+        Return the response's body.
+        """
         if self._keys is None:
             self._keys = keys.keys_of(self.url)
         headers = (

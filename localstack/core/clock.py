@@ -120,8 +120,8 @@ class Clock:
         """Call a function at an interval on this clock, until the timer is cancelled.
 
         The instant clock calls it four times in a real second, since its time does not pass by
-        itself. While that clock is moved, the function is called at its interval, and once when the
-        move is done.
+        itself. While the instant clock is moved, the function is called at its interval, and once
+        when the move is done.
         """
         first = _INSTANT_PERIOD if self.mode == "instant" else seconds
         timer = Timer(self.now() + timedelta(seconds=first), function, seconds)
@@ -145,15 +145,15 @@ class Clock:
             self._run_soon(soon)
 
     def _run_soon(self, soon: _Soon) -> None:
-        """Call one postponed function, and forget it."""
+        """Call one postponed function, and remove it from those to be called."""
         _run(Timer(self.now(), soon.run))
         self._soon.pop(soon, None)
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Wrap the answering of a request: the instant clock runs the timers that it sets.
+        """Wrap the answering of a request: on the instant clock, run the timers that it sets.
 
-        They have run when the request is answered.
+        They have run when the block ends. Other clocks run them at their time.
         """
         if self.mode != "instant" or getattr(self._request, "waiting", None) is not None:
             yield
@@ -168,7 +168,7 @@ class Clock:
             self._request.waiting = None
 
     def advance(self, seconds: float) -> datetime:
-        """Move the clock forward, and return the time that it shows then.
+        """Move the clock forward by some seconds, and return the time that it shows then.
 
         Every timer that comes due has run, with the clock at its own time, when this returns.
         """
@@ -180,7 +180,7 @@ class Clock:
             while (timer := self._pop(target)) is not None:
                 self._show(max(timer.due, self.now()))
                 _run(timer)
-                self._again(timer, target)
+                self._requeue(timer, target)
             self._show(target)
             return target
 
@@ -190,7 +190,10 @@ class Clock:
         return now if self._offset and now > datetime.now(UTC) else None
 
     def catch_up(self, moment: datetime | None) -> None:
-        """Move the clock forward to `moment`, if it is behind, such as after a restart."""
+        """Move the clock forward to `moment`, if it is behind, such as after a restart.
+
+        None: the clock stays.
+        """
         if moment is not None:
             self._show(moment)
 
@@ -236,20 +239,20 @@ class Clock:
                     return timer
         return None
 
-    def _again(self, timer: Timer, target: datetime | None = None) -> None:
-        """Put a periodic timer back into the queue.
+    def _requeue(self, timer: Timer, target: datetime | None = None) -> None:
+        """Put a periodic timer back into the queue, due at its next time.
 
-        `target` is the time to which the clock is being moved, if it is.
+        `target` is the time to which the clock is being moved; None: it is not being moved.
         """
         with self._changed:  # no reset comes in between
             if timer.every is not None and not timer.cancelled:
-                timer.due = self._next(timer.due, timer.every, target)
+                timer.due = self._next_due(timer.due, timer.every, target)
                 self._push(timer)
 
-    def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
-        """Return the next time of a periodic timer.
+    def _next_due(self, due: datetime, every: float, target: datetime | None) -> datetime:
+        """Return the next time of a periodic timer that was `due` and runs `every` so many seconds.
 
-        `target` is the time to which the clock is being moved, if it is.
+        `target` is the time to which the clock is being moved; None: it is not being moved.
         """
         if self.mode != "instant":
             return due + timedelta(seconds=every)
@@ -273,7 +276,7 @@ class Clock:
             with self._moving:
                 if (timer := self._pop(self.now())) is not None:
                     _run(timer)
-                    self._again(timer)
+                    self._requeue(timer)
 
 
 def _run(timer: Timer) -> None:

@@ -29,7 +29,7 @@ class StackContext:
 
     @property
     def _owner(self) -> tuple[str, ...]:
-        """Return the owner of the handler's state, such as an account and a region."""
+        """The owner of the handler's state, such as an account and a region."""
         return ()
 
     @property
@@ -71,7 +71,10 @@ class StackContext:
         return self.state.stopping
 
     def store(self, kind: type[T]) -> T:
-        """Return the account's instance of a store class, made on first use; a reset drops it."""
+        """Return the account's instance of the store class `kind`, made on first use.
+
+        A reset of the stack drops it.
+        """
         return self.state.store(self._owner, kind)
 
     def fault(self, kind: Kind, name: str | None = None) -> Fault | None:

@@ -50,7 +50,7 @@ def answer(front: StackFront, environ: dict[str, Any]) -> Answer:
 
 
 def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer | None:
-    """Return the error response if a WSGI request may not use the control routes, or None."""
+    """Return the error response if a WSGI request may not use a control route, or None."""
     return refusal(
         stack,
         route,
@@ -62,9 +62,10 @@ def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer |
 def refusal(
     stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None
 ) -> Answer | None:
-    """Return the error response if a caller may not use the control routes, or None.
+    """Return the error response if a caller may not use a control route, or None.
 
-    A caller needs the stack's own secret, and may not be another user's process.
+    `authorization` is the request's header, which must have the stack's own secret. `peer` is the
+    caller's address: its process may not be another user's.
     """
     if route in _OPEN:
         return None
@@ -101,7 +102,13 @@ def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> 
 
 
 def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
-    """Execute a control route (reset, clock, faults ...), and return its result."""
+    """Execute a control route (reset, clock, faults ...), and return its result.
+
+    `body` is JSON, and `query` are the query's parameters.
+
+    Raises:
+        KeyError: There is no such route.
+    """
     stack = front.stack
     match route:
         case "GET health":

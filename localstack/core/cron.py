@@ -21,7 +21,7 @@ def numbers(
 ) -> frozenset[int]:
     """Parse one field of a cron expression (`*`, 1-5, 1,2 or */5) into its numbers.
 
-    `names` count from `first`.
+    The numbers are `low` to `high`. `names`, such as JAN, stand for numbers from `first`.
 
     Raises:
         ValueError: The field is wrong; the message says how.
@@ -51,7 +51,16 @@ def first_time(
 ) -> datetime | None:
     """Return the first time of a cron schedule after `after`, in UTC.
 
-    None: there is none within `years`.
+    Args:
+        fits: Whether the schedule runs on a day.
+        hours: The hours at which it runs.
+        minutes: The minutes of these hours.
+        zone: The time zone of days, hours and minutes.
+        after: The time after which to look.
+        years: How far to look.
+
+    Returns:
+        The time; None: there is none within `years`.
     """
     local = after.astimezone(zone)
     times = [time(hour, minute) for hour in sorted(hours) for minute in sorted(minutes)]
@@ -70,7 +79,10 @@ def first_time(
 
 
 def _number(word: str, names: tuple[str, ...], first: int) -> int:
-    """Parse a word of a cron field, digits or a name such as MON, into its number."""
+    """Parse a word of a cron field, digits or a name such as MON, into its number.
+
+    `names` stand for numbers from `first`.
+    """
     if word.isdecimal():
         return int(word)
     if word.lower() in names:

@@ -172,7 +172,7 @@ def answering(ready: Path) -> Ready | None:
 def death(ready: Path, log: Path) -> Death | None:
     """Return how the process of the stack that the file `ready` describes crashed.
 
-    None: there is none, it runs, or it was stopped.
+    `log` is the file of its output. None: there is none, it runs, or it was stopped.
     """
     stack = read_ready(ready)
     if stack is None or running(ready) is not None:
@@ -250,7 +250,7 @@ def stop_at(url: str) -> bool:
 
 
 def previous_log(log: Path) -> Path:
-    """Return the path of the log of the stack that ran before."""
+    """Return the path to which the log of the stack that ran before is renamed."""
     return log.with_suffix(f".previous{log.suffix}")
 
 
@@ -276,7 +276,7 @@ def _living(ready: Path) -> Ready | None:
 def _is_a_stack(pid: int) -> bool:
     """Return whether the process with this pid is a stack.
 
-    It may be another process that got the pid after it.
+    It may be another process, which got the pid after the stack had ended.
     """
     try:
         if Path("/proc/self").exists():
@@ -296,7 +296,7 @@ def _is_a_stack(pid: int) -> bool:
 def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:
     """Return the exit code and end time of a stack's process, as its watcher recorded them.
 
-    None when the watcher did not live to do so.
+    The watcher's file lies beside `ready`. None: the watcher did not live to write it.
     """
     deadline = time.monotonic() + _ENDS
     while time.monotonic() < deadline:

@@ -64,7 +64,7 @@ def place(folder: Path, name: str) -> Path:
 
 
 def arrive(folder: Path, name: str) -> Path:
-    """Return the path below `folder` for a file to be written; make the folders above it.
+    """Return the path below `folder` for a file called `name`; make the folders above it.
 
     Raises:
         Refused: It would leave the folder, or a link is on the way.
@@ -83,7 +83,7 @@ def arrive(folder: Path, name: str) -> Path:
 def unpack(data: BinaryIO, size: int, folder: Path) -> None:
     """Unpack an untrusted tar.gz of `size` bytes into a folder.
 
-    It may hold files and folders only, no links or devices, as SageMaker has it.
+    The archive may hold files and folders only, no links or devices, as SageMaker demands.
 
     Raises:
         Refused: It is no such archive, a name leaves the folder, or it has more files or bytes than
@@ -104,7 +104,13 @@ def unpack(data: BinaryIO, size: int, folder: Path) -> None:
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, count: int) -> None:
-    """Write one member, a file or a folder, of a tar archive below the folder."""
+    """Write one member, a file or a folder, of a tar archive below the folder.
+
+    `count` is the number of members up to this one.
+
+    Raises:
+        Refused: It is a link or a device, or there are too many members.
+    """
     if count > _FILES:
         raise Refused(f"it has more than {_FILES:,} files")
     name = member.name.removeprefix("./")
@@ -131,7 +137,10 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
-        """Parse a member's header of a tar archive; refuse an extended one that is too large."""
+        """Parse a member's header of a tar archive; refuse an extended one that is too large.
+
+        tarfile calls this.
+        """
         member = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]  # typeshed has str, tarfile itself gives None
         if member.type in _HEADERS and member.size > _HEADER:
             raise Refused(f"a header of {member.size:,} bytes is before its {member.name!r}")
@@ -146,7 +155,11 @@ class _Bounded:
         self._limit = self._left = limit
 
     def read(self, size: int) -> bytes:
-        """Read decompressed bytes, or raise Refused where more come than allowed."""
+        """Read decompressed bytes, `size` at most.
+
+        Raises:
+            Refused: More have come than are allowed.
+        """
         content = self._stream.read(size)
         self._left -= len(content)
         if self._left < 0:

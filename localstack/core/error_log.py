@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 def tell(what: str, error: BaseException) -> None:
-    """Write an unexpected error to the stack's stderr.
+    """Write an unexpected error to the stack's stderr; `what` says what failed.
 
     The first time it comes with its traceback, then as a line a minute at most.
     """
@@ -31,16 +31,20 @@ def tell(what: str, error: BaseException) -> None:
 
 
 def tell_line(what: str, detail: str) -> None:
-    """Write a line to the stack's stderr, at most once a minute for the same `what`."""
+    """Write a line, `what` failed and `detail`, to the stack's stderr.
+
+    It is written once a minute at most for the same `what`.
+    """
     _, untold = _due(what, "")
     if untold is not None:
         _write(f"{what}: {_one_line(detail)}", untold)
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether an error may be logged now, and how many like it were left out.
+    """Return whether to log an error's traceback, and how many errors like it were left out.
 
-    It may once a minute for each cause. The number is None where it may not.
+    Errors are alike that have the same `what` failed, raised at the same place `where`. The number
+    is None where the error is not to be logged: one like it was, within the last minute.
     """
     now, cause = time.monotonic(), (what, where)
     with _lock:
@@ -53,7 +57,7 @@ def _due(what: str, where: str) -> tuple[bool, int | None]:
 
 
 def _write(text: str, untold: int) -> None:
-    """Print an error, and how many like it were left out since the last one."""
+    """Print the text of an error, and how many errors like it were left out (`untold`)."""
     more = f" ({untold:,} more like it were not told)" if untold else ""
     print(f"{text}{more}", file=sys.stderr, flush=True)
 

@@ -77,7 +77,10 @@ class Named(Protocol):
 
 
 def check(fault: Fault, named: Named) -> None:
-    """Raise ValueError for an injected fault that can never match or has senseless numbers."""
+    """Raise ValueError for an injected fault that can never match or has senseless numbers.
+
+    `named` has the services and operations that there are.
+    """
     if fault.service is not None:
         _check_name("service", fault.service, named.services(), "")
     if fault.operation is not None:
@@ -95,7 +98,10 @@ def check(fault: Fault, named: Named) -> None:
 
 
 def _check_name(what: str, name: str, names: Collection[str], suffix: str) -> None:
-    """Raise ValueError, suggesting the closest name, if a name is none of `names`."""
+    """Raise ValueError, suggesting the closest name, if a name is none of `names`.
+
+    `what` says what it names, and `suffix` follows it in the message.
+    """
     if name in names:
         return
     folded = {other.lower(): other for other in names}
@@ -139,7 +145,8 @@ class Faults:
     ) -> Fault | None:
         """Use up one occurrence of the oldest injected fault that matches a call, and return it.
 
-        None: no fault matches.
+        `kinds` are the kinds that may match, and `names` the resources that the call names. None:
+        no fault matches.
         """
         if not self._rules:  # the usual case costs no lock
             return None
@@ -156,7 +163,10 @@ class Faults:
 
 
 def _fits(rule: Fault, service: str, operation: str, names: tuple[str, ...]) -> bool:
-    """Return whether an injected fault applies to a call."""
+    """Return whether an injected fault, `rule`, applies to a call.
+
+    `names` are the resources that the call names.
+    """
     return (
         rule.service in (None, service)
         and rule.operation in (None, operation)

@@ -17,7 +17,7 @@ class Clearable(Protocol):
     """The notes that a front takes of calls besides the log, such as the permissions they used."""
 
     def clear(self) -> None:
-        """Remove everything that was recorded."""
+        """Remove everything that has been recorded so far."""
         ...
 
 
@@ -62,7 +62,7 @@ class StackFront(ABC):
             self.forget_calls()
 
     def _reset_cloud(self) -> None:  # noqa: B027  a cloud may have nothing of its own to drop
-        """Reset what this cloud keeps outside of the stack's common state."""
+        """Reset what this cloud's stack keeps besides the state that all clouds' stacks have."""
 
     def forget_calls(self) -> None:
         """Clear the log of calls, and the permissions derived from it."""
@@ -78,7 +78,10 @@ class StackFront(ABC):
 def take_faults(
     stack: Stack, service: str, operation: str, names: tuple[str, ...]
 ) -> dict[Kind, Fault]:
-    """Take the injected faults that apply to a call, by kind; each use counts one down."""
+    """Take the injected faults that apply to a call, by kind; each use counts one down.
+
+    `names` are the resources that the call names.
+    """
     taken: dict[Kind, Fault] = {}
     if not stack.faults:
         return taken

@@ -49,7 +49,7 @@ class _Health(msgspec.Struct):
 
 
 def make(url: str, home: Home | None) -> Keys:
-    """Create the access keys of a stack; a data directory keeps its key pair over restarts.
+    """Create the access keys of the stack at `url`; a data directory keeps its key pair.
 
     Raises:
         msgspec.DecodeError: The pair is damaged there.
@@ -59,7 +59,7 @@ def make(url: str, home: Home | None) -> Keys:
 
 
 def _pair(home: Home | None) -> Pair:
-    """Return the key pair stored in a data directory, or a new one."""
+    """Return the key pair stored in a data directory, or a new one (None: no directory)."""
     if home is not None and (home.folder / FILE).exists():
         return msgspec.json.decode(home.read(FILE), type=Pair)
     pair = Pair(fresh("AKIA"), secrets.token_urlsafe(30))

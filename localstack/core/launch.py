@@ -46,7 +46,10 @@ class Cloud(Protocol):
         ...
 
     def proxy(self, url: str, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment variables for clients that ignore configured endpoints."""
+        """Return the environment variables for clients that ignore configured endpoints.
+
+        They lead such clients to the stack at `url`. `environ` are the variables that are set.
+        """
         ...
 
     def stray(self, name: str) -> bool:
@@ -54,7 +57,7 @@ class Cloud(Protocol):
         ...
 
     def ways(self, url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-        """Return the ways to reach the stack: for each a sentence, and the variables to export."""
+        """Return the ways to reach the stack at `url`: for each a heading and variables to set."""
         ...
 
     def summary(self, url: str) -> str:
@@ -209,7 +212,7 @@ def command(
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command line that starts the stack's process."""
+    """Return the command line that starts the stack's process; the options are those of `start`."""
     for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home)):
         if value and option not in environment_of(cloud).OPTIONS:
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
@@ -251,8 +254,10 @@ def read_ready(ready: Path) -> Ready | None:
 def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
     """Wait until a new stack writes its address into the file `ready`, and return it.
 
+    `process` is the stack's, and `log` the file of its output, whose end the error quotes.
+
     Raises:
-        StackFailed: The process ended first.
+        StackFailed: The process ended first, or took too long.
     """
     deadline = time.monotonic() + _STARTS
     while time.monotonic() < deadline:
@@ -274,8 +279,8 @@ def environment_for(
     It has no profiles, tokens, other endpoints or proxy.
 
     Args:
-        url: The stack's.
-        environ: The variables that it begins with.
+        url: The stack's URL.
+        environ: The variables to begin with.
         cloud: aws or gcp.
     """
     own = environment_of(cloud)

@@ -55,7 +55,7 @@ class Server(Protocol):
         """Serve requests until `close` is called."""
 
     def close(self, seconds: float, /) -> None:
-        """Stop the server; requests under way get so many seconds to end."""
+        """Stop the server; requests under way get `seconds` to end."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,8 @@ _OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answe
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
     """Parse the command line of a stack's process.
 
-    `port` is the one that the cloud's stack has by default.
+    `port` is the default port of the cloud's stack; `arguments` are the words, None: those of this
+    process.
 
     Raises:
         SystemExit: The command line is wrong: code 2, with the reason.
@@ -287,14 +288,14 @@ def serve(
 def _remove_ready_file(ready: Path) -> None:
     """Remove the ready file at the end, unless it names a newer stack.
 
-    That one may have begun once this one let go of its home.
+    A newer stack may have begun once this one let go of its home.
     """
     if (current := read_ready(ready)) is not None and current.pid == os.getpid():
         ready.unlink(missing_ok=True)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now, without waiting for its threads.
+    """End the process now with this exit code, without waiting for its threads.
 
     A query or a pool that is still at work would hold up the interpreter's own end, or crash it.
     """
@@ -306,7 +307,7 @@ def leave(code: int) -> NoReturn:
 def _watch_for_end(options: Options, server: Server) -> int:
     """Run the server in a thread; return a descriptor that is readable once it is to end.
 
-    A signal, the server's end or the closing of stdin makes it so.
+    A signal, the server's end or the closing of stdin makes the descriptor readable.
     """
     ended, end = os.pipe()
     os.set_blocking(end, False)
@@ -335,7 +336,7 @@ def _watch_for_end(options: Options, server: Server) -> int:
 def _read_stdin(write: Callable[[], None]) -> None:
     """Call `write()` when the parent process has ended.
 
-    Its end of the pipe on stdin is closed then.
+    The parent's end of the pipe on stdin is closed then.
     """
     with contextlib.suppress(OSError, ValueError):
         while os.read(0, 4096):

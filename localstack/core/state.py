@@ -44,7 +44,7 @@ class State:
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
         """Return the one instance of a store class for an owner, such as an account and a region.
 
-        It is made by `kind()` when it is first asked for.
+        It is made by `kind()`, the class, when it is first asked for.
         """
         key = (owner, kind)
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
@@ -74,7 +74,7 @@ class State:
     def take_touched(self) -> set[Key]:
         """Return the keys of the stores that may have changed since the last call.
 
-        Background work, and changing requests that have ended, have asked for them.
+        They are the stores that background work, and changing requests that have ended, have used.
         """
         with self._touching:
             touched, self._touched = self._touched, set()
@@ -83,7 +83,7 @@ class State:
     def take_touched_by_request(self) -> set[Key]:
         """Return the keys of stores that this thread's request has used since the last call.
 
-        Outside of a request these are none.
+        Outside of a request there are none.
         """
         touched = self._touched_by_request()
         if touched is None:
@@ -95,7 +95,7 @@ class State:
     def request(self, *, mutating: bool) -> Iterator[None]:
         """Wrap the answering of a request, so that the stores that it changes are saved together.
 
-        What a reading request asked for has not changed by it.
+        Without `mutating` the request only reads, and nothing that it has used counts as changed.
         """
         outer, self._of_request.touched = self._touched_by_request(), set()
         try:
@@ -107,14 +107,14 @@ class State:
             self._of_request.touched = outer
 
     def _touched_by_request(self) -> set[Key] | None:
-        """Return the keys of the stores that this thread's request has used; None without one."""
+        """Return the keys of stores that this thread's request has used; None without a request."""
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
         return touched
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Run a function as background work of the stack, in a thread.
+        """Run a function as background work of the stack, in a thread, and return the thread.
 
-        It watches `stopping`; its errors are written to the stack's stderr.
+        The work watches `stopping`; its errors are written to the stack's stderr.
         """
         thread = threading.Thread(
             target=_logged,
@@ -160,7 +160,7 @@ class Stack(msgspec.Struct, kw_only=True):
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:
-    """Call a function, and write an error that it raises to stderr."""
+    """Call a function with these arguments, and write an error that it raises to stderr."""
     try:
         function(*arguments)
     except Exception:  # noqa: BLE001  background work has nobody else to tell

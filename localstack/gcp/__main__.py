@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _add_minutes(call: Call, scripted: Minutes) -> None:
-    """Add scripted minutes of traffic to the metrics of an endpoint."""
+    """Add minutes of traffic that a test invented to the metrics of an endpoint."""
     from .core.rpc.late_packages import IMPORTING
 
     with IMPORTING:

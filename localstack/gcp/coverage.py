@@ -35,9 +35,9 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def coverage(service: str | None = None) -> list[Covered]:
-    """Return the operations of one service or of all, with their level of support, sorted.
+    """Return the operations of one service or of all, sorted, with their level of support.
 
-    It imports every package.
+    It imports the packages of all APIs, which takes seconds.
     """
     CATALOG.load_all()
     rows: dict[tuple[str, str], Level] = {}

@@ -55,7 +55,7 @@ def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG0
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-    """Return pairs of a remark and the environment variables of one way to connect."""
+    """Return each way to connect an SDK: a remark for the user, and its environment variables."""
     stack = ways_into(url)
     rest = f'api_endpoint="{url}", api_transport="rest"'
     return (
@@ -71,7 +71,7 @@ def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
 
 
 def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
-    """Return a line for the user at start-up: whether queries are checked by the analyzer."""
+    """Return what `up` prints of this stack: whether GoogleSQL's analyzer checks its queries."""
     from .googlesql import compiled
 
     return (
@@ -82,13 +82,13 @@ def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
 
 
 def stray(name: str) -> bool:
-    """Return whether an environment variable of the user's conflicts with the stack's own."""
+    """Return whether a variable in the user's environment would override the stack's own."""
     return name in STRAY or name.startswith("CLOUDSDK_")
 
 
 @functools.lru_cache(maxsize=16)
 def _fetch(url: str) -> Environment:
-    """Ask a running stack for the variables to connect to it; cached by its URL."""
+    """Ask the stack at `url` for its environment variables, and cache the answer."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{url}/_stack/environment", timeout=60) as answer:
         return msgspec.json.decode(answer.read(), type=Environment)

@@ -57,7 +57,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         return self.mount if self.mounted else str(self.files)
 
     def host(self, path: str) -> Path:
-        """Return the path on the host of a path below `mount` in the container.
+        """Return the local path of a path below `mount` in the container.
 
         Raises:
             downloads.Refused: The path leads out of it.
@@ -67,7 +67,10 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make(folder: Path, mount: str) -> Container:
-    """Create a container's folder with the subfolders that a job or a model expects."""
+    """Create the folders of a container that runs as a local process, and return it.
+
+    Its program expects them at the path `mount`.
+    """
     container = Container(
         folder=folder,
         mount=mount,
@@ -93,9 +96,9 @@ def write_json(container: Container, path: str, value: object) -> None:
 def environment(
     container: Container, stack: Mapping[str, str], more: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment variables of a container's command.
+    """Return the environment of a container's command.
 
-    They are few of ours, how to reach the stack, then `more`, which wins.
+    It is a few of our own variables, `stack` (how to reach the stack), then `more`, which wins.
     """
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     inherited["PATH"] = ":".join(
@@ -135,5 +138,5 @@ def command(container: Container, entrypoint: list[str], arguments: list[str]) -
 
 
 def local(container: Container, word: str) -> str:
-    """Return a word of a command with the path `mount` as the local process sees it."""
+    """Replace the path `mount` in a word of a command by what a local process must use."""
     return word if container.mounted else word.replace(f"{container.mount}/", f"{container.root}/")

@@ -48,10 +48,10 @@ exec "$@"
 
 @functools.cache
 def prefix(parent: str) -> tuple[str, ...] | None:
-    """Return the command prefix that runs a program in a private mount namespace.
+    """Return the words before a command that give it a mount namespace of its own, or None.
 
-    In it something can be bound over `parent`, a folder of the host. It is opened as root, else
-    through a user namespace; None where neither is permitted.
+    In there something can be mounted over `parent`. It takes root or a user namespace; without the
+    right to either the result is None.
     """
     unshare = shutil.which("unshare")
     if unshare is None or not Path(parent).is_dir() or os.environ.get(OFF) == "off":
@@ -77,10 +77,10 @@ def prefix(parent: str) -> tuple[str, ...] | None:
 
 
 def inside(command: list[str], *, folder: Path, files: Path, mount: str, work: Path) -> list[str]:
-    """Return the command line that runs a command where the folder `files` is seen as `mount`.
+    """Return the command line that runs a command which sees the folder `files` at `mount`.
 
-    Its working directory is `work`; `folder` holds what that takes. The command stays as it is
-    where no mount is permitted.
+    `work` is its working directory; `folder` is for helper files. The command is unchanged where no
+    mount is permitted.
     """
     opening = prefix(str(PurePosixPath(mount).parent))
     return (

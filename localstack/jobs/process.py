@@ -40,7 +40,7 @@ def run(
     grace: float,
     on_stop: Callable[[Callable[[], object]], None],
 ) -> ProcessEnd:
-    """Run a job's command as a process until it ends, and return how it ended.
+    """Run a job's command as a local process until it ends, and return how it ended.
 
     A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
 
@@ -97,16 +97,16 @@ def run(
 
 
 def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
-    """Put each line of a process's output into a queue, for another thread."""
+    """Put each line of a process's output into a queue that another thread reads."""
     for raw in stream:
         into.put(raw.decode(errors="replace").rstrip("\r\n"))
     stream.close()
 
 
 def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wait: float) -> bool:
-    """Pass the queued output lines to `line`, after waiting for the first.
+    """Pass queued lines to `line`, waiting for the first at most `wait` seconds.
 
-    Return whether there was any.
+    It returns whether there was a line.
     """
     any_line = False
     with suppress(queue.Empty):

@@ -80,7 +80,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _marked_processes(mark: str) -> Iterator[int]:
-    """Yield the ids of living processes that have this mark in their environment."""
+    """Yield the ids of running processes that have the text `mark` in their environment."""
     variable = f"ISTHMUS_BOUND={mark}".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it has ended, or is another user's

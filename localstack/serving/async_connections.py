@@ -88,7 +88,7 @@ class AsyncConnections:
 
 
 def _session() -> aiohttp.ClientSession:
-    """Return an aiohttp session without headers of its own and without a limit of connections."""
+    """Return a new aiohttp session without default headers and without a connection limit."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -105,10 +105,9 @@ async def _close(session: aiohttp.ClientSession) -> None:
 
 
 def _sent(value: str) -> str:
-    """Return a header's value in the encoding that aiohttp sends.
+    """Return a header's value, read as latin-1, as the text that makes aiohttp send its bytes.
 
-    A caller's bytes were read as latin-1. They go out as they came where they are UTF-8; a
-    character of genuine latin-1 becomes its UTF-8.
+    A value that is not UTF-8 is sent as the UTF-8 of its latin-1 characters.
     """
     value = clean(value)
     if value.isascii():

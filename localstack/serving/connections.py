@@ -99,7 +99,7 @@ class _Connection(HTTPConnection):
         super().send(b"".join(unsent))
 
     def send(self, data: Any) -> None:
-        """Send bytes, or keep them until the request that they belong to is whole."""
+        """Send bytes, or hold them back until the rest of their request can be sent with them."""
         if self._unsent is None:
             super().send(data)
         else:
@@ -170,7 +170,7 @@ class Connections:
         return Answer(response.status, _read(response)), self._parts(response)
 
     def _parts(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        """Yield the parts of a response's body as they come."""
+        """Yield the parts of a response's body as they arrive."""
         try:
             with self._errors(self._timeout):
                 while part := response.read1(_PART, decode_content=False):
@@ -181,7 +181,10 @@ class Connections:
     def _send(
         self, method: str, path: str, body: bytes, headers: Headers, seconds: float, *, whole: bool
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request, and return its response: `whole`, or with the body still to be read."""
+        """Send a request; return its response, read `whole` or with the body still to be read.
+
+        `seconds` is the limit for connecting and for each wait.
+        """
         response = self._pool.urlopen(
             method,
             path,
@@ -213,17 +216,17 @@ class Connections:
             raise NotReached(f"the connection to the container failed: {cause}") from error
 
     def close(self) -> None:
-        """Close the idle connections; no request can be sent from now on."""
+        """Close all idle connections, and refuse further requests."""
         self._pool.close()
 
 
 def clean(value: str) -> str:
-    """Return a header's value without control characters, which would end it or be refused."""
+    """Return a header's value without control characters, which HTTP does not allow."""
     return value.translate(_CONTROL)
 
 
 def require_final(status: int) -> None:
-    """Raise NotReached for a status that is not an answer, such as 101 Switching Protocols."""
+    """Raise NotReached for a status that begins no answer, such as 101 Switching Protocols."""
     if status < 200:
         raise NotReached(f"the container answered {status}, after which nothing can be read")
 
@@ -234,7 +237,7 @@ def decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _sent(headers: Headers) -> Mapping[str, str]:
-    """Return headers in the encoding that urllib3 sends."""
+    """Return headers with values encoded as urllib3 is to send them."""
     return {name: clean(value).encode("latin-1", "replace") for name, value in headers}  # type: ignore[misc]  # bytes pass as they are
 
 

@@ -26,25 +26,26 @@ class Lines(ABC):
 
     @abstractmethod
     def write(self, line: str) -> None:
-        """Queue a line for the log."""
+        """Queue a line for delivery to the log."""
 
     @abstractmethod
     def flush_if_due(self) -> None:
-        """Deliver the lines that wait, if the time between deliveries is over."""
+        """Deliver the queued lines if enough time has passed since the last delivery."""
 
     @abstractmethod
     def flush(self) -> None:
-        """Deliver all lines that wait, now."""
+        """Deliver all queued lines now."""
 
     def say(self, line: str) -> None:
-        """Write a line to the log, and keep it among the last lines."""
+        """Write a line to the log, and remember it among the container's last lines."""
         self.last.append(line)
         self.write(line)
 
     def follow(self, output: IO[bytes], first: Iterable[str], stopping: threading.Event) -> None:
-        """Read a container's output line by line into the log until it ends.
+        """Read a container's output line by line into the log until it ends or `stopping` is set.
 
-        Lines are delivered twice a second, not one by one: a container may log each request.
+        `first` are lines that were read before. Lines are delivered twice a second, not one by one:
+        a container may log each request.
         """
         for line in first:
             self.say(line)

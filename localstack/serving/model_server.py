@@ -103,9 +103,9 @@ class ModelServer:
         self._changed = threading.Condition(self._counting)
 
     def start(self, fill: Callable[[Path], None], seconds: float) -> str | None:
-        """Fill the model's folder, start the server, and wait until it is healthy.
+        """Call `fill` to fill the model's folder, start the server, and wait until it is healthy.
 
-        Return an error message, else None; `fill` may raise.
+        It returns an error message after `seconds`, else None. An error of `fill` is raised.
         """
         container = containers.make(self._folder, self._contract.mount)
         model = container.host(self._contract.model)
@@ -150,14 +150,14 @@ class ModelServer:
         return self._busy
 
     def leave(self) -> None:
-        """Count a request as finished."""
+        """Count one of the requests under way as finished."""
         with self._counting:
             self._busy -= 1
             if self._retired:
                 self._changed.notify_all()
 
     def retire(self) -> None:
-        """Retire the server: it takes no more requests, and ends after those under way."""
+        """Take no more requests, and end the server after those under way."""
         with self._changed:
             if self._retired:
                 return
@@ -174,7 +174,7 @@ class ModelServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def revive(self) -> None:
-        """Start a server that ended by itself again, as SageMaker does; return at once."""
+        """Start a server that has ended by itself again, in the background, as SageMaker does."""
         with self._changed:
             if self._retired or self._reviving or self.ended is None or self._again is None:
                 return
@@ -192,10 +192,10 @@ class ModelServer:
         return None if self._process is None else self._process.poll()
 
     def _revive(self, again: Callable[[], str | None]) -> None:
-        """Start the server anew by calling `again`.
+        """Restart the server by calling `again`, which returns an error message or None.
 
-        After a failure, wait a while before the next attempt; kill the server if it was retired
-        meanwhile.
+        After a failure it waits before the next attempt. A server that was retired meanwhile is
+        killed.
         """
         try:
             problem = again()
@@ -220,9 +220,9 @@ class ModelServer:
         self.kill()
 
     def _run(self, container: containers.Container, seconds: float) -> str | None:
-        """Start the server's process, and wait until it is healthy.
+        """Start the server's process in a container, and wait until it is healthy.
 
-        Return an error message, or None.
+        It returns an error message, such as after `seconds`, or None.
         """
         port = free_port()
         where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
@@ -246,7 +246,10 @@ class ModelServer:
         return self._wait(port, seconds)
 
     def _wait(self, port: int, seconds: float) -> str | None:
-        """Poll the health route until the server is healthy; return an error message, or None."""
+        """Poll the health route until the server is healthy; return an error message or None.
+
+        It waits at most `seconds`.
+        """
         deadline = time.monotonic() + seconds
         probe = Connections(port, timeout=2.0)
         problem = "nothing listens"
@@ -275,7 +278,7 @@ class ModelServer:
 
 
 def _fill(word: str, where: Mapping[str, str]) -> str:
-    """Replace the placeholders ({port}, {model} ...) in a word of a command or variable."""
+    """Replace the placeholders ({port}, {model} ...) in a word by their values in `where`."""
     for mark, value in where.items():
         word = word.replace(mark, value)
     return word

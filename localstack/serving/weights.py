@@ -27,9 +27,9 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
         return self.ends[-1] if self.ends else 0.0
 
     def pick(self, point: float) -> T | None:
-        """Return the item at `point` of [0, 1) of a weighted choice; None if all weigh nothing.
+        """Return the item at `point` of [0, 1) on the line of weights; None if all weigh nothing.
 
-        A random point makes it a random choice. An item that weighs nothing is never picked.
+        With a random point the choice is random by weight.
         """
         if self.total <= 0:
             return None
@@ -37,9 +37,9 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
 
 
 def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
-    """Return a weighted choice among items, such as the variants of an endpoint.
+    """Return a weighted choice among items, such as an endpoint's variants by their traffic.
 
-    What weighs nothing is left out, so that rounding at an end cannot pick it.
+    Items without weight are left out, so that rounding cannot pick them.
     """
     pairs = [(thing, weight) for thing, weight in weighed if weight > 0]
     return Choice(
@@ -56,10 +56,10 @@ def shares(weights: Mapping[str, float]) -> dict[str, float]:
 def two_fleets(
     live: Mapping[str, float], green: Mapping[str, float], share: float
 ) -> dict[tuple[bool, str], float]:
-    """Return the traffic share of each variant while a new fleet replaces the live one.
+    """Return the traffic share of each variant while a new fleet (green) replaces the live one.
 
-    The key says whether it is of the new fleet, and its name. `share` is the part of all traffic
-    that goes to the new fleet.
+    `share` is the part of all traffic that the new fleet gets. A key is whether the variant is of
+    the new fleet, and its name.
     """
     old = {(False, name): (1 - share) * part for name, part in shares(live).items()}
     new = {(True, name): share * part for name, part in shares(green).items()}

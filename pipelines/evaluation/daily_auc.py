@@ -34,12 +34,12 @@ class DailyAuc(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pairs(self) -> Floats:
-        """The number of pairs of a positive and a negative row, for each day."""
+        """Return the number of pairs of a positive and a negative row, for each day."""
         return self.positives * self.negatives
 
     @property
     def pooled(self) -> float:
-        """The feature's AUC of all days together, each day weighted by its pairs."""
+        """Return the feature's AUC of all days together, each day weighted by its pairs."""
         return float((self.auc * self.pairs).sum() / self.pairs.sum())
 
     def errors_above(self, area: float) -> float:
@@ -64,7 +64,8 @@ def daily_auc(
 ) -> DailyAuc:
     """Return the AUC of one feature's values as a score, for each day with both outcomes.
 
-    Where rows are clustered by unit, a day must have ten units.
+    `truth` are the outcomes, `days` and `units` those of each row. Where rows are `clustered` by
+    unit, a day must have ten units.
     """
     has_value = ~np.isnan(values)
     names, day = np.unique(days[has_value], return_inverse=True)
@@ -118,7 +119,10 @@ def _design(
 
 
 def standing_out(by_day: DailyAuc, limit: float) -> Iterator[str]:
-    """Yield a sentence for each day whose AUC is suspiciously far from that of the other days."""
+    """Yield a sentence for each day whose AUC is suspiciously far from that of the other days.
+
+    `limit` is how many standard errors are too far.
+    """
     for place in range(len(by_day.day)):
         others = np.arange(len(by_day.day)) != place
         pairs = by_day.pairs[others]
@@ -207,7 +211,10 @@ def fall(
 
 
 def auc_variance(area: float, positives: Any, negatives: Any) -> Any:
-    """Return the variance of an AUC of independent rows (Hanley and McNeil 1982)."""
+    """Return the variance of an AUC of independent rows (Hanley and McNeil 1982).
+
+    `area` is the AUC; the others are numbers of rows.
+    """
     first, second = area / (2 - area), 2 * area * area / (1 + area)
     spread = (
         area * (1 - area)

@@ -99,13 +99,13 @@ def drift(previous: Distribution, column: Any) -> float:
 
 
 def _smooth_shares(counts: NDArray[Any]) -> NDArray[Any]:
-    """Return counts as shares, with half a count added to each bin so that none is 0."""
+    """Return counts as shares, with half a count added to each so that none is 0."""
     shares: NDArray[Any] = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
     return shares
 
 
 def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
-    """Return how many of the numbers fall into each bin between the edges."""
+    """Return how many of the numbers fall into each bin between two edges."""
     counts: NDArray[Any] = np.bincount(
         np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1
     ).astype(float)
@@ -113,7 +113,7 @@ def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(values: Any) -> NDArray[Any] | None:
-    """Return a column's finite numbers as an array, or None if it is treated as categorical."""
+    """Return a column's finite numbers as an array; None if it counts as categorical."""
     kind = values.type
     if not len(values) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None
@@ -125,7 +125,10 @@ def _numbers(values: Any) -> NDArray[Any] | None:
 
 
 def _levels(values: Any, most: int | None = _LEVELS) -> dict[str, float]:
-    """Return the share of each value of a categorical column, the most frequent first."""
+    """Return the share of each value of a categorical column, the most frequent first.
+
+    Only the first `most` are returned; None returns all.
+    """
     counted = sorted(
         values.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
     )
@@ -144,9 +147,9 @@ def _age(age: Any) -> tuple[float, float] | None:
 def drifts(
     previous: Sequence[Distribution], names: dict[str, str], data: pa.Table
 ) -> dict[str, float]:
-    """Return the drift index by feature, of every feature that has an earlier distribution.
+    """Return the drift index of every feature that has an earlier distribution, by feature.
 
-    `names` says which column of `data` a feature is.
+    `previous` are those distributions; `names` has each feature's column in `data`.
     """
     columns = {
         described.feature: (described, data[names[described.feature]])

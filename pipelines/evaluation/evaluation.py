@@ -100,6 +100,26 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
         return "spearman" if self.kind == "number" else "auc"
 
 
+class OtherObjective(msgspec.Struct, frozen=True, kw_only=True):
+    """Two models by the outcomes of an objective that only the first of them was trained for.
+
+    It has the metrics that need the order of rows alone, by the names of gates: the second model's
+    predictions are of another outcome. `differences` are the second's minus the first's.
+    """
+
+    objective: str
+    rows: int
+    metric: str  # that decides: value@1 of a number, ndcg@10, or without lists spearman or auc
+    first: dict[str, Estimate]
+    second: dict[str, Estimate]
+    differences: dict[str, Estimate]
+
+    @property
+    def deciding(self) -> Estimate:
+        """The difference in the metric that decides."""
+        return self.differences[self.metric]
+
+
 class Champion(msgspec.Struct, frozen=True, kw_only=True):
     """The model that the run was compared with, on the same rows; or why it was not."""
 
@@ -112,6 +132,8 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     ceiling_high: float | None = None  # the upper end of its 95 % interval
     ceiling_of: str | None = None  # the entity that all features of the champion are of
     why_not: str | None = None
+    # by the outcomes that the champion was trained for, if they are not the run's own
+    other: OtherObjective | None = None
 
     def figures(self) -> dict[str, Estimate]:
         """Return the differences to the champion in every metric, by the metric's name."""

@@ -34,7 +34,7 @@ class FeatureValues(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def why_not_ordered(table: pa.Table, name: str) -> str | None:
-    """Return as text why a column cannot be used as a score; None where it can."""
+    """Return text on why a column cannot be used as a score; None if it can."""
     if name not in table.column_names:
         return "it is not in the training set"
     column = table[name]
@@ -55,7 +55,8 @@ def feature_values(
 ) -> FeatureValues:
     """Return a feature's values as numbers by which rows can be ranked.
 
-    A text gets the rate of the outcome among rows of other units with that text.
+    `truth` are the outcomes. A text becomes the rate of the outcome among rows of other units with
+    that text; `lists` says which rows were ranked together.
     """
     column: Any = table[name].combine_chunks()
     kind = column.type
@@ -102,7 +103,7 @@ def _floats(column: Any) -> Floats:
 
 
 def _is_id(codes: Codes, lists: Codes | None) -> bool:
-    """Return whether nearly every row, or every list, has a value of its own, as an id has."""
+    """Return whether nearly every row, or every ranked list, has its own value, as an id has."""
     filled = codes >= 0
     values = len(np.unique(codes[filled]))
     if values < _FEWEST_OF_ID:
@@ -117,7 +118,7 @@ def _is_id(codes: Codes, lists: Codes | None) -> bool:
 
 
 def _by_rate(codes: Codes, truth: NDArray[np.bool_], units: Codes) -> Floats:
-    """Return for each row the outcome rate of its text among units of other folds.
+    """Return for each row the outcome rate of its text among rows of other units.
 
     This is out-of-fold target encoding, so that no row reveals its own outcome.
     """

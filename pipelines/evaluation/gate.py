@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, figure_digits, ranks
+from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, figure_digits, orders, ranks
 from ...project.specs.description import Bound, Gate
 from ...reports.columns import plural
 from .evaluation import Evaluation
@@ -89,6 +89,7 @@ def judge(
     leaks: Check | None = None,
     notes: Sequence[str] = (),
     no_unit: str | None = None,
+    trained_for: str | None = None,
 ) -> GateResult:
     """Judge a model's metrics by a gate's bounds, and return the worst verdict of all checks.
 
@@ -101,12 +102,16 @@ def judge(
         notes: Further remarks for the result.
         no_unit: Why nobody knows which rows are independent of each other: no interval is wide
             enough for a pass then.
+        trained_for: What the champion was trained for, if that is another objective.
     """
     checks = []
     for bound in bounds:
         estimate = (differences if bound.against else figures).get(bound.metric)
+        other_scale = None
+        if trained_for is not None and not orders(bound.metric):
+            other_scale = f"the champion predicts {trained_for}, which is on another scale"
         reason = (
-            (no_champion if bound.against else None)
+            ((no_champion or other_scale) if bound.against else None)
             or _unknown(bound.metric, number="rmse" in figures)
             if estimate is None
             else spoken_figure(

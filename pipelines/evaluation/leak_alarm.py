@@ -60,7 +60,7 @@ class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.feature}: {self.finding()}"
 
     def finding(self) -> str:
-        """Return as a sentence what the leak alarm found in the feature."""
+        """Return a sentence on what the leak alarm found in the feature."""
         if self.warnings:
             return f"{'; '.join(self.warnings)}: has it seen the label?"
         if self.auc is None:
@@ -267,7 +267,10 @@ def _log(
     within: str | None,
     entities: Mapping[str, str],
 ) -> _Log:
-    """Return a training set prepared for the leak alarm: outcomes, days and units as arrays."""
+    """Return a training set prepared for the leak alarm: outcomes, days and units as arrays.
+
+    The parameters are those of `leak_alarm`.
+    """
     unit = None if unit == ROW else unit
     codes, lists = (None if name is None else metrics.codes(table, name) for name in (unit, within))
     by_entity = {name: (key, metrics.codes(table, key)) for name, key in entities.items()}
@@ -314,10 +317,10 @@ def _tests(feature: _Feature) -> int:
 def _described(
     log: _Log, name: str, values: FeatureValues, has_value: NDArray[np.bool_]
 ) -> Iterator[_Described]:
-    """Yield the entities that a feature describes: it has one value for all rows of such an entity.
+    """Yield the entities that a feature describes: all rows of an entity have one value of it.
 
-    If it varies from day to day, but not among an entity's rows of one day, it describes the entity
-    on a day.
+    If the value varies from day to day, but not among an entity's rows of one day, it describes the
+    entity on a day.
     """
     equal = values.codes
     if equal is None:
@@ -348,10 +351,10 @@ def _described(
 
 
 def _blocks(log: _Log, key: str) -> Codes:
-    """Return a code for each row; rows of an entity with the same code are not independent.
+    """Return an integer for each row, which rows that are not independent share.
 
-    The code is that of the row's unit; where the entity is the unit itself, of the ranked list, or
-    without lists of the day.
+    `key` is an entity's. The rows are those of a unit; where the entity is the unit itself, of the
+    ranked list, or without lists of the day.
     """
     if key != log.unit:
         return log.units
@@ -361,9 +364,9 @@ def _blocks(log: _Log, key: str) -> Codes:
 
 
 def _best(feature: _Feature) -> tuple[str | None, float | None]:
-    """Return (entity, best AUC): what a feature describes, and the AUC its true rates allow.
+    """Return which entity a feature describes, and the best AUC that its true rates allow.
 
-    Both are None where that cannot be told.
+    Both are None where that is unknown.
     """
     for described in feature.described:
         spread = true_rates.spread(described.rows)
@@ -373,14 +376,17 @@ def _best(feature: _Feature) -> tuple[str | None, float | None]:
 
 
 def _of_time(log: _Log, times: Any) -> float:
-    """Return the AUC of the event's time used alone as a score, pooled over days."""
+    """Return the AUC of the event's time alone as a score, pooled over days."""
     numbers = np.asarray(times.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy(), float)
     by_day = daily_auc(numbers, log.truth, log.days, log.units, clustered=log.clustered)
     return by_day.pooled if len(by_day.day) else 0.5
 
 
 def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> Iterator[str]:
-    """Yield a warning for each way in which a feature predicts better than is plausible."""
+    """Yield a warning for each way in which a feature predicts better than is plausible.
+
+    `limit` is in standard errors, and `by_time` the AUC of the row's time alone.
+    """
     present = feature.present
     if present is not None and len(present.day) and present.errors_above(_PLAUSIBLE) > limit:
         yield f"AUC {present.pooled:.3f} of having a value at all"
@@ -408,7 +414,10 @@ def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> 
 
 
 def _near_certain(log: _Log, feature: _Feature, limit: float) -> Iterator[str]:
-    """Yield a warning if one value of a feature (or having one) nearly determines the outcome."""
+    """Yield a warning if one value of a feature, or having one, nearly decides the outcome.
+
+    `limit` is in standard errors.
+    """
     rate = float(log.truth.mean())
     rarer = log.truth if rate <= 0.5 else ~log.truth
     codes = feature.values.codes

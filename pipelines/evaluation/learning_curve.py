@@ -31,10 +31,10 @@ SHARES = (10, 20, 40, 70, 100)  # percent
 
 
 def curve_metric(gate: Gate, evaluation: Evaluation) -> str:
-    """Return the metric that a learning curve shows: the first that the gate asks for.
+    """Return the metric that a learning curve shows: the first one that the gate checks.
 
-    Calibration is none, as more of it is not better. Without a gate it is NDCG where rows were
-    ranked together, else AUC, or Spearman's correlation of a number.
+    Calibration does not count, as more of it is not better. Without a gate it is NDCG where rows
+    were ranked together, else AUC, or Spearman's correlation of a number.
     """
     bounded = (bound.metric for bound in gate.bounds if bound.metric != "calibration")
     return next(bounded, f"ndcg@{CUTOFF}" if has_order(evaluation) else evaluation.whole)
@@ -121,7 +121,9 @@ def _log_share(log: Callable[[str], None], percent: int, line: str) -> None:
 
 
 def _on_the_same_rows(whole: pa.Table, predicted: pa.Table) -> Any:
-    """Return a share's predictions in the order of the whole evaluation's rows.
+    """Return predictions in the order of the rows of `whole`, the evaluation with all units.
+
+    `predicted` are those of a model that was trained on a share of the units.
 
     Raises:
         Invalid: it left out a period that the whole evaluation tests.

@@ -9,7 +9,7 @@ regression.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ...project.models.gate_figures import CUTOFF
+from ...project.models.gate_figures import CUTOFF, deciding_metric, orders
 from ...project.specs.description import ROW
 from . import metrics, regression, statistics, true_rates, units, worth
-from .evaluation import Champion, Evaluation, Period, Ranked
+from .evaluation import Champion, Evaluation, OtherObjective, Period, Ranked
 from .forward_evaluation import Forward
 from .metrics import Clusters, chances, clusters, day_of
 from .statistics import Estimate, Floats
@@ -95,9 +95,10 @@ def _of_number(
     outcomes, scores, base = (
         table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
     )
-    mean = {"mean": units.totals(outcomes, 1.0, among.unit, among.units)}
-    sums = mean | metrics.totals(table, scores, cutoffs, among)
-    figures = units.estimates(sums)
+    scale = regression.scale_of(outcomes)
+    mean = {"mean": units.totals(outcomes, 1.0, among.unit, among.units, scale=scale)}
+    figures = units.estimates(mean | metrics.totals(table, scores, cutoffs, among))
+    warnings = regression.tail_warnings(outcomes, list(figures))
     return {
         "kind": "number",
         "auc": None,
@@ -110,7 +111,7 @@ def _of_number(
         "base_rmse": float(np.sqrt(((base - outcomes) ** 2).mean())),
         "capped": None if at_most is None else float((outcomes >= at_most).mean()),
         "deciles": regression.deciles(outcomes, scores, among.unit, among.units),
-        "warnings": regression.tail_warnings(sums),
+        "warnings": warnings,
     }
 
 
@@ -196,14 +197,19 @@ def figures_of(
 
     They are by the names that gates use.
     """
-    place = common.column_names.index("prediction")
-    table = common.set_column(place, "prediction", pa.array(np.asarray(scores, dtype=float)))
+    table = _with_predictions(common, scores)
     if metrics.is_number(table):
         return units.estimates(metrics.totals(table, scores, cutoffs, clusters(table)))
     base = statistics.log_loss(table["base_rate"].to_numpy(), table["outcome"].to_numpy())
     figures = _figures(table, base, cutoffs, clusters(table))
     figures.pop(_TO_BASE, None)
     return figures
+
+
+def _with_predictions(table: pa.Table, scores: Any) -> pa.Table:
+    """Return a table of predictions with these scores in their place."""
+    place = table.column_names.index("prediction")
+    return table.set_column(place, "prediction", pa.array(np.asarray(scores, dtype=float)))
 
 
 def differences(
@@ -230,6 +236,29 @@ def differences(
     return {"auc": Estimate(value=value, low=-1.0, high=1.0)} | estimates
 
 
+def by_other_objective(first: pa.Table, second: pa.Table, objective: str) -> OtherObjective:
+    """Compare two models' forward predictions by the outcomes that the first was trained for.
+
+    The models have rows in common, which are taken.
+    """
+    common, scores = common_rows(first, second)
+    exchanged = _with_predictions(common, scores)
+    between = differences(exchanged, common["prediction"].to_numpy())
+    return OtherObjective(
+        objective=objective,
+        rows=common.num_rows,
+        metric=deciding_metric(between),
+        first=order_figures(figures_of(common, common["prediction"].to_numpy())),
+        second=order_figures(figures_of(common, scores)),
+        differences=order_figures(between),
+    )
+
+
+def order_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Return those of the metrics that need only the order of the predictions."""
+    return {name: figure for name, figure in figures.items() if orders(name)}
+
+
 def against(
     ours: pa.Table,
     theirs: pa.Table,
@@ -237,8 +266,19 @@ def against(
     version: str,
     run: str,
     cutoffs: Sequence[int] = (CUTOFF,),
+    objective: str | None = None,
 ) -> Champion:
-    """Compare a model's forward predictions with the champion's, on the rows of both models."""
+    """Compare a model's forward predictions with the champion's, on the rows of both models.
+
+    Args:
+        ours: The model's forward predictions.
+        theirs: The champion's.
+        version: The champion's version.
+        run: The run that made it.
+        cutoffs: The cutoffs of ranking metrics.
+        objective: What the champion was trained for, if that is another objective: then the models
+            are also compared by its outcomes, and by their order alone.
+    """
     common, other = common_rows(ours, theirs)
     if not common.num_rows:
         return Champion(
@@ -252,7 +292,8 @@ def against(
         run=run,
         rows=common.num_rows,
         difference=estimates.pop("auc", None),
-        differences=estimates,
+        differences=estimates if objective is None else order_figures(estimates),
+        other=None if objective is None else by_other_objective(theirs, ours, objective),
     )
 
 

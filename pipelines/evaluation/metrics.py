@@ -105,7 +105,7 @@ def totals(
         of_values = regression.totals(outcomes, scores, among.unit, among.units)
         if among.group is not None:
             ranked = ranking.measure_values(scores, outcomes, among.group, among.groups, cutoffs)
-            of_values |= value_totals(ranked, among)
+            of_values |= value_totals(ranked, among, regression.scale_of(outcomes))
         return of_values
     days = np.unique(day_of(predictions), return_inverse=True)[1].astype(np.int64)
 
@@ -144,16 +144,24 @@ def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
     return figures | {"group_auc": by_unit(groups.won, groups.pairs)}
 
 
-def value_totals(groups: ValueGroups, among: Clusters) -> dict[str, Totals]:
+def value_totals(groups: ValueGroups, among: Clusters, scale: units.Scale) -> dict[str, Totals]:
     """Return the ranking metrics of outcomes that are numbers as sums by unit.
 
-    ndcg@k is a mean over the groups whose values differ, value@k over those of two rows and more.
+    ndcg@k is a mean over the groups whose values differ, value@k, which has `scale`, over those of
+    two rows and more.
     """
     owner = _unit_of_group(among)
     figures = {}
     for name, values in groups.metrics.items():
-        judged = groups.several if name.startswith("value@") else groups.differ
-        figures[name] = units.totals(np.where(judged, values, 0.0), judged, owner, among.units)
+        of_values = name.startswith("value@")
+        judged = groups.several if of_values else groups.differ
+        figures[name] = units.totals(
+            np.where(judged, values, 0.0),
+            judged,
+            owner,
+            among.units,
+            scale=scale if of_values else "plain",
+        )
     return figures
 
 

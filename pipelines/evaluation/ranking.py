@@ -134,7 +134,10 @@ def _cumulated_discounts(rows: NDArray[Any]) -> Floats:
 
 
 def _runs(scores: Floats, gains: NDArray[Any], groups: Codes) -> _Runs:
-    """Sort rows by group and score, and return the runs of rows with equal scores."""
+    """Sort rows by group and score; return the runs of rows with equal scores.
+
+    `gains` are what each row is worth.
+    """
     order = np.lexsort((-scores, groups))
     scores, group = scores[order], groups[order]
     new = np.ones(len(order), dtype=bool)
@@ -146,7 +149,10 @@ def _runs(scores: Floats, gains: NDArray[Any], groups: Codes) -> _Runs:
 
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
-    """Return for each row the sum of the values of earlier rows of its group."""
+    """Return for each row the sum of the values of the rows before it in its group.
+
+    `group` has each row's group; rows are sorted by it.
+    """
     sums_before = np.cumsum(values) - values
     opens = np.ones(len(group), dtype=bool)
     opens[1:] = group[1:] != group[:-1]

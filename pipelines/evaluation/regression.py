@@ -5,7 +5,7 @@ Every figure is sums by unit, as a bootstrap of units needs (units.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from .statistics import Estimate, Floats, sums
 from .units import Totals
 
 _DECILES = 10
+_HEAVIEST = 2.0  # tail index below which outcomes have no variance
 
 
 class Decile(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,32 +45,58 @@ def totals(outcomes: Any, scores: Any, unit: Codes, number: int) -> dict[str, To
     error = scores - outcomes
     spread = (outcomes - outcomes.mean()) ** 2 if len(outcomes) else outcomes
 
-    def by_unit(numerator: Any, denominator: Any) -> Totals:
-        return units.totals(numerator, denominator, unit, number)
+    def by_unit(numerator: Any, denominator: Any, scale: units.Scale) -> Totals:
+        return units.totals(numerator, denominator, unit, number, scale=scale)
 
     by_metric = {
         "rmse": units.totals(error**2, 1.0, unit, number, scale="root"),
-        "mae": by_unit(abs(error), 1.0),
-        "r2": by_unit(spread - error**2, spread),
+        "mae": by_unit(abs(error), 1.0, "log"),
+        "r2": by_unit(error**2, spread, "unexplained"),
         "spearman": units.totals(*spearman_shares(scores, outcomes), unit, number, scale="fisher"),
     }
     if (scores >= 0).all() and scores.any():
-        by_metric["calibration"] = by_unit(outcomes, scores)
+        by_metric["calibration"] = by_unit(outcomes, scores, scale_of(outcomes))
     return by_metric
 
 
-def tail_warnings(metrics: Mapping[str, Totals]) -> tuple[str, ...]:
-    """Return a sentence on the metrics whose 95 % intervals are too narrow, if there are any.
+def scale_of(outcomes: Any) -> units.Scale:
+    """Return the scale on which a mean of outcomes has its interval: "log" if none is below 0."""
+    return "plain" if len(outcomes) and np.min(outcomes) < 0 else "log"
 
-    A few units decide them: the tail of such outcomes is too heavy.
+
+def tail_index(outcomes: Any) -> float | None:
+    """Return the tail index of outcomes from the largest hundredth of the rows, by their size.
+
+    Hill's estimate (Annals of Statistics 1975). It takes at least 10 rows, and at most a tenth of
+    those whose outcome is not 0; None if that leaves fewer than 5, or if they are all alike.
     """
-    indices = units.heavy_tailed(metrics)
-    if not indices:
+    sizes = np.sort(abs(np.asarray(outcomes, dtype=float)))[::-1]
+    largest = min(max(10, len(sizes) // 100), int(np.count_nonzero(sizes)) // 10)
+    if largest < 5:
+        return None
+    excess = float(np.log(sizes[:largest] / sizes[largest]).mean())
+    return 1 / excess if excess > 0 else None
+
+
+def tail_warnings(outcomes: Any, names: Iterable[str]) -> tuple[str, ...]:
+    """Return a sentence on the figures whose 95 % intervals may be too narrow, if there are any.
+
+    Below a tail index of 2 outcomes have no variance: however many units there are, a few rows,
+    which a log may hold or not, decide every figure that adds outcomes up. Those of ranks, and
+    ndcg@k, do not.
+
+    Args:
+        outcomes: A number for each row.
+        names: The figures that have an interval.
+    """
+    index = tail_index(outcomes)
+    named = [name for name in names if not name.startswith(("spearman", "ndcg@"))]
+    if index is None or index >= _HEAVIEST or not named:
         return ()
-    named = ", ".join(f"{name} ({index:.1f})" for name, index in indices.items())
     warning = (
-        f"too narrow are the 95 % intervals of {named}: a few units decide these figures (tail "
-        "index below 2); at_most of the objective caps what one row adds"
+        f"too narrow may be the 95 % intervals of {', '.join(named)}: a few rows decide these "
+        f"figures (the outcomes' tail index is {index:.1f}, below 2); at_most of the objective "
+        "caps what one row adds"
     )
     return (warning,)
 
@@ -124,8 +151,11 @@ def deciles(outcomes: Any, scores: Any, unit: Codes, number: int) -> tuple[Decil
     outcomes, scores = (np.asarray(side, dtype=float) for side in (outcomes, scores))
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, _DECILES + 1)[1:-1]))
     place = np.searchsorted(edges, scores, side="right")
+    scale = scale_of(outcomes)
     means = {
-        str(code): units.totals(np.where(place == code, outcomes, 0.0), place == code, unit, number)
+        str(code): units.totals(
+            np.where(place == code, outcomes, 0.0), place == code, unit, number, scale=scale
+        )
         for code in np.unique(place)
     }
     drawn = units.estimates(means)

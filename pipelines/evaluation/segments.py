@@ -37,7 +37,7 @@ def by_segment(
 
 
 def _masks_by_value(values: Any) -> list[tuple[str, Any]]:
-    """Return each value of a column as text with the mask of its rows, most frequent first.
+    """Return each value of a column as text, with a mask of its rows, most frequent first.
 
     Rare values are put together.
     """

@@ -49,6 +49,6 @@ def count_units(data: pa.Table, unit: str | None) -> int:
 
 
 def _place(name: str) -> int:
-    """Return a unit's place from 0 to 9,999, by which shares are cut."""
+    """Return a unit's number from 0 to 9,999, a hash of its name, by which shares are cut."""
     digest = blake2b(name.encode(), digest_size=8, key=_SALT).digest()
     return int.from_bytes(digest, "big") % _PARTS

@@ -71,7 +71,7 @@ class Pairs:
         self._codes[hits] = self._bunches + np.arange(len(hits))
 
     def auc(self, weights: NDArray[np.int64]) -> float:
-        """Return the AUC within groups, each row weighted: the share of pairs ranked right.
+        """Return the AUC within groups, each row weighted: the share of pairs in the right order.
 
         A tie counts half. NaN without a pair.
         """
@@ -101,10 +101,9 @@ class Pairs:
 def _split_by_outcome(
     rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]
 ) -> tuple[NDArray[np.int64], ...]:
-    """Split a group's rows into positives and negatives, the negatives sorted by score.
+    """Split a group's rows into positives, and negatives sorted by score.
 
-    Return these two, and for each positive how many negatives score less, and how many score no
-    more.
+    Also return for each positive how many negatives have a lower score, and how many no higher one.
     """
     hits, misses = rows[outcomes[rows] == 1], rows[outcomes[rows] != 1]
     misses = misses[np.argsort(scores[misses], kind="stable")]
@@ -131,7 +130,7 @@ def auc(
 ) -> Estimate:
     """Return the AUC within groups, pooled over them, with a bootstrap interval.
 
-    Without a positive or a negative row nothing is known: the value is 0.5, the interval 0 .. 1.
+    Without a positive or a negative row it is 0.5, and the interval 0 .. 1.
     """
     pairs = Pairs(scores, outcomes, groups)
     rows = len(np.asarray(outcomes))
@@ -158,7 +157,7 @@ def auc_difference(
 
 
 def _interval(value: float, drawn: Sequence[float]) -> Estimate:
-    """Return a value with its 95 % interval: the percentiles of bootstrap draws."""
+    """Return a value with its 95 % interval, from the percentiles of bootstrap draws."""
     areas = [area for area in drawn if not math.isnan(area)]  # a sample may have missed every click
     low, high = np.percentile(areas or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
     return Estimate(value=value, low=float(low), high=float(high))
@@ -229,7 +228,10 @@ def _poisson_cdf(count: int, mean: float) -> float:
 
 
 def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
-    """Return the positive mean at which a rising function passes `level`, by bisection."""
+    """Return the positive mean at which a rising function of it passes `level`, by bisection.
+
+    `count` bounds the search.
+    """
     low, high = 1e-12, 2.0 * count + 20
     for _ in range(80):
         middle = (low + high) / 2
@@ -238,7 +240,7 @@ def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
 
 
 def positives_needed(distance: float) -> int:
-    """Return how many positives show an AUC this far from 0.5 with a power of 80 %.
+    """Return how many positives show an AUC that is `distance` from 0.5, with 80 % power.
 
     The test is at 95 %. An AUC with few positives among many rows has variance 1 / (12 positives)
     at chance (Hanley and McNeil 1982).
@@ -247,7 +249,7 @@ def positives_needed(distance: float) -> int:
 
 
 def distance_shown(positives: int) -> float:
-    """Return the distance of an AUC from 0.5 that so many positives show with 80 % power.
+    """Return how far from 0.5 an AUC is that so many positives show with 80 % power.
 
     It is the inverse of `positives_needed`, and 0.5 at most, the largest distance there is.
     """
@@ -255,5 +257,5 @@ def distance_shown(positives: int) -> float:
 
 
 def distance_shown_by(figure: Estimate) -> float:
-    """Return the effect that a metric with an interval this wide shows with 80 % power."""
+    """Return the effect that a metric with this interval can show with 80 % power."""
     return (_Z + _POWER) * (figure.high - figure.low) / (2 * _Z)

@@ -183,7 +183,10 @@ def _cells(rows: Alike) -> _Cells:
 
 
 def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
-    """Return (fitted residual by entity, variance explained); the fit is the mean of each text."""
+    """Return the residual by entity that a feature's texts explain, and the variance explained.
+
+    The fit is the mean of each text.
+    """
     number, blocks = int(text.max(initial=-1)) + 1, int(cells.block.max(initial=-1)) + 1
     weight = sums(text, cells.weight, number)
     with_weight = np.maximum(weight, np.finfo(float).tiny)
@@ -196,7 +199,7 @@ def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
 
 
 def _cubic(cells: _Cells, values: Floats) -> tuple[Floats, float]:
-    """Return (fitted residual by entity, variance explained) of a cubic in the feature's value."""
+    """Return the residual by entity that a cubic in a feature explains, and its variance."""
     usable, weight = cells.usable, cells.weight
     centre = np.average(values[usable], weights=weight[usable])
     scale = math.sqrt(float(np.average((values[usable] - centre) ** 2, weights=weight[usable])))

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from .statistics import SAMPLES, Estimate, Floats, sums
 
 FEWEST = 10  # units; of fewer no interval is worth its name
-_HEAVIEST = 2.0  # tail index of a variance that exists
+_FLOOR = 0.1  # of the metric's own standard error: a sample's below it says nothing
 # more units than that are drawn in this many random bunches, whose sums are as independent as the
 # units' own
 BUCKETS = 4096
 _CELLS = 1 << 22  # of `counts` at a time
+_LOGARITHMIC = ("log", "root", "unexplained")  # scales of ratios of sums that are not negative
 
 
-Scale = Literal["plain", "root", "logit", "fisher"]
+Scale = Literal["plain", "log", "root", "unexplained", "logit", "fisher"]
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +38,12 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     moves twice as far as the ratio of these sums does (Hoeffding 1948). It is a share of pairs, so
     it stays between 0 and 1.
 
-    `scale`: the metric is "root", the square root of the ratio; or no ratio of sums at all, but
-    something that the parts by unit are a linear form of. Then it is drawn on a scale that keeps it
-    in its bounds: a share (0 .. 1) by its "logit" (Boyd, Eng and Page, "Area under the
-    Precision-Recall Curve", ECML 2013), a correlation (-1 .. 1) by "fisher", its inverse hyperbolic
-    tangent (Fisher, Biometrika 1915).
+    `scale`: a ratio of sums that are not negative is "log"; "root" is the square root of such a
+    ratio, "unexplained" 1 less it. The interval of these three is studentized on the ratio's
+    logarithm. Or the metric is no ratio of sums at all, but something that the parts by unit are a
+    linear form of. Then it is drawn on a scale that keeps it in its bounds: a share (0 .. 1) by its
+    "logit" (Boyd, Eng and Page, "Area under the Precision-Recall Curve", ECML 2013), a correlation
+    (-1 .. 1) by "fisher", its inverse hyperbolic tangent (Fisher, Biometrika 1915).
     """
 
     numerator: Floats
@@ -54,6 +56,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
         """The metric's value over all units; NaN when nothing was counted."""
         below = float(self.denominator.sum())
         ratio = float(self.numerator.sum()) / below if below else float("nan")
+        if self.scale == "unexplained":
+            return 1 - ratio
         return math.sqrt(ratio) if self.scale == "root" else ratio
 
 
@@ -92,11 +96,28 @@ def estimates(
     A metric of fewer than FEWEST units is left out.
     """
     counted = {name: metric for name, metric in metrics.items() if _unit_count(metric) >= FEWEST}
-    drawn = draw(list(counted.values()), samples=samples, seed=seed)
-    return {
-        name: _interval(metric.value, column, parts(metric), _unit_count(metric))
-        for (name, metric), column in zip(counted.items(), drawn.T, strict=True)
+    random = np.random.default_rng(seed)
+    columns = _bunches(list(counted.values()), random)
+    sides = [(columns[:, 2 * place], columns[:, 2 * place + 1]) for place in range(len(counted))]
+    squares = {
+        name: np.column_stack([above * above, above * below, below * below])
+        for (name, metric), (above, below) in zip(counted.items(), sides, strict=True)
+        if metric.scale in _LOGARITHMIC
     }
+    drawn = _sampled(np.column_stack([columns, *squares.values()]), samples, random)
+    figures = {}
+    for place, (name, metric) in enumerate(counted.items()):
+        above, below = drawn[:, 2 * place], drawn[:, 2 * place + 1]
+        estimate = None
+        if name in squares:
+            first = 2 * len(counted) + 3 * list(squares).index(name)
+            estimate = _studentized(metric, above, below, drawn[:, first : first + 3])
+        if estimate is None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                column = _moved(metric, above / below)
+            estimate = _interval(metric.value, column, parts(metric), _unit_count(metric))
+        figures[name] = estimate
+    return figures
 
 
 def differences(
@@ -137,14 +158,16 @@ def parts(metric: Totals) -> Floats:
     total = metric.denominator.sum()
     ratio = metric.numerator.sum() / total
     influence: Floats = metric.degree * (metric.numerator - ratio * metric.denominator) / total
+    if metric.scale == "unexplained":
+        return -influence
     return influence / (2 * metric.value) if metric.scale == "root" and ratio > 0 else influence
 
 
 def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Estimate:
     """Return a metric with its 95 % interval: percentiles of its bootstrap draws.
 
-    Bias correction and acceleration (BCa) and studentizing were tried and cover no better
-    (docs/benchmarks.md).
+    Of rates, ranks and paired differences bias correction and acceleration (BCa) and studentizing
+    were tried and cover no better (docs/benchmarks.md).
     """
     values = drawn[~np.isnan(drawn)]
     out = 100 * tail(number, freedom(influence, number))
@@ -152,26 +175,43 @@ def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Es
     return Estimate(value=value, low=float(low), high=float(high))
 
 
-def heavy_tailed(metrics: Mapping[str, Totals]) -> dict[str, float]:
-    """Return the metrics whose units' parts have too heavy a tail for their intervals.
+def _studentized(metric: Totals, above: Floats, below: Floats, squares: Floats) -> Estimate | None:
+    """Return a ratio of positive sums with its 95 % interval, or None if a sample holds a sum of 0.
 
-    Each has the tail index of these parts, from the largest tenth of the units (Hill, Annals of
-    Statistics 1975). Below 2 their variance has no limit as units are added, so that a few units,
-    which a log may hold or not, decide the interval. Metrics without an interval are left out.
+    Values with a long tail make the ratio and its own standard error rise together, so that
+    percentiles end too low. A studentized bootstrap on the logarithm corrects this (Hall, "The
+    Bootstrap and Edgeworth Expansion", 1992, 3.10; Tibshirani, Biometrika 1988). Its percentiles
+    are those of `tail`, as a standard error that a few units decide is unsure itself.
+
+    Args:
+        metric: The metric.
+        above: The numerator's sum in each sample.
+        below: The denominator's.
+        squares: The sums of the units' squared numerators, products, and squared denominators.
     """
-    indices = {}
-    for name, metric in metrics.items():
-        number = _unit_count(metric)
-        if number < FEWEST:
-            continue
-        sizes = np.sort(abs(parts(metric)))[::-1]
-        largest = max(5, number // 10)
-        if sizes[largest] <= 0:
-            continue
-        excess = float(np.log(sizes[:largest] / sizes[largest]).mean())
-        if excess > 1 / _HEAVIEST:
-            indices[name] = 1 / excess
-    return indices
+    if (above <= 0).any() or (below <= 0).any():
+        return None
+    numerator, denominator = float(metric.numerator.sum()), float(metric.denominator.sum())
+    number = _unit_count(metric)
+    influence = metric.numerator / numerator - metric.denominator / denominator
+    error = math.sqrt(float((influence**2).sum()))
+    center = math.log(numerator / denominator)
+    low = high = center
+    if error > 0:
+        variances = (
+            squares[:, 0] / above**2
+            - 2 * squares[:, 1] / (above * below)
+            + squares[:, 2] / below**2
+        )
+        errors = np.maximum(np.sqrt(np.maximum(variances, 0)), _FLOOR * error)
+        out = 100 * tail(number, freedom(influence, number))
+        least, most = np.percentile((np.log(above / below) - center) / errors, [out, 100 - out])
+        error *= math.sqrt(number / (number - 1))
+        low, high = center - float(most) * error, center - float(least) * error
+    if metric.scale == "unexplained":
+        return Estimate(value=metric.value, low=1 - math.exp(high), high=1 - math.exp(low))
+    power = 0.5 if metric.scale == "root" else 1.0
+    return Estimate(value=metric.value, low=math.exp(power * low), high=math.exp(power * high))
 
 
 def freedom(influence: Floats, number: int) -> float:
@@ -207,23 +247,8 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
 
     NaN where a sample holds nothing to count.
     """
-    if not metrics:
-        return np.empty((samples, 0))
     random = np.random.default_rng(seed)
-    columns = np.column_stack(
-        [side for metric in metrics for side in (metric.numerator, metric.denominator)]
-    )
-    if len(columns) > BUCKETS:
-        bucket = random.permutation(len(columns)) % BUCKETS
-        columns = np.column_stack([sums(bucket, column, BUCKETS) for column in columns.T])
-    number = len(columns)
-    pieces = []
-    for first in range(0, samples, step := max(1, _CELLS // number)):
-        size = min(step, samples - first)
-        places = random.integers(0, number, (size, number)) + np.arange(size)[:, None] * number
-        counts = np.bincount(places.ravel(), minlength=size * number).reshape(size, number)
-        pieces.append(counts.astype(float) @ columns)
-    drawn = np.concatenate(pieces)
+    drawn = _sampled(_bunches(metrics, random), samples, random)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn[:, ::2] / drawn[:, 1::2]
     for place, metric in enumerate(metrics):
@@ -231,11 +256,40 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
     return ratios
 
 
+def _bunches(metrics: Sequence[Totals], random: np.random.Generator) -> Floats:
+    """Return the numerator and the denominator of each metric by unit, or by bunch of many."""
+    if not metrics:
+        return np.empty((0, 0))
+    columns = np.column_stack(
+        [side for metric in metrics for side in (metric.numerator, metric.denominator)]
+    )
+    if len(columns) <= BUCKETS:
+        return columns
+    bucket = random.permutation(len(columns)) % BUCKETS
+    return np.column_stack([sums(bucket, column, BUCKETS) for column in columns.T])
+
+
+def _sampled(columns: Floats, samples: int, random: np.random.Generator) -> Floats:
+    """Draw as many rows as there are, with repetition, and return each column's sum: by sample."""
+    number = len(columns)
+    if not number:
+        return np.empty((samples, 0))
+    pieces = []
+    for first in range(0, samples, step := max(1, _CELLS // number)):
+        size = min(step, samples - first)
+        places = random.integers(0, number, (size, number)) + np.arange(size)[:, None] * number
+        counts = np.bincount(places.ravel(), minlength=size * number).reshape(size, number)
+        pieces.append(counts.astype(float) @ columns)
+    return np.concatenate(pieces)
+
+
 def _moved(metric: Totals, ratios: Floats) -> Floats:
     """Return a metric in bootstrap samples, from the ratio of its sums in each of them."""
     value, ratios = metric.value, np.where(np.isfinite(ratios), ratios, np.nan)
     if metric.scale == "root":
         return np.sqrt(np.maximum(ratios, 0))
+    if metric.scale == "unexplained":
+        return 1 - ratios
     if metric.scale == "fisher" and -1 < value < 1:
         return np.tanh(math.atanh(value) + (ratios - value) / (1 - value**2))
     if metric.scale == "logit" and 0 < value < 1:

@@ -73,7 +73,8 @@ def shuffle(
 ) -> ShuffledSample:
     """Predict sampled rows again, once for each feature with its values shuffled.
 
-    Permutation importance is computed from these. `within` is the column that says a row's list.
+    Permutation importance is computed from these. `unit` and `within` are the columns of a row's
+    unit and ranked list; at least `number` rows are sampled.
     """
     chance = np.random.default_rng(seed)
     places = _places(rows, unit, number, chance)

@@ -51,7 +51,10 @@ def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
 
 
 def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
-    """Return a pipeline step as a task of an Argo workflow's DAG (a JSON object)."""
+    """Return a pipeline step as a task of an Argo workflow's DAG (a JSON object).
+
+    `types` are those of the outputs that its conditions read.
+    """
     task: dict[str, Any] = {"name": task_name(spec.name), "template": _template_name(spec)}
     if needs := dict.fromkeys((*spec.needs, *(condition.step for condition in conditions))):
         task["depends"] = " && ".join(f"{task_name(name)}.Succeeded" for name in needs)
@@ -70,9 +73,9 @@ def _template_name(spec: StepSpec) -> str:
 
 
 def _expression(condition: Condition, kind: ValueType) -> str:
-    """Return a condition between steps as text in Argo's expression language (expr).
+    """Return a step's run condition as text in Argo's expression language (expr).
 
-    There a step's output is text, whatever its type.
+    `kind` is the type of the output that it reads, which Argo has as text.
     """
     text = f"tasks['{task_name(condition.step)}'].outputs.parameters['{condition.output}']"
     if kind in ("int", "float"):

@@ -40,7 +40,7 @@ def text(when: Condition) -> str:
 
 
 def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Return for each step the conditions under which it runs, those of its needs included.
+    """Return for each step the conditions under which it runs, with those of the steps it needs.
 
     The steps come in order.
     """

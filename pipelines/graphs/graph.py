@@ -93,7 +93,7 @@ def fits(value: object, kind: ValueType) -> bool:
 
 
 def dependencies(step: Step) -> tuple[str, ...]:
-    """Return the names of the steps that must end before this one, in a fixed order."""
+    """Return the names of the steps that must end before a step begins, in a fixed order."""
     names = [*step.needs]
     names += [source.step for source in step.inputs.values() if isinstance(source, Artifact)]
     names += [source.step for source in step.parameters.values() if isinstance(source, Value)]
@@ -103,7 +103,7 @@ def dependencies(step: Step) -> tuple[str, ...]:
 
 
 def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
-    """Return a pipeline's steps in topological order, in the written order where it can be.
+    """Return a pipeline's steps so that each comes after those it needs, else as written.
 
     Raises:
         Invalid: there is a circle. The error names it.
@@ -223,7 +223,7 @@ def _own_problems(step: Step) -> Iterator[str]:
 
 
 def _is_function(name: str | None) -> bool:
-    """Return whether a text names a function as `module:function`; None is fine, too."""
+    """Return whether a text has the form `module:function`; None does, too."""
     return name is None or re.fullmatch(r"[\w.]+:\w+", name) is not None
 
 
@@ -260,7 +260,7 @@ def _parameter_problems(
 
 
 def _placeholder_problems(step: Step) -> Iterator[str]:
-    """Yield a text for each placeholder in a step's command that names nothing it has."""
+    """Yield a text for each placeholder in a step's command that stands for nothing."""
     declared = {"parameters": step.parameters, "inputs": step.inputs, "outputs": step.artifacts}
     for argument in step.command or ():
         for placeholder in PLACEHOLDER.finditer(argument):
@@ -311,7 +311,10 @@ def _name_problems(what: str, name: str) -> Iterator[str]:
 
 
 def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
-    """Return the names of steps that need each other in a circle, for an error message."""
+    """Return the names of steps that need each other in a circle, for an error message.
+
+    `done` are the steps that are in no circle.
+    """
     path = [next(name for name in steps if name not in done)]
     while path[-1] not in path[:-1]:
         path.append(next(name for name in dependencies(steps[path[-1]]) if name not in done))

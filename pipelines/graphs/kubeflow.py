@@ -97,7 +97,10 @@ def task_name(step: str) -> str:
 
 
 def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
-    """Return a pipeline step as a task of a Kubeflow pipeline (a JSON object)."""
+    """Return a pipeline step as a task of a Kubeflow pipeline (a JSON object).
+
+    `types` are those of the outputs that its conditions read.
+    """
     task: dict[str, Any] = {
         "taskInfo": {"name": task_name(spec.name)},
         "componentRef": {"name": f"comp-{task_name(spec.name)}"},
@@ -123,9 +126,10 @@ def _input(condition: Condition) -> str:
 
 
 def _expression(condition: Condition, kind: ValueType) -> str:
-    """Return a condition between steps as text in CEL, where a parameter's number is a double.
+    """Return a step's run condition as text in CEL, Kubeflow's expression language.
 
-    An integer is made one first, as kfp's compiler does.
+    `kind` is the type of the output that it reads. A number is a double there: an integer is
+    converted first, as kfp's compiler does.
     """
     name, value = f"inputs.parameter_values['{_input(condition)}']", condition.value
     if isinstance(value, (bool, str)):
@@ -147,7 +151,10 @@ def _literal(value: bool | str) -> str:
 
 
 def _component(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
-    """Return a step's Kubeflow component, its typed inputs and outputs (a JSON object)."""
+    """Return a step's Kubeflow component, its typed inputs and outputs (a JSON object).
+
+    `types` are those of the outputs that its conditions read.
+    """
     inputs: dict[str, Any] = {RUN_URI: {"parameterType": "STRING"}}
     for condition in conditions:
         inputs[_input(condition)] = {

@@ -98,7 +98,10 @@ def _keywords(predictor: object, method: str) -> dict[str, object]:
 
 
 def _parameter(where: str, name: str, default: object) -> CallParameter:
-    """Return one parameter of `predict`, with the type of its default; raise Invalid without."""
+    """Return one parameter of `predict`, whose type is its default's; raise Invalid if it has none.
+
+    `where` names it in the error.
+    """
     if default is inspect.Parameter.empty:
         raise Invalid(
             f"{where} has no default for {name}",

@@ -51,7 +51,7 @@ def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False)
 
 
 def _whole_because(tree: ast.Module) -> str | None:
-    """Return as text why a module cannot be cut, or None if a part of it will do."""
+    """Return text on why a module cannot be cut; None if a part of it suffices."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return f"line {node.lineno}: from {node.module} import *"
@@ -212,7 +212,10 @@ def _place(
 
 
 def _path(module: str, *, is_package: bool) -> str:
-    """Return the relative path of a module's file in a model's code folder."""
+    """Return the relative path of a module's file in a model's code folder.
+
+    `is_package` says that the module is a package.
+    """
     return "/".join(module.split(".")) + ("/__init__.py" if is_package else ".py")
 
 

@@ -102,7 +102,7 @@ class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def accepted(self) -> Mapping[str, CallParameter]:
-        """The parameters that a call of `predict` may set, by name."""
+        """Return the parameters that a call of `predict` may set, by name."""
         return self.predict_parameters or {}
 
 
@@ -205,7 +205,7 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
 
 
 def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
-    """Raise Invalid if a loaded `predict` takes other parameters than the manifest lists.
+    """Raise Invalid if a loaded `predict` accepts other parameters than the manifest lists.
 
     An installed class may have changed since. If the manifest lists none, none are ever passed.
     """
@@ -366,8 +366,8 @@ def _write_code(
 ) -> tuple[str, Literal["slice", "module", "installed"], str | None]:
     """Write the code of a predictor's class into its model folder: a part of its module, or all.
 
-    The code of an installed class is not copied. Return the module's name, which of these three it
-    is, and why a module is copied whole.
+    The code of an installed class is not copied. Return the module's name, whether a part, all or
+    nothing was copied, and why a module is copied as a whole.
     """
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
@@ -442,9 +442,9 @@ def _slots(base: type) -> tuple[str, ...]:
 
 
 def _not_json(value: object, where: str) -> str | None:
-    """Return as text why a value would not survive JSON unchanged, or None if it would.
+    """Return text on why a value would not survive JSON unchanged; None if it would.
 
-    A tuple comes back as a list: that is allowed.
+    `where` names the value. A tuple comes back as a list: that is allowed.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return f"{where} is {value}, which JSON has no word for"

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ...errors import Invalid, NotFound
-from ...project.models.gate_figures import CUTOFF
+from ...project.models.gate_figures import CUTOFF, deciding_metric
 from ...reports.columns import plural
 from ...reports.results import Rows
 from ..evaluation import measure
-from ..evaluation.evaluation import Evaluation
+from ..evaluation.evaluation import Evaluation, OtherObjective
 from ..evaluation.metrics import is_number
 from ..evaluation.statistics import Estimate, log_loss
-from . import figure_text, runs
+from . import figure_text, other_objective, runs
 from .figure_text import digits_of, estimate, interval, signed
 from .records import Run
 from .run_text import outcome_of, ranking_figures
@@ -48,6 +48,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     # number
     metric: str
     verdict: Literal["better", "worse", "undecided"]  # the second, at 95 %
+    # by the outcomes that the first was trained for, if they are not the second's; the figures
+    # above are by the second's
+    other: OtherObjective | None = None
 
     def deciding(self) -> Estimate:
         """Return the difference between the runs in the metric that decides the verdict."""
@@ -80,8 +83,7 @@ def compare(project: Project, *names: str) -> Comparisons:
 
     Raises:
         NotFound: there is no such run, or it has no predictions.
-        Invalid: it is a single run, or one failed, or they have other objectives or no row in
-            common.
+        Invalid: it is a single run, or one failed, or they have no row in common.
     """
     if len(names) < 2:
         raise Invalid(
@@ -94,11 +96,6 @@ def compare(project: Project, *names: str) -> Comparisons:
             raise Invalid(
                 f"run {run.name} failed ({run.failure}): there is nothing to compare",
                 remedy=f"isthmus runs show {run.name}",
-            )
-        if run.objective != first.objective:
-            raise Invalid(
-                f"{first.name} was trained for {first.objective} and {run.name} for "
-                f"{run.objective}: their figures do not compare"
             )
     theirs = _predictions(project, first)
     return Comparisons(_pair(first, theirs, run, _predictions(project, run)) for run in others)
@@ -116,7 +113,10 @@ def _predictions(project: Project, run: Run) -> pa.Table:
 
 
 def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
-    """Compare two training runs on the rows that both were tested on."""
+    """Compare two training runs on the rows that both were tested on.
+
+    Runs for different objectives are compared by the outcomes of either, and by their order alone.
+    """
     common, other = measure.common_rows(ours, theirs)
     if not common.num_rows:
         raise Invalid(
@@ -125,23 +125,32 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
             remedy="train both on the same window",
         )
     differences = measure.differences(common, other)
-    ranking = f"ndcg@{CUTOFF}"
+    first_figures = measure.figures_of(common, other)
+    second_figures = measure.figures_of(common, common["prediction"].to_numpy())
+    ranking, by_other = f"ndcg@{CUTOFF}", None
     metric = next(name for name in (ranking, "auc", "spearman") if name in differences)
+    if first.objective != second.objective:
+        by_other = measure.by_other_objective(theirs, ours, first.objective)
+        metric = deciding_metric(differences)
+        first_figures, second_figures, differences = map(
+            measure.order_figures, (first_figures, second_figures, differences)
+        )
     deciding = differences[metric]
     return Comparison(
         first=first,
         second=second,
         rows=common.num_rows,
         positives=measure.count_positives(common),
-        first_figures=measure.figures_of(common, other),
-        second_figures=measure.figures_of(common, common["prediction"].to_numpy()),
+        first_figures=first_figures,
+        second_figures=second_figures,
         base_log_loss=None
-        if is_number(common)
+        if is_number(common) or by_other
         else float(log_loss(common["base_rate"].to_numpy(), common["outcome"].to_numpy()).mean()),
         difference=differences.pop("auc", None),
         differences=differences,
         metric=metric,
         verdict="better" if deciding.low > 0 else "worse" if deciding.high < 0 else "undecided",
+        other=by_other,
     )
 
 
@@ -152,12 +161,15 @@ def text(comparison: Comparison) -> str:
         ("", f"{first.name} {first.title()}", f"{second.name} {second.title()}", ""),
         ("version", version_of(first), version_of(second), ""),
         ("features", str(len(first.features)), str(len(second.features)), ""),
+        *([("objective", first.objective, second.objective, "")] if comparison.other else []),
         *figure_rows(comparison, "   "),
+        *(other_objective.figure_rows(comparison.other) if comparison.other else []),
     ]
+    label_width = max(13, 2 + max(len(row[0]) for row in rows))
     first_width = max(31, 3 + max(len(row[1]) for row in rows))
     second_width = max(27, 3 + max(len(row[2]) for row in rows))
     lines = [
-        f"  {name:<13}{left:<{first_width}}{right:<{second_width}}{rest}".rstrip()
+        f"  {name:<{label_width}}{left:<{first_width}}{right:<{second_width}}{rest}".rstrip()
         for name, left, right, rest in rows
     ]
     first_evaluation, second_evaluation = figures(first), figures(second)
@@ -184,6 +196,7 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
         "run",
         "version",
         "features",
+        "objective",
         "auc",
         "spearman",
         f"ndcg@{CUTOFF}",
@@ -192,21 +205,25 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
         "against the first",
         "rows",
         "verdict",
+        f"by {pairs[0].first.objective}",
     )
+    mixed = any(pair.other for pair in pairs)
 
     def own(run: Run) -> tuple[str, ...]:
         by_name = figures(run).figures()
         names = ("auc", "spearman", f"ndcg@{CUTOFF}", "rmse", "calibration")
         cells = (_short(by_name[name], "  ", name) if name in by_name else "" for name in names)
-        return (f"{run.name} {run.title()}", version_of(run), str(len(run.features)), *cells)
+        objective = run.objective if mixed else ""
+        features = str(len(run.features))
+        return (f"{run.name} {run.title()}", version_of(run), features, objective, *cells)
 
-    lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "")]
+    lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "", "")]
     for pair in pairs:
-        difference = (
-            f"{pair.metric} {signed(pair.deciding().value, 3)}  "
-            f"{interval(pair.deciding(), sign=True)}"
+        by_other = pair.other and _signed(pair.other.metric, pair.other.deciding)
+        difference = _signed(pair.metric, pair.deciding())
+        lines.append(
+            (*own(pair.second), difference, f"{pair.rows:,}", pair.verdict, by_other or "")
         )
-        lines.append((*own(pair.second), difference, f"{pair.rows:,}", pair.verdict))
     columns = [column for column in zip(head, *lines, strict=True) if any(column[1:])]
     return tuple(zip(*columns, strict=True))
 
@@ -249,9 +266,10 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
         return f"{signed(between.value, digits)}{gap}{interval(between, digits, sign=True)}"
 
     both = {**first, **second}
+    whose = f"{comparison.second.objective} " if comparison.other else ""
     lines = [
         (
-            name.replace("_", " "),
+            f"{whose}{name.replace('_', ' ')}",
             _short(first.get(name), gap, name),
             _short(second.get(name), gap, name),
             difference(name),
@@ -292,6 +310,10 @@ def spoken_verdict(comparison: Comparison) -> str:
     If AUC, or spearman, shows the opposite, the text says that, too.
     """
     name, deciding = comparison.second.name, comparison.deciding()
+    if comparison.other is not None:
+        return other_objective.trade_off(
+            name, comparison.second.objective, comparison.metric, deciding, comparison.other
+        )
     words = {
         "undecided": f"undecided. {power_text(comparison)}".rstrip(),
         "better": f"{name} ranks better: {comparison.metric} {estimate(deciding, sign=True)}",
@@ -329,6 +351,12 @@ def _short(figure: Estimate | None, gap: str, metric: str) -> str:
         return "not known"
     digits = digits_of(metric, figure)
     return f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
+
+
+def _signed(metric: str, difference: Estimate) -> str:
+    """Return a difference in a metric with its interval as text."""
+    digits = digits_of(metric, difference)
+    return f"{metric} {signed(difference.value, digits)}  {interval(difference, digits, sign=True)}"
 
 
 def _loss(figures_: dict[str, Estimate]) -> str:

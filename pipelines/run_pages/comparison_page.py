@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...reports import page
 from ...reports.columns import plural
 from ...reports.plots import STYLES
-from . import compare, figure_text, runs
+from . import compare, figure_text, other_objective, runs
 from .compare import Comparison, Comparisons
 from .figures import ChartedRun
 from .pictures import label_of, pictures
@@ -59,12 +59,17 @@ def heading(compared: Comparisons) -> tuple[str, str]:
     if len(compared) == 1:
         return (
             f"{first.title()} and {second.title()}",
-            f"runs {first.name} and {second.name} for {second.objective}",
+            f"runs {first.name} and {second.name} for {_objectives((first, second))}",
         )
     return (
-        f"{len(compared.runs)} runs for {first.objective}",
+        f"{len(compared.runs)} runs for {_objectives(compared.runs)}",
         f"each against {first.name} {first.title()}",
     )
+
+
+def _objectives(compared: Sequence[Run]) -> str:
+    """Return the objectives that runs were trained for, as text."""
+    return " and ".join(dict.fromkeys(run.objective for run in compared))
 
 
 def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
@@ -75,7 +80,11 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
         for run, table, style in shown
     ]
     more = len(compared.runs) - len(drawn)
-    charts = pictures(drawn, label_of(compared[0].second))
+    charts = [
+        chart
+        for objective in dict.fromkeys(run.objective for run, _, _ in shown)
+        for chart in _charts_of(objective, drawn, [run for run, _, _ in shown])
+    ]
     charts += (
         [
             page.words(
@@ -87,6 +96,13 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
         else []
     )
     return _two(compared[0], charts) if len(compared) == 1 else _several(compared, charts)
+
+
+def _charts_of(objective: str, drawn: Sequence[ChartedRun], shown: Sequence[Run]) -> list[str]:
+    """Return the charts of the runs that were trained for an objective, as HTML."""
+    trained = [run for run in shown if run.objective == objective]
+    charted = [chart for chart, run in zip(drawn, shown, strict=True) if run in trained]
+    return pictures(charted, label_of(trained[-1]))
 
 
 def _place(column: Sequence[str]) -> int:
@@ -105,11 +121,15 @@ def _two(pair: Comparison, charts: list[str]) -> list[str]:
     first, second = pair.first, pair.second
     figures = [
         (name, difference, left, right)
-        for name, left, right, difference in compare.figure_rows(pair, _GAP)
+        for name, left, right, difference in [
+            *compare.figure_rows(pair, _GAP),
+            *(other_objective.figure_rows(pair.other) if pair.other else []),
+        ]
     ]
     rows = [
         ("version", "", compare.version_of(first), compare.version_of(second)),
         ("features", "", str(len(first.features)), str(len(second.features))),
+        *([("objective", "", first.objective, second.objective)] if pair.other else []),
         *([name, *map(_stacked, cells)] for name, *cells in figures),
     ]
     head = ("", "difference", f"{first.name} {first.title()}", f"{second.name} {second.title()}")
@@ -168,15 +188,18 @@ def _interval_note(run: Run) -> str:
 
 def _first_word(pair: Comparison) -> str:
     """Return as text which of two runs ranks better, or `undecided`."""
+    of_objective = f" for {pair.second.objective}" if pair.other else ""
     return {
-        "undecided": "undecided",
-        "better": f"{pair.second.name} ranks better",
-        "worse": f"{pair.second.name} ranks worse",
+        "undecided": f"undecided{of_objective}",
+        "better": f"{pair.second.name} ranks better{of_objective}",
+        "worse": f"{pair.second.name} ranks worse{of_objective}",
     }[pair.verdict]
 
 
 def _sentence(pair: Comparison) -> str:
     """Return a sentence on whether the interval of the difference between two runs holds 0."""
+    if pair.other is not None:
+        return f"{compare.spoken_verdict(pair)}."
     if pair.verdict == "undecided":
         return (
             f"The interval of the difference in {pair.metric} holds 0. {compare.power_text(pair)}"

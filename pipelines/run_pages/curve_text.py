@@ -29,7 +29,7 @@ def curve_lines(curve: LearningCurve) -> list[str]:
 
 
 def last_step(curve: LearningCurve) -> str:
-    """Return a sentence on what the last units brought, which is all that is known of more."""
+    """Return a sentence on what the last units added to a learning curve's metric."""
     last = curve.points[-1]
     gain, start = last.gains.get(curve.metric), last.gained_from
     if gain is None or start is None:
@@ -53,12 +53,15 @@ def last_step(curve: LearningCurve) -> str:
 
 
 def _by_quality(curve: LearningCurve, gain: Estimate) -> tuple[float, float]:
-    """Return a gain's interval as (low, high) in quality, where more is better."""
+    """Return a gain's interval as (low, high), turned so that more is better.
+
+    The gain is in the curve's metric, which may be a loss.
+    """
     return (-gain.high, -gain.low) if is_loss(curve.metric) else (gain.low, gain.high)
 
 
 def figure_cells(curve: LearningCurve) -> list[list[str]]:
-    """Return each point's cells of its figure and of its gain, or why there is none."""
+    """Return for each point the cells of its metric and of its gain, or why there are none."""
     cells = []
     for point in curve.points:
         figure, gain = point.figures.get(curve.metric), point.gains.get(curve.metric)
@@ -75,7 +78,10 @@ def figure_cells(curve: LearningCurve) -> list[list[str]]:
 
 
 def size_cells(curve: LearningCurve, point: CurvePoint, *, named: bool = False) -> list[str]:
-    """Return the cells of a share's units and rows; one cell where each row is a unit."""
+    """Return the cells of a share's units and rows; one cell where each row is a unit.
+
+    With `named` the cells say what they count.
+    """
     counts = (
         {"rows": point.rows}
         if draws_rows(curve)
@@ -85,7 +91,7 @@ def size_cells(curve: LearningCurve, point: CurvePoint, *, named: bool = False) 
 
 
 def draws_rows(curve: LearningCurve) -> bool:
-    """Return whether shares draw rows, as each is a unit or nobody says whose they are."""
+    """Return whether shares of the training set draw rows, not units of several rows."""
     return curve.unit in (None, ROW)
 
 

@@ -84,7 +84,7 @@ def _worth_head(name: str) -> str:
 
 
 def _fall(worth: FeatureWorth, name: str) -> str:
-    """Return as text by how much a metric drops when a feature is shuffled, with its interval."""
+    """Return text on how much a metric falls when a feature is shuffled, with its interval."""
     fall = worth.falls.get(name)
     if fall is None:
         return "not known"

@@ -22,13 +22,19 @@ def digits_of(metric: str, figure: Estimate) -> int:
 
 
 def estimate(figure: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
-    """Return a metric as text: `0.475   95 % 0.403 .. 0.541`; `what` comes after the value."""
+    """Return a metric as text: `0.475 95 % 0.403 .. 0.541`.
+
+    `what` comes after the value, and `sign` writes a plus sign.
+    """
     value = signed(figure.value, digits) if sign else f"{figure.value:.{digits}f}"
     return f"{value}{what}   95 % {interval(figure, digits, sign=sign)}"
 
 
 def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
-    """Return a metric's interval as text: `0.403 .. 0.541`, or `-0.135 .. +0.007`."""
+    """Return a metric's interval as text: `0.403 .. 0.541`.
+
+    `sign` writes a plus sign: `-0.135 .. +0.007`.
+    """
     if sign:
         return f"{signed(figure.low, digits)} .. {signed(figure.high, digits)}"
     return f"{figure.low:.{digits}f} .. {figure.high:.{digits}f}"
@@ -51,9 +57,9 @@ def days(first: date, last: date) -> str:
 
 
 def two_figures(number: float) -> str:
-    """Return a number as text, rounded to two significant figures: `1,600` for `1,636`.
+    """Return a number as text, rounded to two significant digits: `1,600` for `1,636`.
 
-    A planning figure claims no more.
+    A planned number claims no more.
     """
     return f"{int(float(f'{number:.2g}')):,}"
 
@@ -61,7 +67,7 @@ def two_figures(number: float) -> str:
 def power_text(number: int, outcome: str) -> str:
     """Return a sentence on the AUC that so many positives can show with 80 % power.
 
-    It also says how many more positives a smaller AUC takes.
+    `outcome` names them. It also says how many more positives a smaller AUC takes.
     """
     from ..evaluation.statistics import distance_shown, positives_needed
 
@@ -80,7 +86,7 @@ def power_text(number: int, outcome: str) -> str:
 
 
 def people(attribute: str) -> str:
-    """Return the plural of what an attribute identifies: `users` for `user_id`."""
+    """Return what an attribute identifies, in the plural: `users` for `user_id`."""
     return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
 
 
@@ -100,7 +106,7 @@ def independence(evaluation: Evaluation) -> str:
 
 
 def _few(number: int) -> str:
-    """Return a remark that there are too few units for an interval, or an empty text."""
+    """Return a remark that so many units are too few for an interval, or ""."""
     from ..evaluation.units import FEWEST
 
     return f"; too few for an interval, which takes {FEWEST}" if number < FEWEST else ""
@@ -109,7 +115,8 @@ def _few(number: int) -> str:
 def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
     """Return a sentence on the effect that so many units can show with 80 % power.
 
-    It also says how many would show less: an interval narrows with the root of their number.
+    `unit` names them, and `what` the effect. It also says how many would show less: an interval
+    narrows with the root of their number.
     """
     from ..evaluation.statistics import distance_shown_by
     from ..evaluation.units import FEWEST

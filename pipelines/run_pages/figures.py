@@ -70,7 +70,7 @@ def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...
 
 
 def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
-    """Return the ROC curve within days: false and true positive rates.
+    """Return the ROC curve within days: lists of false and true positive rates.
 
     A score is replaced by its rank among its own day's negatives.
     """

@@ -124,9 +124,9 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
 
 
 def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
-    """Return the training set with `feature` replaced by the key's click rate over all its rows.
+    """Return the training set with `feature` replaced by the click rate of each `key`.
 
-    The rate (0 .. 1) includes later rows and the row itself.
+    The rate (0 .. 1) is over all rows: it includes later rows and the row itself.
     """
     rates = data.group_by(key).aggregate([("outcome", "mean")])
     by_key = dict(zip(rates[key].to_pylist(), rates["outcome_mean"].to_pylist(), strict=True))
@@ -135,7 +135,7 @@ def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
 
 
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
-    """Return the table of predictions with a feature's values as `prediction`.
+    """Return the predictions with a feature's values, from the rows of `data`, as `prediction`.
 
     Rows for which the feature is not known yet get its mean.
     """

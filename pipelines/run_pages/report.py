@@ -10,7 +10,7 @@ from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
 from ..evaluation.leak_alarm import NUMBER
-from . import feature_page, figure_text, run_text
+from . import feature_page, figure_text, other_objective, run_text
 from .curve_picture import curve_section
 from .figures import ChartedRun
 from .pictures import label_of, pictures
@@ -49,6 +49,8 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
     """
     if run.evaluation is None or run.data is None:
         raise NotFound(f"run {run.name} has no figures: {run.failure}")
+    if run.champion.other is not None:
+        champion = None  # its predictions are of another outcome
     drawn = [
         ChartedRun(name=run.title(), style="b" if champion is not None else "a", predictions=ours)
     ]
@@ -170,6 +172,11 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
                 "",
             )
         )
+    if (other := run.champion.other) is not None:
+        rows += [
+            (f"{name} against the champion", difference.replace("   ", "   (") + ")", "")
+            for name, _, _, difference in other_objective.figure_rows(other)
+        ]
     if not differences and run.champion.why_not:
         whole = "spearman" if number else "AUC"
         rows.append((f"{whole} against the champion", "not known", run.champion.why_not))
@@ -186,6 +193,8 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
         and (ranked := run_text.ranking_figures(evaluation.metrics))
         else []
     )
+    if (traded := run_text.trade_off_text(run)) is not None:
+        notes.append(f"{traded[0].upper()}{traded[1:]}.")
     if differences:
         champion = f"The champion is {run.champion.version}"
         notes.append(f"{champion}, paired on the same {plural(run.champion.rows, 'row')}.")

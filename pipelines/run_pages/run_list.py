@@ -131,7 +131,7 @@ def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRu
 
 
 def _condition(text: str) -> Callable[[NotedRun], bool]:
-    """Return the filter that one --where condition stands for; raise Invalid if malformed."""
+    """Return the filter that a --where condition stands for; raise Invalid if malformed."""
     field, equals, value = text.partition("=")
     if not equals:
         raise Invalid(
@@ -177,9 +177,10 @@ def comparable(listed: Sequence[NotedRun]) -> bool:
 
 
 def leading_figures(listed: Sequence[NotedRun], sort: str | None) -> list[str]:
-    """Return the metrics that a list of runs shows: what it is sorted by, and of each kind one.
+    """Return the metrics that a list of runs shows: that of the order, and one of each kind.
 
-    That is auc, or spearman of an objective that is a number.
+    `sort` is the metric by which the list is sorted. One of a kind is auc, or spearman of an
+    objective that is a number.
     """
     kinds = dict.fromkeys(run.evaluation.whole for run in listed if run.evaluation)
     return list(dict.fromkeys([*(sorted(kinds) or ["auc"]), *([sort] if sort else [])]))
@@ -194,7 +195,7 @@ def figure(run: Run, name: str) -> Estimate | None:
 
 
 def _badness(run: Run, name: str) -> float:
-    """Return a sort key of a run by a metric: the best run comes first.
+    """Return a sort key of a run by a metric, by which the best run comes first.
 
     A loss (rmse) is better when low, calibration when near 1, everything else when high.
     """

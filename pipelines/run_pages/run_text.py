@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ...project.models.gate_figures import AGAINST, figure_digits, ranks
+from ...project.models.gate_figures import AGAINST, deciding_metric, figure_digits, ranks
 from ...reports.columns import aligned, plural
 from .curve_text import curve_lines
 from .figure_text import days, digits_of, estimate, independence, interval, people, signed
+from .other_objective import trade_off
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Champion, Evaluation, Ranked
@@ -300,7 +301,21 @@ def _against(run: Run) -> list[str]:
                     "" if lines else "vs champion", _with_verdict(run, f"{name}{AGAINST}", spoken)
                 )
             )
-    return lines
+    traded = trade_off_text(run)
+    return [*lines, *([_summary_line("trade-off", traded)] if traded else [])]
+
+
+def trade_off_text(run: Run) -> str | None:
+    """Return a sentence on a run and a champion that was trained for another objective.
+
+    It says for which of the objectives the run ranks better. None: it is the same objective.
+    """
+    other = run.champion.other
+    if other is None:
+        return None
+    differences = run.champion.figures()
+    metric = deciding_metric(differences)
+    return trade_off(run.name, run.objective, metric, differences[metric], other)
 
 
 def best_known(champion: Champion) -> str:

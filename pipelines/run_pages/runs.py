@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]:
     """Return the training runs that ended, oldest first; damaged records are left out.
 
-    `newest`: so many of them at most.
+    With `newest` only so many of the newest are returned.
     """
     return _all(project.target.blobs, newest)
 
@@ -80,7 +80,7 @@ def log_uri(blobs: BlobStore, run: str) -> str:
 
 
 def display_path(project: Project, uri: str) -> str:
-    """Return a URI as text for a reader: a path in the project's folder is relative to that."""
+    """Return a URI as text for people: relative to the project's folder if it is a file in it."""
     path = local_path(uri)
     if path is None:
         return uri

@@ -68,7 +68,7 @@ def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
 
 
 def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
-    """Return as text how a stored artifact is damaged (missing, changed), or None.
+    """Return text on how a stored artifact is damaged (missing, changed), or None.
 
     Local files are read again; elsewhere names and sizes are compared.
     """
@@ -95,7 +95,9 @@ def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
 
 
 def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
-    """Return a local folder with an artifact: itself under a file URI, else a checked download.
+    """Return a local folder with an artifact: its own under a file URI, else a checked download.
+
+    Downloads go below `scratch`.
 
     Raises:
         Invalid: it is not what was written.
@@ -114,7 +116,7 @@ def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
 
 
 def digest_uri(blobs: BlobStore, uri: str) -> str:
-    """Return a digest of a step's input that is given by the URI of a file or folder.
+    """Return a digest of the file or folder at the URI of a step's input.
 
     On this machine it is the content's, elsewhere that of names, sizes and times.
 
@@ -135,7 +137,7 @@ def digest_uri(blobs: BlobStore, uri: str) -> str:
 
 
 def fetch_uri(blobs: BlobStore, uri: str, scratch: Path) -> Path:
-    """Return a local path with a step's input that is given by its URI.
+    """Return a local path with the step's input at a URI; downloads go below `scratch`.
 
     Raises:
         NotFound: there is nothing.

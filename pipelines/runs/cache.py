@@ -57,7 +57,7 @@ class _Entry(StoredDocument, frozen=True, kw_only=True):
 def key_parts(
     document: RunDocument, step: Step, parameters: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the named parts of a step's cache key: code, parameters, input digests, ...
+    """Return the parts of a step's cache key by name: code, parameters, input digests, ...
 
     `parameters` are resolved; `inputs` are digests by name.
 
@@ -100,7 +100,7 @@ def key_of(parts: Mapping[str, str]) -> str:
 def look_up(
     blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str, str]
 ) -> StepResult | KeyRecord:
-    """Return a step's cached result, or a record of why it must run.
+    """Return a step's cached result by the parts of its key, or a record of why it must run.
 
     A result with missing or changed artifacts does not count.
     """
@@ -135,9 +135,9 @@ def look_up(
 
 
 def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """Add a step's result to the cache's index, and note it as the step's last result.
+    """Add a step's result to the cache, and record it as the step's last result.
 
-    A result that came from the cache is in the index already: it is only noted as the last.
+    A result that came from the cache is in it already: it is only recorded as the last.
     """
     folder = _folder(blobs, document, step)
     uri = f"{runs_folder(blobs.root)}/{result.run}/{step.name}/step.json"
@@ -155,7 +155,7 @@ def _folder(blobs: BlobStore, document: RunDocument, step: Step) -> str:
 def _changes(
     step: str, old_parts: Mapping[str, str], new_parts: Mapping[str, str]
 ) -> list[KeyChange]:
-    """Return the parts of a step's cache key that differ from the last run's."""
+    """Return the parts of a step's cache key that differ between the last run and this one."""
     if "function" in old_parts:  # the same function by its name of before is no change
         old_parts = {**old_parts, "function": stable_name(old_parts["function"])}
     names = sorted(
@@ -168,7 +168,7 @@ def _changes(
 
 
 def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
-    """Yield a nested mapping's entries one by one under dotted names, as parts of a cache key.
+    """Yield a nested mapping's entries one by one, under dotted names that begin with `name`.
 
     An empty mapping is a value.
     """

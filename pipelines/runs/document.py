@@ -106,7 +106,7 @@ def runs_folder(root: str) -> str:
 
 
 def run_uri(root: str, run: str) -> str:
-    """Return the URI of a run's document, run.json."""
+    """Return the URI of a run's document, run.json, below a blob store's root."""
     return f"{runs_folder(root)}/{run}/run.json"
 
 

@@ -30,9 +30,9 @@ _LEFT_OUT = frozenset({"__pycache__", "node_modules", "build", "dist"})
 
 
 def keep_code(project: Project) -> StoredFolder | None:
-    """Upload the project's own files for jobs, unless the same are stored, and return where.
+    """Upload the project's own files for jobs, unless the same are stored; return where they are.
 
-    None: the steps run where the files are.
+    None if the steps run where the files are.
 
     Raises:
         Invalid: a file is too large to be code.

@@ -21,7 +21,7 @@ from .document import RunDocument, StepResult, folder_of, run_uri, write
 def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]) -> dict[str, Any]:
     """Return a step's parameters as values, by name.
 
-    References to the run's parameters and other steps' outputs are replaced.
+    References to the run's parameters and to outputs in `results` are replaced.
     """
 
     def value_of(source: object) -> object:
@@ -35,7 +35,10 @@ def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]
 def input_digests(
     blobs: BlobStore, step: Step, results: Mapping[str, StepResult]
 ) -> dict[str, str]:
-    """Return the digest of each input of a step by name, for its cache key."""
+    """Return the digest of each input of a step by name, for its cache key.
+
+    `results` are those of the steps before it.
+    """
     return {
         name: results[source.step].artifacts[source.name].digest
         if isinstance(source, Artifact)

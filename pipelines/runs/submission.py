@@ -98,7 +98,7 @@ def run_id(project: Project, run: str) -> str:
 
 
 def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
-    """Return the run as the engine gets it, from its stored document."""
+    """Return a run, from its stored document, in the form in which an engine gets it."""
     return PipelineRun(
         run_id=document.run_id,
         pipeline=document.pipeline,
@@ -160,7 +160,7 @@ def _document(
 
 
 def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
-    """Return the document of an earlier submit of the same run, or None.
+    """Return the document of an earlier submit of the same run at `uri`, or None.
 
     That submit may have been interrupted before the engine got the run.
     """
@@ -181,9 +181,9 @@ def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDoc
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
-    """Look up in the cache every step whose inputs are known; return the steps that have a result.
+    """Return the steps whose result is in the cache, which is stored under the new run at once.
 
-    Such a result is stored under the new run at once.
+    Only steps whose inputs are known are looked up.
     """
     settled: dict[str, Settled] = {}
     results: dict[str, StepResult] = {}

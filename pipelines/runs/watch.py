@@ -27,7 +27,7 @@ _LOOKED = 5  # runs that are observed to find those which go on
 
 
 def _ignore(_state: RunState) -> None:
-    """Do nothing with a run's state: the callback when nobody watches."""
+    """Ignore the state of a run; the callback that is used where the caller gives none."""
 
 
 def watch(
@@ -116,7 +116,7 @@ def observe(project: Project, run: str) -> RunState:
 
 
 def going_on(project: Project) -> tuple[str, ...]:
-    """Return the names of runs that have not ended, among the few newest names.
+    """Return the names of the newest runs that have not ended.
 
     Only runs that began after the newest finished training run are looked at.
     """

@@ -29,7 +29,7 @@ from .batch import FILE, Batch, pipeline
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...project.specs.predictions import Prediction
-    from ..port import ModelVersion, RunState
+    from ..port import ModelVersion, RunState, StepState
 
 
 class Unfinished(StoredDocument, frozen=True, kw_only=True):
@@ -190,19 +190,7 @@ def score(
     state = watch(project, submit(project, planned, run=name), on_change=progress)
     failed = next((step for step in state.steps if step.phase == "failed"), None)
     if state.phase != "done" or failed is not None:
-        _unmark(project, batch)
-        step = failed.name if failed else state.phase
-        step_failure = failure(project, name, step) if failed else None
-        reason = (step_failure.message if step_failure else None) or (
-            failed.reason if failed else ""
-        )
-        remedy = (
-            step_failure.remedy if step_failure else None
-        ) or f"isthmus runs log {name} {step}"
-        raise Invalid(
-            f"scoring {batch.prediction} failed in step {step}: {reason or 'it was stopped'}",
-            remedy=f"{remedy}; nothing was published",
-        )
+        raise _failed(project, batch, name, state, failed)
     _unmark(project, batch)
     last = "publish" if batch.limit is None else "score_0"
     return Scored(
@@ -218,6 +206,32 @@ def score(
         batch=batch.key,
         resumed=resumed,
         first=_first(project, name) if batch.limit is not None else (),
+    )
+
+
+def _failed(
+    project: Project, batch: Batch, run: str, state: RunState, failed: StepState | None
+) -> Invalid:
+    """Return the error for a run that did not publish its batch.
+
+    The batch stays marked as begun only where a step left no word of what went wrong: it was
+    killed, and a repeat may end well.
+    """
+    step = failed.name if failed else state.phase
+    record = failure(project, run, step) if failed else None
+    was_killed = failed is not None and record is None
+    if not was_killed:
+        _unmark(project, batch)
+    reason = (record.message if record else None) or (failed.reason if failed else "")
+    remedy = (record.remedy if record else None) or f"isthmus runs log {run} {step}"
+    if was_killed and batch.limit is None:
+        remedy = (
+            f"isthmus predict {batch.prediction} goes on with it, and --as-of begins another; "
+            f"{remedy}"
+        )
+    return Invalid(
+        f"scoring {batch.prediction} failed in step {step}: {reason or 'it was stopped'}",
+        remedy=f"{remedy}; nothing was published",
     )
 
 

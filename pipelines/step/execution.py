@@ -44,7 +44,9 @@ def run_command(
     timeout: timedelta,
     start: Callable[[Callable[[], Process]], Process],
 ) -> None:
-    """Run a step's command in a process group of its own, and leave none of its processes behind.
+    """Run a step's command in a process group of its own, which is killed at the end.
+
+    `start` starts the process.
 
     Raises:
         StepFailed: it failed or took too long. The text has none of the log's words.
@@ -119,7 +121,7 @@ def kill_group(group: int, number: int) -> None:
 
 @contextmanager
 def _within(timeout: timedelta) -> Iterator[None]:
-    """Raise an error in the main thread if the block takes longer than this.
+    """Raise an error in the main thread if the block takes longer than `timeout`.
 
     Native code is interrupted when it returns to Python; the engine's own limit comes after that.
     """

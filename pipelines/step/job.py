@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _cancel(_number: int, _frame: object) -> None:
-    """Handle SIGTERM by raising Cancelled in the step; further signals are ignored."""
+    """Raise Cancelled in the step on SIGTERM, and ignore further signals."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Cancelled
 
@@ -279,7 +279,11 @@ class _Work:
 
 
 def _argv(step: Step, values_by_kind: Mapping[str, Mapping[str, Any]], values: Path) -> list[str]:
-    """Return a step's command as an argument list, with its placeholders filled in."""
+    """Return a step's command as an argument list, with its placeholders filled in.
+
+    `values_by_kind` has their values (parameters, inputs, outputs); `values` is the file for output
+    values.
+    """
 
     def text(value: object) -> str:
         return str(value) if isinstance(value, (str, Path)) else msgspec.json.encode(value).decode()
@@ -298,9 +302,9 @@ def _argv(step: Step, values_by_kind: Mapping[str, Mapping[str, Any]], values: P
 
 
 def _read_values(file: Path) -> dict[str, Any]:
-    """Return the output values that a step's command wrote as JSON.
+    """Return the output values that a step's command wrote to a file as JSON.
 
-    StepFailed is raised if they are no JSON object.
+    Raises StepFailed unless they are a JSON object.
     """
     if not file.is_file():
         return {}
@@ -313,9 +317,9 @@ def _read_values(file: Path) -> dict[str, Any]:
 
 
 def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Return a step's output values in their declared types.
+    """Convert a step's output values to their declared types.
 
-    StepFailed is raised for missing, undeclared or mistyped ones.
+    Raises StepFailed for missing, undeclared or mistyped ones.
     """
     declared: dict[str, ValueType] = {output.name: output.type for output in step.outputs}
     for name, kind in declared.items():

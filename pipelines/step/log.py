@@ -18,7 +18,7 @@ _UPLOAD = 15  # copies between uploads
 
 @contextmanager
 def capture(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
-    """Redirect stdout and stderr of this process and its children to the step's log file.
+    """Redirect stdout and stderr of this process and its children to the step's log at `uri`.
 
     The block gets the log's local path. Under a file URI the log is written in place. Elsewhere it
     is also copied to the provider's log, and uploaded now and then.

@@ -24,7 +24,7 @@ class Supervisor:
 
     @classmethod
     def attach(cls) -> Supervisor:
-        """Return a supervisor that ends the step when its local runner dies.
+        """Return a supervisor that ends the step when the local runner that started it dies.
 
         It takes over standard input, if a runner supervises; it does nothing otherwise.
         """

@@ -108,7 +108,10 @@ def _export_run(
 
 
 def _state(existing: MlflowRun, digest: str) -> Literal["unchanged", "deleted"] | None:
-    """Return whether a run in MLflow is unchanged or deleted; None: it must be written."""
+    """Return whether a run's copy in MLflow is unchanged or deleted; None if it must be written.
+
+    `digest` is that of the run now.
+    """
     if existing.info.lifecycle_stage == "deleted":
         return "deleted"
     return "unchanged" if existing.data.tags.get(fields.DIGEST) == digest else None

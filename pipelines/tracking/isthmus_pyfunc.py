@@ -72,12 +72,15 @@ def _module(folder: Path, manifest: dict[str, Any]) -> ModuleType:
 
 
 def _column(frame: Any, name: str) -> list[Any]:
-    """Return a data frame's column as a list, or None for each row if it is absent."""
+    """Return a column of a data frame as a list, with None for each row if it is absent."""
     return list(frame[name]) if name in frame else [None] * len(frame)
 
 
 def _plain_value(cell: Any, kind: str | None) -> Any:
-    """Return a cell of a data frame as a plain Python value, None for a missing one."""
+    """Return a cell of a data frame as a plain Python value, None for a missing one.
+
+    `kind` is the type that the model expects.
+    """
     if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
         return None
     if hasattr(cell, "to_pydatetime"):

@@ -33,7 +33,7 @@ _METRICS = 1000
 
 
 def identity(project: Project, run: str) -> str:
-    """Return the tag value by which a training run is found again in MLflow.
+    """Return the tag value by which the copy of a training run is found in MLflow.
 
     It is the same from every checkout of the project.
     """

@@ -73,7 +73,10 @@ def _put(
     name: str,
     mlflow_id: str,
 ) -> None:
-    """Register a model version in MLflow, with its files as a pyfunc."""
+    """Register a model version in MLflow under a name, with its files as a pyfunc.
+
+    `mlflow_id` is the copy of the run that made it.
+    """
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -97,9 +100,9 @@ def _put(
 
 
 def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None:
-    """Write a model folder as an MLflow pyfunc model in a new folder.
+    """Write a model folder as an MLflow pyfunc model in the new folder `to`.
 
-    `nulls`: features that had empty values when it was trained.
+    `nulls` are the features that had empty values when it was trained.
     """
     import mlflow.pyfunc
 
@@ -118,7 +121,7 @@ def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None
 
 
 def _nulls(run: Run) -> frozenset[str]:
-    """Return the features that had nulls in a run's training set, as view.feature or attribute."""
+    """Return the features with nulls in a run's training set, as view.feature or attribute."""
     return (
         frozenset(
             distribution.feature for distribution in run.data.distributions if distribution.nulls

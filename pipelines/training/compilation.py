@@ -78,7 +78,10 @@ def compile_run(
 def _compile(
     project: Project, prepared: PipelineRun, to: EngineName, image: str, run: str
 ) -> Compiled:
-    """Return a prepared pipeline run as an Argo or Kubeflow document."""
+    """Return a prepared pipeline run as an Argo or Kubeflow document.
+
+    `image` is the container image of its steps, and `run` its name.
+    """
     name = f"{project.spec.name}-{prepared.pipeline}".replace("_", "-")
     settings = ir.Settings(name=name, image=image)
     if to == "argo":

@@ -192,7 +192,10 @@ def _runnable(document: RunDocument, step: str) -> Step:
 
 
 def _result(project: Project, document: RunDocument, step: str, *, needed_by: str) -> StepResult:
-    """Return the stored result of a step whose artifacts another needs; NotFound without one."""
+    """Return the stored result of a step; raise NotFound if there is none.
+
+    `needed_by` is the step that needs it, for the error.
+    """
     blobs = project.target.blobs
     result = find(blobs, f"{step_folder(blobs, document.run, step)}/step.json", StepResult)
     if result is None:
@@ -204,7 +207,10 @@ def _result(project: Project, document: RunDocument, step: str, *, needed_by: st
 
 
 def _check_columns(model: Model, settings: dict[str, Any], run: str) -> None:
-    """Refuse a configuration whose objective or features the run's training set does not hold."""
+    """Raise Invalid if a run's training set lacks the objective or a feature of a configuration.
+
+    `settings` are those of the run.
+    """
     if model.objective != settings["objective"]:
         raise Invalid(
             f"{model.path} has the objective {model.objective}, and the training set of run {run} "
@@ -249,7 +255,7 @@ def _forget_modules(folder: Path) -> None:
 
 
 def _with_figures(again: StepAgain, folder: Path, former_folder: Path | None) -> StepAgain:
-    """Return the result with the evaluation's figures, paired with those of the run's folder."""
+    """Return the result with the evaluation's metrics, beside those in the run's own folder."""
     import pyarrow.parquet as pq
 
     from ...core.formats import decode
@@ -275,7 +281,7 @@ def _with_figures(again: StepAgain, folder: Path, former_folder: Path | None) ->
 
 
 def _text(metric: str, figure: Estimate | None, *, sign: bool = False) -> str:
-    """Return a figure with its interval as text for a table, `-` without one."""
+    """Return a metric with its interval as the text of a table's cell, `-` without one."""
     if figure is None:
         return "-"
     digits = digits_of(metric, figure)

@@ -61,9 +61,9 @@ def versions(project: Project) -> list[ModelVersion]:
 
 
 def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
-    """Return the approval status that a run's gate gives to the model version.
+    """Return the approval status that a gate's verdict gives to a model version.
 
-    `first`: there is no champion yet that it must beat.
+    `first` says that there is no champion yet that it must beat.
     """
     if verdict == "fail":
         return "rejected"
@@ -73,7 +73,7 @@ def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
 def refusal(
     alias: str, verdict: Verdict | None, *, first: bool, leaks: Verdict | None = None
 ) -> str | None:
-    """Return as text why the gate keeps a model version from an alias; None if it does not.
+    """Return text on why the gate keeps a model version from an alias; None if it does not.
 
     Args:
         alias: The alias.
@@ -166,7 +166,7 @@ def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
 
 
 def _prefix(model: str) -> str:
-    """Return the state store's key prefix of a model's promotions."""
+    """Return the prefix of the state store's keys of a model's promotions."""
     return f"models/{model}/promotions/"
 
 

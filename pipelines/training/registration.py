@@ -61,6 +61,7 @@ def register(context: StepContext, model: Model) -> None:
         leaks=leaks,
         notes=[_no_ranking(measured)] if measured.ranked and not ordered else (),
         no_unit=_no_unit(project.spec.objectives[model.objective]),
+        trained_for=compared.other.objective if compared.other else None,
     )
     uri = publish(blobs, context.inputs["model"], manifest)
     target = context.target
@@ -203,7 +204,14 @@ def _comparison(
         msgspec.convert(previous_run.settings["features"], tuple[Feature, ...]), spec
     )
     cutoffs = gate.cutoffs_of(model.gate)
-    compared = measure.against(ours, theirs, version=name, run=previous_run.name, cutoffs=cutoffs)
+    compared = measure.against(
+        ours,
+        theirs,
+        version=name,
+        run=previous_run.name,
+        cutoffs=cutoffs,
+        objective=previous_run.objective if previous_run.objective != model.objective else None,
+    )
     return _with_ceiling(compared, theirs_of, ours, data, model=model, spec=spec)
 
 

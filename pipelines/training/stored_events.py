@@ -65,7 +65,7 @@ def stored_events(
 
 
 def previous_run(project: Project, model: Model) -> records.Run | None:
-    """Return the newest successful training run of a configuration, or None."""
+    """Return the newest training run of a configuration that succeeded, or None."""
     blobs = project.target.blobs
     newest_first = (records.peek(blobs, name) for name in reversed(run_names.names(blobs)))
     return next(

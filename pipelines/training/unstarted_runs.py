@@ -30,9 +30,9 @@ _SETTLED = timedelta(
 
 @contextmanager
 def starting(project: Project, run: str) -> Iterator[None]:
-    """Record that a training run is being written, until the block ends without an error.
+    """Record in a file that the block writes a training run; the file goes when the block ends.
 
-    If the block fails or the process is killed, the note stays, and the next `train` removes the
+    If the block fails or the process is killed, the file stays, and the next `train` removes the
     run. The caller holds the project's lock.
 
     Raises:
@@ -84,7 +84,7 @@ def _is_started(project: Project, run: str) -> bool:
 
 
 def _is_settled(project: Project, run: str) -> bool:
-    """Return whether a run that has not started certainly never will, so that it can be removed."""
+    """Return whether a run that has not started never will, so that it can be removed."""
     document = _document(project, run)
     return (
         document is None

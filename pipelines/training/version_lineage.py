@@ -80,7 +80,7 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
 
 
 def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
-    """Return all lineage edges upstream of these nodes."""
+    """Return all lineage edges that lead to these nodes, directly or not."""
     every, pending, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
     while pending:
         node = pending.pop()

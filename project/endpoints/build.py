@@ -21,7 +21,10 @@ _WITHOUT_OBJECTIVE = ("objective", "variants")  # the keys that need none
 
 
 def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
-    """Build the Endpoint struct from its section of project.yaml, and report mistakes."""
+    """Build an Endpoint from its section of project.yaml, and report mistakes.
+
+    `key` is the section's path in the file, to which `report` adds problems.
+    """
     _check_objective(values, key, report)
     variants = tuple(
         Variant(
@@ -55,7 +58,10 @@ def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpo
 
 
 def _check_objective(values: Values, key: str, report: Report) -> None:
-    """Report a missing objective or unit of an endpoint whose other keys need them."""
+    """Report that an endpoint lacks an objective or a unit, which its other keys need.
+
+    `key` is the endpoint's path in project.yaml.
+    """
     needing = [name for name, value in values.items() if name not in _WITHOUT_OBJECTIVE and value]
     if "objective" in values and "unit" not in values:
         report.add(key, "unit is missing", "write unit: visitor_id")
@@ -69,7 +75,10 @@ def _check_objective(values: Values, key: str, report: Report) -> None:
 
 
 def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Report) -> Shadow:
-    """Build an endpoint's shadow (copied traffic), and report an undeclared variant."""
+    """Build an endpoint's shadow, a variant that gets copies of requests; report a wrong variant.
+
+    `about` are its values in project.yaml, and `key` its path there; `variants` are declared.
+    """
     shadow = Shadow(**about)
     if shadow.variant not in variants:
         remedy = did_you_mean(shadow.variant, variants, has="the endpoint has")
@@ -90,7 +99,10 @@ def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Repo
 
 
 def _build_parameter(name: str, about: Values, key: str, report: Report) -> Parameter:
-    """Build a serving parameter, and report a default that its bounds or values refuse."""
+    """Build a serving parameter; report a default outside its bounds or allowed values.
+
+    `about` are its values in project.yaml, and `key` its path there.
+    """
     fields: Values = (
         about | allowed_values(about) | {"default": typed(about["default"], about["type"])}
     )

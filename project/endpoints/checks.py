@@ -30,7 +30,10 @@ def _check_endpoint(
     registered: dict[str, set[str]],
     report: Report,
 ) -> None:
-    """Report mistakes in an endpoint: undeclared objective or model, wrong unit or alias."""
+    """Report mistakes in an endpoint: undeclared objective or model, wrong unit or alias.
+
+    `declared` has all names in the project, and `registered` the aliases of each model.
+    """
     key = f"endpoints.{endpoint.name}"
     if endpoint.objective and check_declared(
         endpoint.objective,
@@ -64,9 +67,10 @@ def _check_endpoint(
 def _warn_of_mistyped_model(
     variant: Variant, registered: dict[str, set[str]], place: str, report: Report
 ) -> None:
-    """Warn if a variant names a model that no file in models/ trains, but one of a similar name.
+    """Warn if a variant's model has no file in models/, but one with a similar name has.
 
-    It is no error: a model that was adopted (`isthmus import`) has versions without a file.
+    `registered` are the models with files. It is no error: a model that was adopted (`isthmus
+    import`) has versions without a file.
     """
     if variant.model not in registered and (near := nearest(variant.model, registered)):
         report.add(
@@ -78,7 +82,7 @@ def _warn_of_mistyped_model(
 
 
 def _check_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
-    """Warn if an endpoint and its objective have different units (such as user and session)."""
+    """Warn if an endpoint and its objective have different units, such as user and session."""
     objective = spec.objectives.get(endpoint.objective)
     exposure = spec.events.get(objective.exposure) if objective else None
     if objective is None or exposure is None or objective.unit == endpoint.unit:

@@ -86,7 +86,7 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _number(self) -> Number:
-        """The shape (validator) of the number, with its bounds."""
+        """Return the shape (validator) of the number, with its bounds."""
         return Number(whole=self.whole, least=self.least)
 
 

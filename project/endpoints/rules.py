@@ -56,7 +56,7 @@ def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
 
 
 def reads(rule: Rule) -> tuple[str, ...]:
-    """Return what a ranking rule reads of a candidate item: entity keys and `view.feature`."""
+    """Return the names of what a ranking rule reads of an item: entity keys and `view.feature`."""
     if isinstance(rule, Pin):
         return (rule.key,)
     return (
@@ -156,7 +156,10 @@ def misfits(rule: Rule, attribute: Attribute) -> Iterator[tuple[str, str]]:
 def _unknown(
     name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool
 ) -> None:
-    """Report a name that a ranking rule reads but the project does not declare."""
+    """Report a name that a ranking rule reads but the project does not declare.
+
+    `place` is the rule's path in project.yaml; `views` says that it may be a view's feature.
+    """
     view, dot, _ = name.partition(".")
     keys = [entity.key for entity in spec.entities.values()]
     if dot:  # a view of an unknown entity has been told
@@ -175,7 +178,7 @@ def _unknown(
 
 
 def _window(rule: Rule, key: str, report: Report) -> None:
-    """Report a ranking rule whose end is not after its start."""
+    """Report a ranking rule whose end is not after its start; `key` is its path in the file."""
     if rule.since is not None and rule.until is not None and rule.until <= rule.since:
         report.add(
             child(key, "until"),
@@ -185,7 +188,7 @@ def _window(rule: Rule, key: str, report: Report) -> None:
 
 
 def _figures(rule: Rule, endpoint: Endpoint, key: str, report: Report) -> None:
-    """Report numbers of a ranking rule that have no effect or name unsuitable parameters."""
+    """Report a ranking rule's numbers that have no effect, or that name an unsuitable parameter."""
     if isinstance(rule, Boost):
         if rule.times == 1 and rule.add == 0:
             report.add(key, "it changes no score", "write times: 1.5, or add: 0.1")
@@ -204,7 +207,11 @@ def _figure(
     kinds: tuple[str, ...],
     least: float | None = None,
 ) -> None:
-    """Report a serving parameter, used as a rule's number, of a wrong type or perhaps too small."""
+    """Report a parameter that stands for a rule's number, if its type or bounds do not fit.
+
+    `value` is the rule's number, or `$` with the parameter's name; `kinds` are the allowed types,
+    and `least` the smallest allowed value.
+    """
     if not isinstance(value, str):
         return
     name = value.removeprefix("$")
@@ -240,7 +247,7 @@ def _at_least(parameter: Parameter, least: float) -> bool:
 
 
 def _reserved(endpoint: Endpoint, report: Report) -> None:
-    """Report positions of the ranking that two rules reserve."""
+    """Report positions in the ranking that two rules of an endpoint reserve."""
     first: dict[int, str] = {}
     for rule, key in places(endpoint):
         for position_index, position in enumerate(
@@ -281,7 +288,10 @@ def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
 
 
 def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> None:
-    """Report ranking rules under which propensities of a randomized answer cannot be computed."""
+    """Report ranking rules for which the probability of a random order cannot be computed.
+
+    `why` says why it must be.
+    """
     for key, problem in undrawable(endpoint):
         report.add(
             key,
@@ -291,7 +301,7 @@ def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> N
 
 
 def undrawable(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    """Yield (key, problem) of rules under which a random order's probability has no formula."""
+    """Yield (key, problem) of rules for which a random order's probability has no formula."""
     reserved = {
         name for rule in endpoint.rules if isinstance(rule, Reserve) for name in reads(rule)
     }

@@ -82,7 +82,10 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _require_unit(objective: Objective, place: str, report: Report) -> None:
-    """Report a limit on the exposures of a unit where no attribute names the units."""
+    """Report a limit on a unit's exposures if the objective has no attribute for units.
+
+    `place` is the limit's path in project.yaml.
+    """
     if objective.unit in (None, ROW):
         report.add(
             place,
@@ -103,7 +106,10 @@ def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
 def _arm(
     experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Attribute | None:
-    """Return the event attribute that holds the assigned arm, or report that it is undeclared."""
+    """Return the attribute that holds the assigned arm; report if it is not declared.
+
+    `key` is the experiment's path in project.yaml.
+    """
     place = child(key, "arm")
     if not check_declared(
         experiment.event, declared.events, place, report, noun="an event", has="events are"
@@ -138,7 +144,10 @@ def _arm(
 
 
 def _one_exposure(experiment: Analysis, objective: Objective, place: str, report: Report) -> None:
-    """Report an objective whose exposures are another event than the one with the arm."""
+    """Report an objective whose exposures are another event than that with the assigned arm.
+
+    `place` is where the experiment names it.
+    """
     if objective.exposure != experiment.event:
         report.add(
             place,

@@ -40,7 +40,7 @@ def _layer(name: str, values: Values, report: Report) -> Layer:
 
 
 def _below_all(holdout: Decimal, key: str, report: Report) -> None:
-    """Report a holdout of 100 %, which would leave no units for the arms."""
+    """Report a holdout of 100 %, which leaves no units for the arms; `key` is its path."""
     if holdout >= _ALL:
         report.add(key, "nobody is left", "write a share below 100%")
 
@@ -92,7 +92,10 @@ def build(
 def _layer_of(
     values: Values, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Layer | None:
-    """Return the layer that an experiment names, or its endpoint's only layer, or None."""
+    """Return the layer that an experiment names, or its endpoint's only layer; None if unknown.
+
+    Mistakes are reported at `key`, the experiment's path in project.yaml.
+    """
     endpoint = values.get("endpoint")
     if "layer" not in values:
         return _only_layer(endpoint, spec, declared, key, report)
@@ -228,7 +231,7 @@ def _weights(values: Values | None, arms: list[str], key: str, report: Report) -
 
 
 def _typed(arm: ExperimentArm, endpoint: Endpoint | None) -> ExperimentArm:
-    """Return an arm with its parameter values converted to the types of the parameters.
+    """Return an arm with its values converted to the types of the endpoint's parameters.
 
     `explore`, which every endpoint has, becomes a float.
     """

@@ -92,7 +92,7 @@ def _metrics(
     declared: Declared,
     report: Report,
 ) -> None:
-    """Report metrics of an experiment that cannot be joined to its units."""
+    """Report an experiment's metrics whose events cannot be joined to its units."""
     key = f"experiments.{experiment.name}"
     names = dict.fromkeys((*declared.metrics, *declared.objectives))
     reported_names: set[str] = set()
@@ -127,9 +127,9 @@ def _metrics(
 def _metric_names(
     experiment: Experiment, key: str, report: Report
 ) -> Iterator[tuple[str, str, bool]]:
-    """Yield each metric's name, its path in project.yaml, and whether it gets a line of its own.
+    """Yield each metric's name, its path in project.yaml, and whether it may come once only.
 
-    Guardrails get none.
+    A guardrail's metric may come again. `key` is the experiment's path.
     """
     several = item(child(key, "metric"), 0) in report.places
     for position, name in enumerate(experiment.metric):
@@ -166,7 +166,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 
 
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
-    """Return (problem, remedy) if an arm's value is invalid for the parameter, else None.
+    """Return (problem, remedy) if an arm's value is wrong for the parameter `name`, else None.
 
     It is None, too, if the parameter's own declaration has errors.
     """
@@ -178,7 +178,10 @@ def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[
 
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
-    """Yield each arm's parameters, a parameter's name, and its path in project.yaml."""
+    """Yield for each arm and parameter: the arm's parameters, the name, its path in the file.
+
+    The file is project.yaml. An interleaved variant counts as an arm that sets `variant`.
+    """
     for position, variant in enumerate(experiment.interleave or ()):
         yield (
             {"variant": variant},
@@ -191,7 +194,7 @@ def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[st
 
 
 def _check_interleaving(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
-    """Check an experiment that interleaves the rankings of two variants.
+    """Report mistakes in an experiment that interleaves the rankings of two variants.
 
     Its metric must count events that say at which place of the ranking they happened: only these
     can be credited to one of the two variants.
@@ -318,10 +321,10 @@ def of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attr
 
 
 def _one_layer_each(spec: ProjectSpec, report: Report) -> None:
-    """Report a parameter that is set by experiments of two layers of one endpoint.
+    """Report a parameter that experiments of two layers of one endpoint set.
 
-    Layers of one endpoint are independent: a unit may have an arm of each, and only one of them
-    can give it a parameter.
+    Layers of one endpoint are independent: a unit may have an arm of each, and only one of them can
+    give it a parameter.
     """
     first: dict[tuple[str, str], Experiment] = {}
     for experiment in spec.experiments.values():

@@ -117,12 +117,15 @@ def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
 
 
 def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report) -> bool:
-    """Return whether a metric and all events are free of errors, so that more can be checked."""
+    """Return whether a metric and all events have no errors, so that more can be checked.
+
+    `declared` are all names in the project's files.
+    """
     return report.sound(f"metrics.{metric.name}") and len(spec.events) == len(declared.events)
 
 
 def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | None:
-    """Return an event of the metric that cannot be joined to any of the units, or None."""
+    """Return an event of a metric that cannot be joined to any of these units, or None."""
     events = [total.event for total in totals(metric) if total.event in spec.events]
     return next(
         (
@@ -135,7 +138,7 @@ def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | N
 
 
 def unreachable(metric: str, event: str, unit: str) -> tuple[str, str]:
-    """Return (problem, remedy) for a metric whose events cannot be joined to units."""
+    """Return (problem, remedy) for a metric whose event cannot be joined to a unit."""
     return (
         f"{metric} counts {event}, which says neither its {unit} nor what it followed",
         (

@@ -82,6 +82,22 @@ def is_loss(metric: str) -> bool:
     return metric in _LOSSES
 
 
+def orders(metric: str) -> bool:
+    """Return whether a metric only needs the order of the predictions, and not their scale."""
+    return metric in ("auc", "pr_auc", "spearman") or ranks(metric)
+
+
+def deciding_metric(metrics: Iterable[str]) -> str:
+    """Return the metric that decides between models that were trained for different objectives.
+
+    It is the mean value of the row that comes first, or of a rate ndcg; without lists that of the
+    order of all rows.
+    """
+    candidates = set(metrics)
+    names = ("value@1", f"ndcg@{CUTOFF}", "spearman", "auc")
+    return next(name for name in names if name in candidates)
+
+
 def ranks(metric: str) -> bool:
     """Return whether a metric (such as ndcg@10) compares rows that were ranked together."""
     return re.fullmatch(_RANKING, metric) is not None

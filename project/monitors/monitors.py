@@ -45,7 +45,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
 
 
 def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield (key, problem, remedy) for alarm limits that can never be kept or broken."""
+    """Yield (key, problem, remedy) for alarm limits that can never be kept or never be broken."""
     low, high = alarm.get("calibration", (0, 1))
     if not 0 <= low < high:
         yield (
@@ -162,7 +162,7 @@ def _check_clicks(
 def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
     """Return the event by which outcomes are joined to gateway exposures, or None.
 
-    It is the outcome itself, or the objective's exposure.
+    It is the objective's outcome itself, or its exposure.
     """
     objective = spec.objectives.get(endpoint.objective)
     events = (

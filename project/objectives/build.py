@@ -31,9 +31,9 @@ def with_units_of_endpoints(
     endpoints: Mapping[str, Endpoint],
     events: Mapping[str, Event],
 ) -> dict[str, Objective]:
-    """Return the objectives; those without a unit get the unit of their endpoints.
+    """Return the objectives, with the unit of their endpoints where they declare none.
 
-    That is so only if all its endpoints have the same unit, and the exposure event logs it.
+    That is so only if all endpoints of one have the same unit, and the exposure event logs it.
     """
     return {
         name: objective

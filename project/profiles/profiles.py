@@ -120,7 +120,7 @@ def mlflow(description: Description) -> str | None:
 
 
 def _nobody(_default: str) -> tuple[str, ...]:
-    """Return no target names, so that no target's variables must be set."""
+    """Return no target names: then no target's environment variables must be set."""
     return ()
 
 
@@ -190,7 +190,10 @@ def check(
 
 
 def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> str | None:
-    """Return the MLflow server's URI from the key `tracking`, or None."""
+    """Return the MLflow server's URI from the key `tracking` of profiles.yaml, or None.
+
+    `needed` says that its environment variables must be set.
+    """
     node = top.get("tracking")
     if node is None or (not needed and variables.unset(node)):
         return None
@@ -285,7 +288,7 @@ def _target(
 
 
 def _extended(names: tuple[str, ...], targets: Mapping[str, yaml.Node]) -> set[str]:
-    """Return the names of targets, with those of all targets that they extend."""
+    """Return these targets' names, and those of all targets that they extend."""
     reached: set[str] = set()
     for name in names:
         link = name
@@ -298,7 +301,10 @@ def _extended(names: tuple[str, ...], targets: Mapping[str, yaml.Node]) -> set[s
 def _chain(
     name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
 ) -> list[str] | None:
-    """Return the names of a target and of those it extends, nearest first, or None."""
+    """Return a target's name and those of the targets it extends, nearest first.
+
+    None after a mistake, which is reported at `key`.
+    """
     chain = [name]
     while parent := _scalar(targets[chain[-1]], "extends"):
         if parent not in targets:
@@ -321,12 +327,12 @@ def _chain(
 
 
 def _adapter_name(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
-    """Return the adapter's name for a chain of targets that extend each other."""
+    """Return the adapter's name for a chain of targets, each of which extends the next."""
     return next((text for link in chain if (text := _scalar(targets[link], "adapter"))), chain[-1])
 
 
 def _scalar(node: yaml.Node, name: str) -> str:
-    """Return the text of a mapping's scalar entry, or ""."""
+    """Return the text of a mapping's entry `name`, if it is a scalar; else ""."""
     value = node.entries.get(name) if isinstance(node, yaml.Mapping) else None
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
@@ -334,7 +340,7 @@ def _scalar(node: yaml.Node, name: str) -> str:
 def _adapter(
     chain: list[str], targets: Mapping[str, yaml.Node], report: Report
 ) -> tuple[Adapter, Record] | None:
-    """Return the adapter of a chain of targets that extend each other, with the shape of its keys.
+    """Return the adapter of a chain of targets, each extending the next, and its keys' shape.
 
     If no adapter of that name is installed or can be loaded, that is reported and None returned.
     """
@@ -376,7 +382,7 @@ def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> d
 
 
 def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -> dict[str, object]:
-    """Validate target options that were given in Python: known, no secrets, right type."""
+    """Return target options that were passed in Python, checked: known, no secrets, right type."""
     keys = keys_of(adapter)
     for name in options:
         if secret_key(name):
@@ -392,9 +398,9 @@ def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -
 
 
 def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
-    """Return the YAML tree without values that look like secrets, which are reported.
+    """Return a YAML tree without values that look like secrets, which are reported.
 
-    Nothing else is reported of it, and its value is never repeated.
+    `key` is the tree's path. No other mistake is reported, and a secret is never repeated.
     """
     if isinstance(node, yaml.Mapping):
         harmless: dict[str, yaml.Node] = {}

@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*\}?)")  # with its end, where it has one
 
 
 def unset(node: yaml.Node) -> bool:
-    """Return whether a YAML value needs an environment variable that is not set."""
+    """Return whether a YAML value names an environment variable that is not set."""
     return any(
         written[:-1] not in os.environ
         for scalar in _scalars(node)
@@ -28,9 +28,9 @@ def unset(node: yaml.Node) -> bool:
 
 
 def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
-    """Return the YAML tree with each ${NAME} replaced by the environment variable's value.
+    """Return a YAML tree with each ${NAME} replaced by the environment variable's value.
 
-    What cannot be put in is reported at its line and left out.
+    `key` is the tree's path. What cannot be replaced is reported at its line and left out.
     """
     if isinstance(node, yaml.Mapping):
         entries = {

@@ -30,7 +30,8 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     def problem(self, path: Path, shown: str) -> tuple[str, str] | None:
         """Return (problem, remedy) if the project may not read a file, else None.
 
-        None where it may be read, or does not exist.
+        `shown` is the path as the user wrote it. None where the file may be read, or does not
+        exist.
         """
         if not self.allows(path):
             end = Path(path).resolve()
@@ -44,14 +45,14 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def remedy(self, end: Path) -> str:
-        """Return advice with the line of project.yaml that would allow one more path."""
+        """Return advice with the line of project.yaml that would allow the path `end`, too."""
         return (
             f"if the project may read it, declare it in project.yaml: {line((*self.declared, end))}"
         )
 
 
 def fence(folder: Path, paths: Iterable[str] = ()) -> Fence:
-    """Return the Fence, which limits the files a project may read to its folder and `paths`.
+    """Return the Fence that limits the files a project may read to its folder and `paths`.
 
     `paths` are those of project.yaml, relative to the folder.
     """
@@ -60,5 +61,5 @@ def fence(folder: Path, paths: Iterable[str] = ()) -> Fence:
 
 
 def line(paths: Iterable[Path]) -> str:
-    """Return the line of project.yaml (`paths: [...]`) that allows these paths."""
+    """Return the line of project.yaml (`paths: [...]`) that allows it to read these paths."""
     return f"paths: [{', '.join(json.dumps(str(path), ensure_ascii=False) for path in paths)}]"

@@ -158,7 +158,10 @@ def _with_files(
 
 
 def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: Report) -> None:
-    """Report SQL files whose name matches nothing in the project, perhaps a typing mistake."""
+    """Report SQL files whose name is not in the project, as it may be a typing mistake.
+
+    `kind` is their folder, `names` are the declared ones, `noun` is what they are called.
+    """
     for path in sorted((folder / kind).glob("*.sql")):
         if path.stem not in names:
             section = "events" if kind == "sources" else "feature_views"

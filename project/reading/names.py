@@ -69,7 +69,7 @@ def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | 
 
 
 def _example(name: str) -> str:
-    """Return words with an example of an allowed name, or ""."""
+    """Return a phrase with an example of an allowed name, or "" if there is none."""
     rest = neutral(name.removeprefix(OURS))
     return f", for example {rest}" if rest else ""
 
@@ -105,7 +105,10 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, names: Iterable[str], *, has: str | None = None) -> str | None:
-    """Return a remedy for a mistyped name, `did you mean X?   <has> A, B`, or None."""
+    """Return a remedy for a mistyped name, `did you mean X? <has> A, B`; None if none is near.
+
+    `has` begins the list of the known names.
+    """
     listed_names = list(names)
     near = nearest(word, listed_names)
     parts = [f"did you mean {near}?"] if near else []

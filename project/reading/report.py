@@ -79,12 +79,12 @@ class Report:
         self.problems.append(Problem(file=file, line=line, message=message, remedy=remedy))
 
     def take(self, problems: tuple[Problem, ...], key: str) -> None:
-        """Add another report's problems to this one; if any is an error, `key` counts as wrong."""
+        """Add another report's problems to this one; after an error, `key` has an error, too."""
         self._wrong.extend(key for problem in problems if problem.severity == "error")
         self.problems.extend(problems)
 
     def sound(self, key: str) -> bool:
-        """Return whether a path and everything below it has no error."""
+        """Return whether a path and all below it have no errors."""
         return not any(_below(wrong, key) for wrong in self._wrong)
 
     def wrong_keys(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def place(description: Description, key: str) -> Place:
-    """Return the file and line where a path of the project is written, or the nearest above it."""
+    """Return the file and line of a path of the project, or of the nearest path above it."""
     while key not in description.places:
         shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
         if shorter == key:
@@ -139,7 +139,7 @@ def problem_at(
 
 
 def _below(key: str, above: str) -> bool:
-    """Return whether a path in a file equals another one or lies below it."""
+    """Return whether a path in a file equals another path (`above`) or lies below it."""
     return key == above or (
         key.startswith(above) and (above == "" or above.endswith(":") or key[len(above)] in ".[")
     )

@@ -127,7 +127,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _typed(node: yaml.Node) -> object:
-    """Return a YAML scalar's value; a replaced ${NAME} counts as if it were written out."""
+    """Return a YAML scalar's value; a replaced ${NAME} is converted as if it were written out."""
     if not isinstance(node, yaml.Scalar):
         return None
     return yaml.scalar(node.text).value if node.variable else node.value

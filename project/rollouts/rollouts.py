@@ -90,7 +90,10 @@ def _steps(values: Values, initial: Decimal, key: str, report: Report) -> tuple[
 
 
 def _one_strategy(strategy: str, values: Values, key: str, report: Report) -> None:
-    """Report keys that the rollout's strategy (canary, linear, ...) lacks or does not have."""
+    """Report keys that a rollout's strategy (canary, linear, ...) needs or does not have.
+
+    `key` is the rollout's path in project.yaml.
+    """
     for other, names in _STEPS_OF.items():
         for name in names:
             if other == strategy and name not in values:
@@ -125,7 +128,10 @@ def _linear(
 
 
 def _whole_minutes(bake: timedelta, key: str, report: Report) -> None:
-    """Report a bake time that is not in whole minutes, as metrics come by the minute."""
+    """Report a bake time that is not in whole minutes, as metrics come by the minute.
+
+    It is how long a step is watched; `key` is its path in project.yaml.
+    """
     minutes, rest = divmod(bake, timedelta(minutes=1))
     if rest:
         near = f"{minutes}m or {minutes + 1}m" if minutes else "1m"
@@ -203,7 +209,10 @@ def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
 
 
 def _limit(metric: str, name: str, value: Any, key: str, report: Report) -> float:
-    """Return a guardrail's limit as a float: a share of 1, milliseconds, or a ratio."""
+    """Return a guardrail's limit as a float: a fraction, milliseconds, or a ratio.
+
+    `name` is the kind of limit; mistakes are reported at `key`.
+    """
     if name == "max_ratio":
         return float(value)
     percent, percent_due = isinstance(value, Decimal), METRICS[metric].kind != "latency"
@@ -223,7 +232,7 @@ def _limit(metric: str, name: str, value: Any, key: str, report: Report) -> floa
 
 
 def _false_alarm(percent: Decimal, key: str, report: Report) -> float:
-    """Return the allowed false-alarm rate as a share of 1; report one out of range."""
+    """Return the allowed false-alarm rate as a fraction; report one that is out of range."""
     if not 0 < percent <= 50:
         report.add(
             key,

@@ -33,7 +33,10 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 def check_declared(
     name: str, names: Iterable[str], key: str, report: Report, *, noun: str, has: str
 ) -> bool:
-    """Return whether a name is declared in the project, and report it if not."""
+    """Return whether a name is among the declared names; report it at `key` if not.
+
+    `noun` says what it names, `has` begins the list of the declared ones.
+    """
     names = tuple(names)
     if name not in names:
         report.add(key, f"{name} is not {noun}", did_you_mean(name, names, has=has))

@@ -21,7 +21,10 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 
 def allowed_values(about: Values) -> Values:
-    """Return {"allowed": ...} with the allowed values in the attribute's type, or {}."""
+    """Return {"allowed": ...} with an attribute's allowed values in its type; {} if it has none.
+
+    `about` are its values in project.yaml.
+    """
     return (
         {"allowed": tuple(typed(value, about["type"]) for value in about["allowed"])}
         if "allowed" in about
@@ -30,7 +33,7 @@ def allowed_values(about: Values) -> Values:
 
 
 def typed(value: Any, kind: str) -> Any:
-    """Return a YAML value in an attribute's type: a whole number becomes a float where needed."""
+    """Convert a YAML value to an attribute's type: a whole number becomes a float where needed."""
     return float(value) if kind == "float" and type(value) is int else value
 
 

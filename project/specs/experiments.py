@@ -78,7 +78,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def per_event(self) -> bool:
-        """Whether it is a rate whose denominator counts events, as `drop_above` does."""
+        """Return whether the metric is a rate whose denominator counts events."""
         return self.denominator is not None and self.denominator.attribute is None
 
 
@@ -92,7 +92,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def salted(self) -> str:
-        """The salt of the hash that assigns units to buckets; by default the layer's name."""
+        """Return the text (salt) with which units are hashed; by default the layer's name."""
         return self.salt or self.name
 
 
@@ -142,11 +142,11 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def aims(self) -> bool:
-        """Whether its arms are variants of the endpoint, so that a run owns the traffic."""
+        """Return whether the arms are variants of the endpoint, so that a run owns the traffic."""
         return self.interleave is not None or any("variant" in arm.parameters for arm in self.arms)
 
     @property
     def weights(self) -> dict[str, float]:
-        """The percentage of the units that each arm gets, by the arm's name."""
+        """Return the percentage of the units that each arm gets, by the arm's name."""
         total = sum(arm.weight for arm in self.arms)
         return {arm.name: round(100 * arm.weight / total, 9) for arm in self.arms}

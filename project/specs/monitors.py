@@ -38,10 +38,10 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Literal["items", "units"]:
-        """Whether the monitor compares groups of items or groups of units (users)."""
+        """Return whether the monitor compares groups of items or groups of units (users)."""
         return "items" if self.items else "units"
 
     @property
     def groups(self) -> str:
-        """The feature of items, or attribute of units, by which the monitor groups."""
+        """Return the feature of items, or the attribute of units, by which the monitor groups."""
         return self.items or self.units

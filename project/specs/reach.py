@@ -13,7 +13,7 @@ EXPOSURE_ID = "exposure_id"
 
 
 def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """Return the shortest chain of attributes that joins an event to an experiment's unit, or None.
+    """Return the shortest chain of attributes that joins an event to a unit, or None.
 
     An example is `("impression_id", "visitor_id")`. The last one is the unit's, or `exposure_id`.
     """
@@ -68,7 +68,7 @@ def has_exposure(event: Event) -> bool:
 
 
 def _ends(attribute: Attribute, unit: str) -> bool:
-    """Return whether an attribute holds the unit's id or that of an exposure, so the join ends."""
+    """Return whether an attribute is an id of the unit or of an exposure, where a join ends."""
     return _exposure(attribute) or (attribute.name == unit and attribute.type in ("int", "string"))
 
 

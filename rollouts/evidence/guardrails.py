@@ -39,7 +39,7 @@ def judge(
     alone: bool,
     settled: datetime,
 ) -> tuple[Check, ...]:
-    """Return a check of each guardrail of a plan, on the metrics of the minutes up to `settled`.
+    """Return the check of each guardrail of a plan, on the metrics of the minutes up to `settled`.
 
     Args:
         plan: The plan.
@@ -76,7 +76,7 @@ def judge(
 def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
     """Return the check of a guardrail that has nothing to compare with.
 
-    Its verdict is "not judged", or "no data" if the new variant served no request.
+    Its verdict is "not judged", or "no data" if the new variant served no request (`served`).
     """
     if served:
         return Check(
@@ -94,7 +94,10 @@ def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
 
 
 def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
-    """Turn a guardrail's measurement into its check, with verdict, figures and reason."""
+    """Turn a guardrail's measurement into its check, with verdict, figures and reason.
+
+    `needed` is the evidence (e-value) at which it fails.
+    """
     needed *= measured.sides
     return Check(
         guardrail=guardrail.name,
@@ -113,7 +116,10 @@ def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
 
 
 def _verdict(measured: Measurement, needed: float) -> Verdict:
-    """Return fail, no data, pass or inconclusive for a measurement, by the evidence it needs."""
+    """Return the verdict on a measurement: fail, no data, pass or inconclusive.
+
+    `needed` is the evidence (e-value) at which it fails.
+    """
     if measured.outright or measured.log_evidence >= math.log(needed):
         return "fail"
     if measured.missing:
@@ -122,7 +128,10 @@ def _verdict(measured: Measurement, needed: float) -> Verdict:
 
 
 def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
-    """Explain a guardrail's verdict in one clause of text, with its figures and evidence."""
+    """Explain a guardrail's verdict in a clause, with its figures and its evidence.
+
+    `needed` is the evidence (e-value) at which it fails.
+    """
     verdict = _verdict(measured, needed)
     if measured.outright or (measured.missing and verdict != "fail"):
         return measured.outright or measured.missing
@@ -168,7 +177,7 @@ def percent(part: float) -> str:
 
 
 def _amount(logarithm: float) -> str:
-    """Format evidence, given by its logarithm, as text: `0.1`, `4,100` or `over 1,000,000`."""
+    """Format evidence, an e-value that is given by its logarithm, as text: `0.1` or `4,100`."""
     if logarithm > math.log(1e6):
         return "over 1,000,000"
     value = math.exp(logarithm)

@@ -30,14 +30,17 @@ LATE = 2 * MINUTE
 
 
 def judged_until(state: State) -> datetime | None:
-    """Return the time up to which the minutes of this bake are judged; None if none is baking."""
+    """Return the time up to which a bake's minutes are judged; None outside of a bake.
+
+    A bake is the time in which a step of the rollout is watched.
+    """
     return min((tally.until for tally in state.checks.values()), default=state.bake_from)
 
 
 def is_alone(state: State) -> bool:
-    """Return whether the judged variant has all traffic, so that no comparison is possible.
+    """Return whether the new variant has all traffic, so that nothing can be compared.
 
-    While traffic shifts to a step, the step before is decisive.
+    While traffic shifts to a step, the share in the step before counts.
     """
     if state.phase in ("promoted", "handing"):
         return state.phase == "promoted"
@@ -50,8 +53,8 @@ def judge(
 ) -> tuple[State, str]:
     """Check the guardrails on the metrics that have come since the last check.
 
-    At most MOST_MINUTES minutes are checked at once. `plan` is given where other variants are
-    compared than the rollout's own plan says.
+    At most MOST_MINUTES minutes are checked at once. A `plan` is passed where other variants are
+    compared than in the rollout's own.
 
     Returns:
         The state with the checks, and why the rollout must be aborted, or "".
@@ -90,15 +93,15 @@ def judge(
 
 
 def wait_for_data(state: State) -> timedelta:
-    """Return how long a bake waits for more data: `on_no_data.hold`, more if requests are rare."""
+    """Return how long a step waits for missing data: `on_no_data.hold`, more if traffic is rare."""
     hold = state.plan.on_no_data.hold or state.plan.stages[state.stage - 1].bake
     return max(hold, rest_of_lull(state.plan, state.pace))
 
 
 def is_behind(state: State, observation: Observation) -> bool:
-    """Return whether minutes that were read have not been judged yet.
+    """Return whether the observation has minutes that are not judged yet.
 
-    Until they are, at the next looks, nothing is decided.
+    No decision is made before they are, in the next iterations.
     """
     until = judged_until(state)
     return (
@@ -114,7 +117,7 @@ def overall_verdict(
 ) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
     """Return the worst verdict of the guardrails that can abort, over all final metrics.
 
-    It is "unread" if not all of the minutes were judged yet.
+    It is "unread" if some of the minutes were not judged yet.
     """
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
     verdicts = {tally.check.verdict for name, tally in state.checks.items() if name in deciding}
@@ -132,7 +135,7 @@ def overall_verdict(
 
 
 def _with_more_time(state: State, checks: Sequence[Check], until: datetime) -> State:
-    """Extend the deadline for missing data where the last minute brought some.
+    """Return the state with more time to wait for data, if the minute until `until` had some.
 
     So little traffic is waited for until it suffices, and the wait ends when none comes.
     """
@@ -155,13 +158,16 @@ def _with_more_time(state: State, checks: Sequence[Check], until: datetime) -> S
 
 
 def _is_news(state: State, checks: Sequence[Check]) -> bool:
-    """Return whether any guardrail's verdict differs from that of its last check."""
+    """Return whether a guardrail's verdict differs from its last one in the state."""
     previous = {name: tally.check.verdict for name, tally in state.checks.items()}
     return any(check.verdict != previous.get(check.guardrail, "no data") for check in checks)
 
 
 def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
-    """Return each guardrail's latest check with its number of failures in a row."""
+    """Return each guardrail's latest check, with the number of times it failed in a row.
+
+    `until` is the end of the minutes that the checks are on.
+    """
     running = {name: tally.running for name, tally in state.checks.items()}
     return {
         check.guardrail: Tally(
@@ -174,7 +180,7 @@ def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str
 
 
 def _failures(state: State) -> str:
-    """Return a clause that says which guardrail aborts the rollout and why, or ""."""
+    """Return a clause on which guardrail aborts the rollout and why, or "" if none does."""
     for guardrail in state.plan.guardrails:
         tally = state.checks[guardrail.name]
         if guardrail.dry_run or tally.check.verdict != "fail":

@@ -18,10 +18,10 @@ LONGEST = 24 * 60  # minutes that no lull may exceed, however seldom requests co
 
 
 def expected_pace(plan: Plan, minutes: Mapping[str, Sequence[Bucket]]) -> Pace:
-    """Return how often the new variant's first step would have had requests in some minutes.
+    """Return how many of some minutes the new variant would have had requests in, in step 1.
 
-    They are of the endpoint before the rollout, after their first with requests up to the last;
-    each request would have reached the new variant with the chance of that step's share.
+    The minutes are of the endpoint before the rollout, after their first with requests up to the
+    last; each request would have reached the new variant with the probability of the step's share.
     """
     share = float(plan.stages[0].traffic) / 100
     requests = Counter[datetime]()
@@ -44,7 +44,8 @@ def has_requests(
 ) -> bool:
     """Return whether a minute has requests of the new variant that a guardrail can judge.
 
-    Where variants are compared, the old one must have some in it, too.
+    Where variants are compared (not `alone`), the old one must have some in it, too. `scores` are
+    by variant and minute: how many, and their mean.
     """
     compared = not alone and any(guardrail.max is None for guardrail in plan.guardrails)
     return all(
@@ -55,7 +56,7 @@ def has_requests(
 
 
 def with_minute(pace: Pace, *, busy: bool) -> Pace:
-    """Return the pace of the traffic with one more minute, which has requests or has none."""
+    """Return the count of minutes with and without requests, with one more minute added."""
     if busy:
         return replace(
             pace,
@@ -73,15 +74,15 @@ def with_minute(pace: Pace, *, busy: bool) -> Pace:
 
 
 def rest_of_lull(plan: Plan, pace: Pace) -> timedelta:
-    """Return for how long the traffic may go on without a request before that shows it stopped.
+    """Return for how long requests may be absent before that shows that they have stopped.
 
     It is the shortest lull after which the e-value that requests have stopped is as high as a
     guardrail must have it to fail; each lull of a rollout has its own part of that false alarm. The
     e-value is one over the chance of so many minutes without a request, as minutes so far predict
-    it that are alike and independent: with `busy` of `n` the next is quiet with the chance
-    1 - busy / (n + 1), which counts as one of the n from then on. A lull may be at least `LULLS`
-    times as long as the longest so far, and no longer than a day. Before the first request nothing
-    is known: 0.
+    it that are alike and independent: with `busy` of `n` the next is quiet with the chance 1 - busy
+    / (n + 1), which counts as one of the n from then on. A lull may be at least `LULLS` times as
+    long as the longest so far, and no longer than a day. Before the first request nothing is known:
+    0.
     """
     if not pace.busy:
         return timedelta(0)

@@ -63,7 +63,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(guardrail: Guardrail, new: Minutes, old: Minutes, settled: datetime) -> Measurement:
-    """Measure a guardrail's metric for both variants over the minutes before `settled`.
+    """Measure a guardrail's metric for the new and the old variant, before the time `settled`.
 
     The result has the value, the evidence that the limit is broken, and what data are missing.
     """
@@ -83,7 +83,10 @@ def _rate(
     old: Mapping[datetime, Counts],
     settled: datetime,
 ) -> Measurement:
-    """Measure an error rate against its limit, with the evidence that the limit is broken."""
+    """Measure an error rate against its limit, with the evidence that the limit is broken.
+
+    `new` and `old` are the two variants' counts by minute; minutes before `settled` are final.
+    """
     limit, alone = guardrail.limit, guardrail.max is not None
     pairs = [(new[minute], old[minute]) for minute in sorted(new.keys() & old.keys())]
     judged = [new[minute] for minute in sorted(new)] if alone else [count for count, _base in pairs]
@@ -136,7 +139,8 @@ def _signs(
 ) -> Measurement:
     """Measure a latency or score against its limit by a sign test over minutes.
 
-    Only minutes with enough requests count; if the variants are compared, both must have enough.
+    `value_of` compares the new and the old variant's figures. Only minutes with enough requests
+    count; if the variants are compared, both must have enough.
     """
     limit, least, alone = (
         guardrail.limit,
@@ -206,7 +210,7 @@ def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
 
 
 def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[int, float]]:
-    """Return requests and latency by minute, without minutes whose requests reached no model."""
+    """Return the number of requests and the latency of each minute with an answered request."""
     figures = {
         minute: (bucket.requests, latency(bucket, guardrail.metric))
         for minute, bucket in minutes.buckets.items()
@@ -233,15 +237,15 @@ def _relative_difference(figure: float, base: float) -> float:
 
 
 def _is_base(figure: tuple[int, float] | None, least: int) -> bool:
-    """Return whether the old variant's minute can be compared with.
+    """Return whether a figure of the old variant's minute can be compared with.
 
-    It needs enough requests and a figure that is not nearly 0.
+    It must have at least `least` requests, and not be nearly 0.
     """
     return figure is not None and figure[0] >= least and abs(figure[1]) > SMALLEST_BASE
 
 
 def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> str:
-    """Return a clause that says which variant has too few requests to be judged, or "".
+    """Return a clause on which variant has too few requests to be judged, or "" if none.
 
     `old_requests` is None if nothing is compared.
     """
@@ -257,9 +261,10 @@ def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> s
 def _no_requests_text(
     new: Mapping[datetime, object], old: Mapping[datetime, object] | None, settled: datetime
 ) -> str:
-    """Return a clause that says which variant has had no request of late, or "".
+    """Return a clause on which variant has had no request for too long, or "" if none.
 
-    How long it may have none depends on its longest gap between requests so far.
+    `new` and `old` hold the two variants' minutes with requests, before `settled`. How long is too
+    long depends on the longest gap between requests so far.
     """
     for variant, minutes in (("new", new), ("old", new if old is None else old)):
         quiet = LULLS * longest_lull(minutes)
@@ -278,9 +283,10 @@ def longest_lull(minutes: Iterable[datetime]) -> timedelta:
 def _failing_outright(
     new: Mapping[datetime, Counts], old: Mapping[datetime, Counts], part: float
 ) -> str:
-    """Return a clause that most requests of two minutes in a row failed, or "".
+    """Return a clause that most requests failed for two minutes in a row, or "" if not.
 
-    Such a failure aborts without waiting for statistical evidence.
+    `part` is the share that counts as most. Such a failure aborts without waiting for statistical
+    evidence.
     """
     for running in pairwise(sorted(new)):
         if not all(new[minute].errors > part * new[minute].requests for minute in running):
@@ -296,10 +302,10 @@ def _failing_outright(
 
 
 def _slow_outright(far: Sequence[bool]) -> str:
-    """Return a clause that latency was far above its limit for some minutes in a row, or "".
+    """Return a clause that latency was far above its limit for minutes in a row, or "" if not.
 
-    Such a failure aborts without waiting for statistical evidence. `far` says of each minute, in
-    their order, whether it was far above.
+    `far` says of each minute whether it was. Such a failure aborts without waiting for statistical
+    evidence.
     """
     running = any(
         all(far[start : start + OUTRIGHT_MINUTES])

@@ -21,10 +21,10 @@ _MINUTE = timedelta(minutes=1)
 
 
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
-    """Return warnings that a rollout's guardrails may not be able to judge its steps.
+    """Return warnings that a declared rollout's guardrails may not be able to judge its steps.
 
-    There are four: the step whose guardrails need the most requests a second, minutes with too
-    few requests to measure a latency, a step that is watched too shortly (its `bake`), and a last
+    There are four: on the step that needs the most requests a second, on minutes with too few
+    requests to measure a latency, on a step that is watched too shortly (its `bake`), and on a last
     step that has nothing to compare with.
     """
     texts = (
@@ -50,9 +50,9 @@ _Warning = tuple[int, str, str | None] | None  # of which step, what, remedy
 
 
 def _requests(rollout: Rollout) -> _Warning:
-    """Warn how many requests a second a step needs before its guardrails are judged.
+    """Return a warning on how many requests a second the steps need to be judged.
 
-    It names the step that needs the most; None: no step has a guardrail to judge.
+    It names the step that needs the most; None if no step has a guardrail.
     """
     needs = [
         (
@@ -76,10 +76,9 @@ def _requests(rollout: Rollout) -> _Warning:
 
 
 def _minutes_that_count(rollout: Rollout) -> _Warning:
-    """Warn how many requests a second a latency guardrail needs to count a minute.
+    """Return a warning on how many requests a second a minute needs to count for a latency.
 
-    Minutes with fewer requests are left out. It names the guardrail that needs the most, and as the
-    remedy percentiles that need fewer.
+    It names the guardrail that needs the most, and as the remedy percentiles that need fewer.
     """
     needs = [
         (METRICS[guardrail.metric].least / (60 * share), number, guardrail.metric, share)
@@ -110,7 +109,7 @@ def _minutes_that_count(rollout: Rollout) -> _Warning:
 
 
 def _short_bake(rollout: Rollout) -> _Warning:
-    """Warn of a step whose bake time is too short for its latency or score guardrail to fail."""
+    """Return a warning on a step that is too short for its latency or score guardrail to fail."""
     needed = needed_evidence(rollout.false_alarm, rollout.guardrails, len(rollout.steps))
     for number, _share, guardrail in _judged_parts(rollout):
         if METRICS[guardrail.metric].kind == "rate":
@@ -132,7 +131,7 @@ def _short_bake(rollout: Rollout) -> _Warning:
 
 
 def _nothing_absolute(rollout: Rollout) -> _Warning:
-    """Warn that nothing is judged at 100 %, as no guardrail has an absolute limit.
+    """Return a warning that no guardrail has an absolute limit, so that 100 % is not judged.
 
     A rollout without any guardrail is warned of already.
     """
@@ -151,10 +150,10 @@ def _nothing_absolute(rollout: Rollout) -> _Warning:
 
 
 def _judged_parts(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:
-    """Return each judged pair of a step and a guardrail, with its share of the traffic.
+    """Return each pair of a step and a guardrail that judges it, with the share of the traffic.
 
-    They are tuples (step number, share from 0 to 1, guardrail). The share is the new variant's, or
-    the smaller variant's where the guardrail compares the two.
+    They are (step number, share from 0 to 1, guardrail). The share is the new variant's, or the
+    smaller variant's where the guardrail compares the two.
     """
     return [
         (number, min(share, 1 - share) if guardrail.max is None else share, guardrail)

@@ -50,9 +50,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def traffic_of(minutes: Mapping[str, Sequence[Bucket]], old: str) -> Traffic | None:
-    """Summarise metrics by minute as the traffic that a forecast of the guardrails needs.
+    """Summarise metrics by minute as the traffic on which guardrails can be forecast.
 
-    None: the old variant has no requests.
+    None if the old variant, `old`, has no requests.
     """
     buckets = minutes.get(old, ())
     if not buckets:
@@ -79,10 +79,10 @@ def traffic_of(minutes: Mapping[str, Sequence[Bucket]], old: str) -> Traffic | N
 
 
 def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
-    """Return how much a latency metric varies between minutes, or None for too few of them.
+    """Return how much a latency metric varies between minutes; None for too few of them.
 
-    It takes 10 minutes with enough requests. It is the standard deviation of its logarithm times
-    the root of the minute's requests, from the differences between neighbours.
+    10 minutes need enough requests. It is the standard deviation of its logarithm times the root of
+    the minute's requests, from the differences between neighbours.
     """
     figures = [
         (bucket.requests, latency(bucket, metric))
@@ -102,7 +102,7 @@ def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
 def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
     """Return a sentence on the smallest change that a guardrail is likely to detect.
 
-    Such as `at 600/min sees 3 % or more in step 1, nine times in ten`: it is of the first step in
+    An example is `at 600/min sees 3 % or more in step 1, nine times in ten`, for the first step in
     which the guardrail detects anything.
     """
     rate_text, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
@@ -120,7 +120,7 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
 def _detectable_change(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
     """Return a clause on the smallest change that a guardrail detects, and in which step.
 
-    It is of the first step in which it detects anything; "" if in none.
+    It is for the first step in which it detects anything; "" if there is none.
     """
     needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
     for number, stage in enumerate(plan.stages, 1):
@@ -148,7 +148,7 @@ def _amount(guardrail: Guardrail, value: float) -> str:
 
 
 def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Return a sentence that no minute has enough requests to judge a latency guardrail.
+    """Return a sentence that no minute has enough requests for a latency guardrail.
 
     It names another latency percentile that could be judged with this traffic.
     """
@@ -170,7 +170,7 @@ def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str
 def _is_judged(plan: Plan, guardrail: Guardrail, metric: str, traffic: Traffic) -> bool:
     """Return whether a minute of average traffic has enough requests to judge a latency metric.
 
-    The step that gives the guardrail the most requests is decisive.
+    The step in which the guardrail has the most requests counts.
     """
     shares = [float(stage.traffic) / 100 for stage in plan.stages]
     parts = (min(share, 1 - share) if guardrail.max is None else share for share in shares)
@@ -198,9 +198,9 @@ def smallest(guardrail: Guardrail, step: Step, traffic: Traffic) -> float | None
 
 
 def _rate_above(limit: float, step: Step, new: float) -> float | None:
-    """Return the smallest error rate above an absolute limit that the test is likely to detect.
+    """Return the smallest error rate above an absolute limit that a step is likely to detect.
 
-    `new` is the new variant's requests a minute. None: no rate up to 50 % is detected.
+    `new` is the new variant's requests a minute. None if no rate up to 50 % is detected.
     """
     minutes = step.minutes - step.running + 1
     requests = round(new * minutes)
@@ -224,7 +224,7 @@ def _rate_above(limit: float, step: Step, new: float) -> float | None:
 
 
 def _times_above(ratio: float, step: Step, new: float, old: float, base: float) -> float | None:
-    """Return the smallest ratio of error rates that the test is likely to detect, or None.
+    """Return the smallest ratio of error rates that a step is likely to detect, or None.
 
     It is the new variant's rate over the old one's, above the limit `ratio`; `base` is the old
     one's rate, `new` and `old` are requests a minute.
@@ -264,8 +264,8 @@ def _latency(
 ) -> float | None:
     """Return the smallest latency that a guardrail is likely to detect in a step, or None.
 
-    It is in ms, or a multiple of the old variant's. A minute is above the limit the more surely,
-    the more the latency is beyond it and the more requests the minute has.
+    It is in ms, or a multiple of the old variant's. `new` and `old` are requests a minute, and
+    `spread` is how much the latency varies.
     """
     least, alone = METRICS[guardrail.metric].least, guardrail.max is not None
     counting = _at_least(least, new) * (1.0 if alone else _at_least(least, old))
@@ -282,7 +282,7 @@ def _latency(
 
 
 def _sign_power(above: float, minutes: int, step: Step) -> float:
-    """Return the power of the sign test: how likely enough checks in a row fail in a step.
+    """Return how likely a sign test over so many minutes fails often enough to end a step.
 
     `above` is the probability that a minute is above the limit.
     """
@@ -307,16 +307,16 @@ def _sign_power(above: float, minutes: int, step: Step) -> float:
 
 
 def _dispersions(minutes: int) -> list[float]:
-    """Return equally likely dispersion estimates of independent errors, each at least 1.
+    """Return equally likely estimates of the dispersion of independent errors, each at least 1.
 
-    They are half the mean square of successive differences (von Neumann 1941).
+    They are half the mean square of successive differences (von Neumann 1941) over so many minutes.
     """
     width = math.sqrt((3 * minutes - 4) / (minutes - 1) ** 2) if minutes > 1 else 0.0
     return [max(1.0, 1 + width * _NORMAL.inv_cdf(point)) for point in _POINTS]
 
 
 def _failing_minutes(minutes: int, errors: float) -> float:
-    """Return the probability that enough minutes have an error for the test to be able to fail.
+    """Return the probability that enough minutes have an error for a test to be able to fail.
 
     `errors` is a minute's expected number of errors.
     """
@@ -341,7 +341,11 @@ def _at_least(count: float, mean: float) -> float:
 
 
 def _fewest_errors(log_evidence: Callable[[int], float], most: int, needed: float) -> int:
-    """Return the fewest errors whose evidence makes the test fail; `most` + 1 if none do."""
+    """Return the fewest errors whose evidence makes the test fail; `most` + 1 if none do.
+
+    `log_evidence` is the logarithm of the evidence for a number of errors; `needed` is what it must
+    reach.
+    """
     low, high = 0, most + 1
     while low < high:
         middle = (low + high) // 2
@@ -352,9 +356,10 @@ def _fewest_errors(log_evidence: Callable[[int], float], most: int, needed: floa
 
 
 def _smallest_effect(power: Callable[[float], float], low: float, high: float) -> float | None:
-    """Return the smallest effect between two bounds that the test detects with enough power.
+    """Return the smallest effect from `low` to `high` that a test detects with enough power.
 
-    It is found by bisection; None: even the upper bound is not detected.
+    `power` is the probability that an effect is detected. It is searched by bisection; None if even
+    `high` is not detected.
     """
     if low >= high or power(high) < OFTEN:
         return None

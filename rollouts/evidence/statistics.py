@@ -28,11 +28,11 @@ class Counts(NamedTuple):
 def ratio_evidence(
     minutes: Sequence[tuple[Counts, Counts]], ratio: float, dispersion: float = 1.0
 ) -> float:
-    """Return the log evidence (e-value) that the error rate is more than `ratio` times the old one.
+    """Return the log of the evidence that the error rate is more than `ratio` times the old one.
 
-    The data are (new, old) of the minutes with requests of both. The old variant's rate may differ
-    in each minute: of what fails in a minute only the new variant's part is judged (Turner, Ly and
-    Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
+    `minutes` are (new, old) counts of the minutes with requests of both. The old variant's rate may
+    differ in each minute: of what fails in a minute only the new variant's part is judged (Turner,
+    Ly and Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
     """
     return log_mean_exp(
         sum(
@@ -50,7 +50,9 @@ def ratio_evidence(
 
 
 def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 1.0) -> float:
-    """Return the log evidence (e-value) that the error rate is above an absolute limit.
+    """Return the log of the evidence that the error rate is above an absolute limit.
+
+    `dispersion` is how much more errors vary than independent ones.
 
     The limit is between 0 and 1 (Waudby-Smith and Ramdas, JRSS B 2024).
     """
@@ -65,10 +67,10 @@ def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 
 
 
 def sign_evidence(above: int, minutes: int) -> float:
-    """Return the log evidence (e-value) that most minutes are above a limit.
+    """Return the log of the evidence that most of so many minutes are above a limit.
 
-    A minute at most doubles it. Given failed and all requests in place of minutes, it is the
-    evidence that most requests fail.
+    `above` of them are. A minute at most doubles it. Given failed and all requests in place of
+    minutes, it is the evidence that most requests fail.
     """
     return log_mean_exp(
         above * math.log(2 * chance) + (minutes - above) * math.log(2 * (1 - chance))
@@ -77,10 +79,10 @@ def sign_evidence(above: int, minutes: int) -> float:
 
 
 def ratio_dispersion(minutes: Sequence[tuple[Counts, Counts]]) -> float:
-    """Return the overdispersion of the new variant's share of the errors, by minute.
+    """Return how much the new variant's share of the errors varies, over independent requests.
 
-    It is their variance over that of independent requests, around the stage's own ratio; at least
-    1.
+    It is a ratio of variances by minute, around the mean of all minutes; at least 1. `minutes` are
+    (new, old) counts.
     """
     failing = [(new, old) for new, old in minutes if new.errors + old.errors]
     new_rate = _rate(new for new, _old in minutes)
@@ -96,9 +98,9 @@ def ratio_dispersion(minutes: Sequence[tuple[Counts, Counts]]) -> float:
 
 
 def limit_dispersion(minutes: Sequence[Counts]) -> float:
-    """Return the overdispersion of the errors by minute.
+    """Return how much a variant's errors vary by minute, over independent requests.
 
-    It is their variance over that of independent requests, around the stage's own rate; at least 1.
+    It is a ratio of variances, around the rate of all minutes; at least 1.
     """
     rate = _rate(minutes)
     if not 0 < rate < 1:
@@ -135,10 +137,10 @@ def _successive(residuals: Sequence[float]) -> float:
 
 
 def log_mean_exp(logarithms: Iterable[float]) -> float:
-    """Return the logarithm of the mean of numbers given by their logarithms.
+    """Return the logarithm of the mean of numbers that are given by their logarithms.
 
-    Of e-values the mean is one, and the highest is not: tests of one guardrail share its false
-    alarms by it. An infinite negative logarithm is a test that says nothing yet.
+    The mean of e-values is an e-value, and the highest is not: tests of one guardrail share its
+    false alarms by it. An infinite negative logarithm is a test that says nothing yet.
     """
     values = tuple(logarithms)
     highest = max(values)

@@ -69,7 +69,8 @@ def write(ports: Ports, state: State) -> str:
 def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
     """Return a rollout's report as an HTML page.
 
-    `bakes` are the minutes of each bake, by <stage>-<attempt> or the phase after the last step.
+    `bakes` has the metrics of each bake (the time in which a step is watched), by
+    <stage>-<attempt>, or the phase after the last step.
     """
     heading = page.heading(f"Rollout {state.id} of {state.endpoint}", about(state))
     return page.page(
@@ -80,7 +81,10 @@ def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes
 
 
 def parts(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> list[str]:
-    """Return the HTML fragments of a rollout's report, without its heading and its footer."""
+    """Return the HTML fragments of a rollout's report, without its heading and its footer.
+
+    `bakes` has the metrics of each bake (the time in which a step is watched).
+    """
     points = retrace(state.plan, bakes)
     return [
         _verdict(state),
@@ -126,7 +130,10 @@ def _verdict(state: State) -> str:
 
 
 def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
-    """Return the chart, as HTML, of the new variant's share of the traffic over time."""
+    """Return the chart, as HTML, of the new variant's share of the traffic over time.
+
+    `bakes` has the metrics of each bake (the time in which a step is watched).
+    """
     new = state.plan.to
     since = state.started
     line: list[tuple[float, float]] = [(0.0, float(state.plan.initial[new]))]
@@ -222,7 +229,7 @@ def _values(state: State, guardrail: Guardrail, points: Sequence[Point]) -> str:
 
 
 def _evidence(state: State, points: Sequence[Point]) -> str:
-    """Return the chart, as HTML, of the evidence that guardrails are broken, over time.
+    """Return the chart, as HTML, of the evidence (e-values) that guardrails are broken.
 
     It is drawn as a power of ten, in which it grows by even steps.
     """
@@ -286,7 +293,10 @@ def _history(entries: Sequence[Entry]) -> str:
 
 
 def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[float, float]]:
-    """Yield (minute, percentage of the requests that the new variant had) of a bake."""
+    """Yield (minute, percentage of the requests that the variant `new` had) of a bake.
+
+    Minutes are counted from `since`. A bake is the time in which a step is watched.
+    """
     counts: dict[datetime, dict[str, int]] = {}
     for variant, buckets in bake.minutes.items():
         for bucket in buckets:
@@ -298,7 +308,10 @@ def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[floa
 def _by_bake(
     since: datetime, points: Sequence[Point], values: Sequence[float]
 ) -> list[plots.Series]:
-    """Return a chart line for each bake; nothing joins them, as each begins anew."""
+    """Return a line of a chart for each bake, which starts anew with each step.
+
+    The points' `values` are drawn over minutes from `since`.
+    """
     lines: dict[str, list[tuple[float, float]]] = {}
     for point, value in zip(points, values, strict=True):
         lines.setdefault(point.bake, []).append((_minutes(since, point.until), value))
@@ -315,9 +328,9 @@ def _marks(
     line: Sequence[tuple[float, float]],
     since: datetime,
 ) -> plots.Series:
-    """Return a chart series with a dot for each of these history entries.
+    """Return a chart series with a dot on the given line for each of these history entries.
 
-    Each dot is placed on the given line.
+    The line's points are minutes from `since`, with a value.
     """
     spots = [
         (minute, [y for x, y in line if x <= minute][-1])
@@ -329,7 +342,7 @@ def _marks(
 def _series(
     name: str, style: plots.Style, points: Sequence[tuple[float, float]], *, kind: Kind = "line"
 ) -> plots.Series:
-    """Return points as a series of a chart."""
+    """Return (x, y) points as a series of a chart."""
     return plots.Series(
         name=name, style=style, x=[x for x, _ in points], y=[y for _, y in points], kind=kind
     )
@@ -344,7 +357,7 @@ def _by_a_person(entry: Entry, state: State) -> bool:
 
 
 def _unit(guardrail: Guardrail) -> tuple[str, float]:
-    """Return the unit in which a guardrail's value is shown, and the factor to convert it."""
+    """Return the unit in which a guardrail's value is shown, and the factor to convert it by."""
     if guardrail.max_ratio is not None:
         return "times the old variant's", 1.0
     if guardrail.max_shift is not None:
@@ -353,7 +366,7 @@ def _unit(guardrail: Guardrail) -> tuple[str, float]:
 
 
 def _across(end: float) -> plots.Axis:
-    """Return a chart's x axis: minutes since the rollout's start."""
+    """Return a chart's x axis: minutes since the rollout's start, to `end`."""
     return plots.axis("minutes since the start", 0, max(end, 1.0))
 
 
@@ -363,7 +376,7 @@ def _percent(entry: Entry) -> str:
 
 
 def _power(evidence: float) -> float:
-    """Return the common logarithm of evidence, for a chart with a logarithmic scale."""
+    """Return evidence as its common logarithm, for a chart with a logarithmic scale."""
     return math.log10(max(evidence, _LEAST))
 
 
@@ -376,7 +389,7 @@ def _minutes(since: datetime, moment: datetime) -> float:
 
 
 def _time(moment: datetime) -> str:
-    """Format a time for the report's tables."""
+    """Return a time as text for the report's tables."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 

@@ -33,7 +33,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
     """Return each guardrail's checks over time, computed anew from the stored metrics.
 
-    Of a long bake there are checks every so many minutes, and always the last.
+    `bakes` has the metrics of each bake (the time in which a step is watched). Of a long one there
+    are checks every so many minutes, and always the last.
     """
     points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
     for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
@@ -51,9 +52,9 @@ def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Poin
 
 
 def _plan_of_bake(plan: Plan, bake: str) -> tuple[Plan, bool]:
-    """Return the plan by which a bake is judged, and whether its variant had all of the traffic.
+    """Return the plan by which a bake was judged, and whether its variant had all traffic.
 
-    In the hand-over the two variants change places.
+    `bake` is its name. In the hand-over the two variants change places.
     """
     if bake == "handing":
         return replace(plan, source=plan.to, to=plan.source), False
@@ -62,7 +63,7 @@ def _plan_of_bake(plan: Plan, bake: str) -> tuple[Plan, bool]:
 
 
 def _moments(since: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield the times at which the report shows checks of a bake: evenly spaced, and its end."""
+    """Yield the times of a bake for which the report shows checks: evenly spaced, and its end."""
     whole: Sequence[int] = range(1, (until - since) // _MINUTE + 1)
     step = -(-len(whole) // _MOST) or 1
     yield from (since + number * _MINUTE for number in whole if (len(whole) - number) % step == 0)

@@ -24,7 +24,8 @@ MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again mean
 def baking(state: State, observation: Observation, now: datetime) -> Step:
     """Take the next step of a bake: judge new metrics, and decide once its time is over.
 
-    Guardrails are judged while a person is asked, too.
+    A bake is the time in which a step of the rollout is watched. Guardrails are judged while a
+    person is asked, too.
     """
     state, cause = judge(state, observation, now)
     state = with_readiness(state, observation, now)
@@ -41,7 +42,7 @@ def baking(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def with_readiness(state: State, observation: Observation, now: datetime) -> State:
-    """Return the state with the time since which a variant is not ready."""
+    """Return the state with the time since which a variant has not been ready."""
     if observation.endpoint is None:
         return state
     if is_ready(state, observation.endpoint):
@@ -50,7 +51,7 @@ def with_readiness(state: State, observation: Observation, now: datetime) -> Sta
 
 
 def unready(state: State, now: datetime) -> str:
-    """Return a clause that a variant was not ready for too long, or "" if that is not so."""
+    """Return a clause that a variant was not ready for too long, or "" if none was."""
     if state.not_ready_since is None or now - state.not_ready_since < PATIENCE:
         return ""
     return f"a variant was not ready for {PATIENCE // timedelta(minutes=1)} minutes"
@@ -59,7 +60,7 @@ def unready(state: State, now: datetime) -> str:
 def has_drifted(state: State, observation: Observation) -> bool:
     """Return whether somebody else changed the endpoint's traffic split or configuration.
 
-    The endpoint's token, which changes with what people change (endpoints/port.py), shows it:
+    The endpoint's token (endpoints/port.py) shows it. It changes with what people change;
     autoscaling, maintenance and monitoring leave it as it is.
     """
     endpoint = observation.endpoint
@@ -95,7 +96,8 @@ def drift_text(state: State, observation: Observation) -> str:
 def _correct_drift(state: State, observation: Observation, now: datetime) -> State:
     """Undo a change that somebody else made to the split, and begin the bake anew.
 
-    If the plan says so, or it happens too often, the rollout is aborted or paused.
+    A bake is the time in which a step is watched. If the plan says so, or it happens too often, the
+    rollout is aborted or paused.
     """
     state = note(state, now, "drift", drift_text(state, observation))
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
@@ -107,7 +109,10 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Sta
 
 
 def _decide_after_bake(state: State, observation: Observation, now: datetime) -> Step:
-    """Decide at the end of a bake: go to the next step, wait for a person or for data, or abort."""
+    """Decide at the end of a bake: go to the next step, wait for a person or data, or abort.
+
+    A bake is the time in which a step is watched.
+    """
     plan, verdict = state.plan, overall_verdict(state, now)
     if verdict in ("fail", "unread"):
         return state, ()  # one more check decides
@@ -141,7 +146,7 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
 
 
 def _inconclusive(state: State) -> str:
-    """Return a clause with what each inconclusive guardrail says that can abort."""
+    """Return a clause on why guardrails that can abort the rollout are inconclusive."""
     dry = {guardrail.name for guardrail in state.plan.guardrails if guardrail.dry_run}
     checks = (tally.check for name, tally in state.checks.items() if name not in dry)
     return "inconclusive: " + "; ".join(
@@ -150,9 +155,10 @@ def _inconclusive(state: State) -> str:
 
 
 def _hold_without_data(state: State, now: datetime) -> Step:
-    """Hold a bake that lacks data for a while, then ask a person or abort, as the plan says.
+    """Wait for missing data at the end of a bake, then ask a person or abort, as the plan says.
 
-    Each minute that brings some data lets it hold for longer (evidence/judgement.py).
+    A bake is the time in which a step is watched. Each minute that brings some data lets it wait
+    for longer (evidence/judgement.py).
     """
     hold = state.plan.on_no_data
     if state.hold_until is None:
@@ -167,7 +173,10 @@ def _hold_without_data(state: State, now: datetime) -> Step:
 
 
 def _wait(state: State, now: datetime, why: str) -> Step:
-    """Pause a rollout at the end of its bake until a person approves or aborts it."""
+    """Pause a rollout at the end of a step until a person approves or aborts it.
+
+    `why` is the reason, for the history.
+    """
     if state.phase == "waiting":
         return state, ()
     return note(replace(state, phase="waiting"), now, "waiting", why), ()
@@ -176,7 +185,8 @@ def _wait(state: State, now: datetime, why: str) -> Step:
 def _advance(state: State, observation: Observation, now: datetime, *, overridden: str) -> Step:
     """Go to the next step, or promote after the last one.
 
-    It waits while the target changes, outside the office hours and during a pause.
+    It waits while the target changes, outside the office hours and during a pause. `overridden` is
+    the reason of a person who approved against the data, or "".
     """
     if (
         observation.endpoint is None

@@ -43,7 +43,7 @@ def aborting(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def end(state: State, observation: Observation, now: datetime) -> Step:
-    """Watch the endpoint of an ended rollout for a while, then release its traffic to others.
+    """Watch the endpoint of an ended rollout for a while, then release its traffic.
 
     Only late changes are corrected, and instances removed that only the rollout needed.
     """
@@ -70,7 +70,7 @@ def end(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _watch(state: State, observation: Observation, endpoint: EndpointState, now: datetime) -> Step:
-    """Correct traffic or alias changes of the rollout that reach the endpoint after its end."""
+    """Correct changes of traffic or alias by the rollout that take effect after its end."""
     if not is_split(target_split(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
             return state, ()  # whoever it is, it is not a late call
@@ -102,7 +102,8 @@ def _is_settled(state: State, observation: Observation) -> bool:
 def _final_spec(state: State) -> EndpointSpec:
     """Return the endpoint's specification after the rollout.
 
-    It has no variants if nothing is to change: nobody scaled, or the hand-over stopped half-way.
+    It has no variants if nothing is to change: nothing was scaled, or the hand-over stopped half-
+    way.
     """
     if state.plan.capacity == "keep" or state.handover == "failed":
         return replace(state.plan.spec, variants=())
@@ -110,7 +111,7 @@ def _final_spec(state: State) -> EndpointSpec:
 
 
 def _alias_back(state: State, observation: Observation) -> tuple[Action, ...]:
-    """Return the action that moves the alias back from a wrong version, if one is needed.
+    """Return the action that moves an alias from a wrong version back; empty if none is needed.
 
     The wrong version is the new one after an abort, and the former one after a promotion. An alias
     at any third version was moved by a person, and stays.

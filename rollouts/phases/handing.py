@@ -30,7 +30,7 @@ LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay
 def handing(state: State, observation: Observation, now: datetime) -> Step:
     """Take the next step of the hand-over after a promotion, or give it up.
 
-    In it the promoted version moves from the new variant to the old variant's name.
+    In the hand-over the promoted version moves from the new variant to the old variant's name.
     """
     if state.handover != "failed" and (why := _failure(state, now)):
         if (
@@ -48,7 +48,7 @@ def handing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _failure(state: State, now: datetime) -> str:
-    """Return a clause on why the hand-over fails (abort, timeout, too many calls), or ""."""
+    """Return a clause on why the hand-over fails (abort, timeout, too many calls); "" if not."""
     if (wish := state.wish.abort) is not None:
         return f"stopped by {wish.who}; the grace time was over"
     if state.shift_by is not None and now >= state.shift_by:
@@ -62,9 +62,9 @@ def _failure(state: State, now: datetime) -> str:
 
 
 def _fail(state: State, now: datetime, why: str) -> State:
-    """Give all traffic back to the new variant, as the hand-over failed.
+    """Return the state in which all traffic goes back to the new variant, without a deadline.
 
-    There is no deadline for it.
+    `why` says why the hand-over to the old variant's name failed.
     """
     served = to_split(state, now, _everything(state, state.plan.to))
     return note(
@@ -103,7 +103,7 @@ def _resizing(state: State, observation: Observation, now: datetime) -> Step:
 def _small(state: State, observation: Observation, now: datetime) -> Step:
     """Send a small share of traffic to the old variant's name, until its metrics are judged.
 
-    It takes two minutes of them.
+    That takes two minutes of metrics.
     """
     endpoint, plan = observation.endpoint, state.plan
     if state.bake_from is None or state.bake_until is None:
@@ -134,9 +134,9 @@ def _small(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
-    """Begin the bake of the small share anew after somebody else's change.
+    """Give the old variant's name its small share anew, after somebody else's change.
 
-    It does so as often as in any other bake.
+    That is done as often as at any other step.
     """
     state = note(state, now, "drift", drift_text(state, observation))
     if state.corrected >= MOST_CORRECTIONS:
@@ -153,9 +153,9 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
 
 
 def _to_all(state: State, now: datetime) -> State:
-    """Send all traffic to the old variant's name, once its small share's metrics are final.
+    """Send all traffic to the old variant's name, once the metrics of its small share are final.
 
-    It waits as long as a deciding guardrail fails.
+    It waits as long as a guardrail that can abort fails.
     """
     until = state.bake_until
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
@@ -175,7 +175,7 @@ def _to_all(state: State, now: datetime) -> State:
 
 
 def _whole(state: State, observation: Observation, now: datetime) -> Step:
-    """Wait until the old variant's name serves all of the traffic."""
+    """Wait until the old variant's name serves all of the traffic, then go on."""
     if observation.endpoint is None or not is_converged(
         state, hand_over_spec(state.plan), observation.endpoint
     ):
@@ -216,7 +216,10 @@ def _hand_over_failed(state: State, observation: Observation, now: datetime) -> 
 
 
 def _everything(state: State, name: str) -> dict[str, Decimal]:
-    """Return the traffic split that gives one of the two variants all of their traffic."""
+    """Return the split in which one variant has all the traffic of the rollout's two.
+
+    `name` is that variant; other variants keep their share.
+    """
     split = split_at(state.plan, Decimal(0))
     both = split[state.plan.source]
     return split | {state.plan.source: Decimal(0), state.plan.to: Decimal(0), name: both}

@@ -22,7 +22,7 @@ def promote(state: State, observation: Observation, now: datetime) -> Step:
     """Judge the minutes after the promotion; undo it, alias included, if a guardrail fails.
 
     A changed traffic split is corrected. Other changes of the endpoint are accepted: the grace time
-    may be a day, in which people change replicas or deploy.
+    after the promotion may be a day, in which people change replicas or deploy.
     """
     state, cause = judge(state, observation, now)
     state = with_readiness(state, observation, now)
@@ -68,10 +68,9 @@ def _undrifted(state: State, observation: Observation, now: datetime) -> State:
 
 
 def _alias(state: State, observation: Observation, now: datetime) -> Step:
-    """Point the model's alias at the promoted version, and repeat until it is read back.
+    """Point the model's alias at the promoted version, and repeat that until it is read back.
 
-    Later it is set again only if a late call put the old version back; another version is a
-    person's.
+    Later it is set again only if a late call put the old version back; a person may set another.
     """
     alias, version = state.plan.promote_alias, version_of(state.plan, state.plan.to)
     if alias is None or observation.alias_version is None:

@@ -29,8 +29,8 @@ from ..state.transitions import (
 def starting(state: State, observation: Observation, now: datetime) -> Step:
     """Take ownership of the endpoint's traffic for the rollout, then begin its first step.
 
-    If it is somebody else's, or other variants run than were planned, the rollout is refused;
-    nothing was touched.
+    The rollout is refused, and nothing changed, if the traffic has an owner or other variants run
+    than were planned.
     """
     if is_lost(state, observation):
         return to_ended(
@@ -111,7 +111,7 @@ def shifting(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _going_on(state: State, observation: Observation, now: datetime) -> State:
-    """Judge metrics while the split is moving; abort if a guardrail fails."""
+    """Judge metrics while the traffic split is moving; abort if a guardrail fails."""
     state, cause = judge(state, observation, now)
     return to_aborting(state, now, cause) if cause else state
 
@@ -119,7 +119,7 @@ def _going_on(state: State, observation: Observation, now: datetime) -> State:
 def correct_split(
     state: State, observation: Observation, now: datetime, *, anyhow: bool = False
 ) -> Step:
-    """Shift traffic once more if the target was told another split and is ready.
+    """Set the intended split once more if the target was told another one and is ready.
 
     With `anyhow` it is tried although the target is not ready, so that a variant which never gets
     ready can lose its traffic. If the target raises Busy, it is tried again later.
@@ -139,9 +139,8 @@ def correct_split(
 
 
 def may_go_on(state: State, now: datetime) -> bool:
-    """Return whether the new variant's share may rise now.
+    """Return whether the new variant's share may rise now: no pause, and in the office hours.
 
-    It may not while the rollout is paused, nor outside the hours of `advance`; down it may go at
-    any time.
+    The share may fall at any time.
     """
     return state.wish.pause is None and is_open(state.plan.advance, now)

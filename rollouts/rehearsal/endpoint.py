@@ -44,9 +44,9 @@ def stand_up(target: Target, plan: Plan) -> None:
 
 
 def _register(target: Target, model: str, version: int) -> None:
-    """Register stand-in model versions until the given version number exists.
+    """Register stand-in versions of a model until the version with this number exists.
 
-    Each is a model of its own, as the same one would be the same version.
+    Each has other content, as the same content would be the same version.
     """
     with TemporaryDirectory(prefix="isthmus-stand-in-") as folder:
         for number in range(len(target.registry.versions(model)) + 1, version + 1):
@@ -71,10 +71,7 @@ def _register(target: Target, model: str, version: int) -> None:
 
 
 def _wait_until_ready(target: Target, name: str) -> EndpointState:
-    """Wait until the endpoint is ready, and return its state.
-
-    The provider's own clock is moved meanwhile.
-    """
+    """Wait until an endpoint is ready, moving the provider's own clock; return its state."""
     script = target.extra("traffic_script")  # noqa: S610  not Django's
 
     def later() -> EndpointState:

@@ -115,9 +115,9 @@ class _Player:
             self.pass_time(_PERIODS.get(state.phase, _PERIOD))
 
     def look(self) -> State:
-        """Let every running controller do one iteration of its control loop.
+        """Let every running controller do one iteration of its loop; return the rollout's state.
 
-        Events that waited for a stage's traffic to converge are then scheduled.
+        Events that waited until the traffic of a step was served are then scheduled.
         """
         for name in list(self.controllers):
             if name in self.controllers and name not in self.stopped:
@@ -154,7 +154,7 @@ class _Player:
             return  # the next look sees what happened
 
     def pass_time(self, span: timedelta) -> None:
-        """Move the simulated clock on, and play the events that fall due on the way."""
+        """Move the simulated clock on by a span, with the scenario's events that fall into it."""
         end = self.setting.now() + span
         while self.setting.now() < end:
             due = self.due[0][0] if self.due else end
@@ -164,7 +164,7 @@ class _Player:
             self.do_what_is_due()
 
     def do_what_is_due(self) -> None:
-        """Play the scenario's events that are due by now."""
+        """Apply the scenario's events that are due by now."""
         while self.due and self.due[0][0] <= self.setting.now():
             heapq.heappop(self.due)[2]()
 
@@ -224,7 +224,7 @@ class _Player:
                     self.schedule(self.setting.now() + event.lasts, end)
 
     def shift(self, changes: Mapping[str, Decimal]) -> None:
-        """Shift traffic as somebody else would, once the target accepts it."""
+        """Shift traffic as somebody outside the rollout would, as soon as the target accepts it."""
         host = self.outside.endpoints
         state = host.observe(self.endpoint)
         if state is None:
@@ -240,7 +240,7 @@ class _Player:
             self.schedule(self.setting.now() + _PERIOD, partial(self.shift, changes))
 
     def stop(self, controller: str, *, span: timedelta) -> None:
-        """Halt a controller in the middle of a call while another one takes over."""
+        """Halt a controller in the middle of a call for a time in which another one takes over."""
         self.stopped.add(controller)
         if self.stopped.issuperset(self.controllers):
             self.start_controller()
@@ -252,15 +252,15 @@ class _Player:
 
 
 def _die(controller: str) -> None:
-    """Simulate a crash of the controller by raising an error in its call."""
+    """Simulate a crash of the named controller by raising an error in its call."""
     raise ControllerDied(controller)
 
 
 def _throttle(controller: str) -> None:
-    """Simulate that the provider throttles the controller's call, by raising its error."""
+    """Simulate that the provider throttles the named controller's call, by raising its error."""
     raise Throttled(f"{controller}: slow down")
 
 
 def _lose(controller: str) -> None:
-    """Simulate that the reply to the controller's call is lost, by raising an error."""
+    """Simulate that the reply to the named controller's call is lost, by raising an error."""
     raise OutcomeUnknown(f"{controller}: the reply was lost")

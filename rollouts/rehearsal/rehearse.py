@@ -42,15 +42,18 @@ def rehearse(project: Project, path: str | Path) -> Rehearsal:
 def rehearse_in(
     project: Project, path: str | Path, setting: Callable[[Scenario, Plan], Setting]
 ) -> Rehearsal:
-    """Rehearse a rollout in an environment that `setting` builds, and close that afterwards."""
+    """Rehearse the rollout of a scenario file in an environment, and close that afterwards.
+
+    `setting` builds the environment.
+    """
     scenario = read(Path(path), project.spec.rollouts)
     return _play(project, scenario, project.spec.rollouts[scenario.rollout], setting)
 
 
 def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
-    """Rehearse the same scenario with guardrails that decide nothing, to compare.
+    """Rehearse a scenario with guardrails that decide nothing, to compare.
 
-    No guardrail decides, and no step waits for a person.
+    No step waits for a person.
     """
     scenario = read(Path(path), project.spec.rollouts)
     return _play(
@@ -62,9 +65,9 @@ def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
 
 
 def blind(rollout: Rollout) -> Rollout:
-    """Return the rollout with its guardrails in dry run and without steps that wait.
+    """Return a rollout with its guardrails in dry run, and without steps that wait.
 
-    So nothing stops it, and a rehearsal shows what guardrails would have prevented.
+    Nothing stops it, so that a rehearsal shows what guardrails would have prevented.
     """
     return msgspec.structs.replace(
         rollout,
@@ -92,9 +95,9 @@ def _play(
 
 
 def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
-    """Return the plan of a declared rollout, without a deployed endpoint to read.
+    """Return the plan of a declared rollout, for a rehearsal that has no deployed endpoint.
 
-    Its variants have versions 1, 2, ... of their models, and the declared split is where it begins.
+    The variants have versions 1, 2, ... of their models; the declared split is where it begins.
 
     Raises:
         Invalid: A third variant has traffic.
@@ -129,12 +132,15 @@ def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
 
 
 def _world_of(target: Target, scenario: Scenario, planned: Plan) -> WorldSetting:
-    """Return a simulated environment with the speed and the capabilities of a target."""
+    """Return a simulated environment for a plan, as fast and as capable as a target."""
     return setting(scenario, planned, traits_of(target, planned.spec.routing))
 
 
 def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:
-    """Return a simulated environment whose clock starts when steps up are allowed."""
+    """Return a simulated environment whose clock starts when the rollout's steps are allowed.
+
+    `traits` say how the simulated target behaves.
+    """
     return WorldSetting(scenario, planned, traits, opening(planned.advance, START))
 
 

@@ -49,12 +49,12 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def end(self) -> str:
-        """The rollout's end, or its phase if it has not ended."""
+        """Return the rollout's end, or its phase if it has not ended."""
         return self.state.end or self.state.phase
 
     @property
     def decided(self) -> Entry | None:
-        """The history entry in which the end was decided; None if there is none."""
+        """Return the history entry in which the end was decided; None if there is none."""
         deciding = {
             "promoted": "promoted",
             "aborted": "abort",
@@ -65,7 +65,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def detected(self) -> Entry | None:
-        """The history entry of the first failing check after a scripted event, or None."""
+        """Return the entry of the first failing check after a scripted event, or None."""
         since = self.events[0].at if self.events else self.started
         return next(
             (
@@ -78,12 +78,12 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def requests(self) -> int:
-        """The number of simulated requests."""
+        """Return the number of simulated requests."""
         return sum(minute.requests for minutes in self.minutes.values() for minute in minutes)
 
     @property
     def failed(self) -> int:
-        """The number of simulated requests that failed."""
+        """Return the number of simulated requests that failed."""
         return sum(
             minute.client_errors + minute.server_errors
             for minutes in self.minutes.values()
@@ -101,7 +101,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sequence(self) -> tuple[Step, ...]:
-        """The rollout's decisions, without times, calls and figures.
+        """Return the rollout's decisions, without times, calls and figures.
 
         They must be the same on every target.
         """
@@ -147,7 +147,7 @@ def judge(rehearsal: Rehearsal) -> Rehearsal:
 
 
 def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
-    """Yield a sentence for each way in which a rehearsal differs from what the scenario expects."""
+    """Yield a sentence for each way in which a rehearsal differs from what its scenario expects."""
     expect, decided = rehearsal.scenario.expect, rehearsal.decided
     if rehearsal.end != expect.end:
         yield f"it ended {rehearsal.end}, not {expect.end}" + (
@@ -181,7 +181,7 @@ _TOLD = (
 
 
 def _clause(entry: Entry, state: State) -> str:
-    """Return a history entry in a few words, or "" if it is not to be shown."""
+    """Return a history entry as a few words; "" if it is not to be shown."""
     if entry.what in ("converged", "corrected") and entry.percent is not None:
         return f"{percent_text(entry.percent)} %"
     if entry.what == "check":
@@ -198,7 +198,7 @@ def _clause(entry: Entry, state: State) -> str:
 
 
 def _wrap(first: str, parts: tuple[str, ...]) -> Iterator[str]:
-    """Yield clauses as lines of text, wrapped at the page width."""
+    """Yield clauses as lines of text, wrapped at the page's width, after a first column."""
     line = first
     for part in parts:
         if len(line) + 2 + len(part) > _WIDTH and line.strip():
@@ -209,7 +209,7 @@ def _wrap(first: str, parts: tuple[str, ...]) -> Iterator[str]:
 
 
 def _clock(span: timedelta) -> str:
-    """Format the time since the start as hours and minutes: `04:10` or `1d 02:30`."""
+    """Return the time since the start in hours and minutes: `04:10` or `1d 02:30`."""
     hours, minutes = divmod(int(span.total_seconds()) // 60, 60)
     days, hours = divmod(hours, 24)
     return (f"{days}d " if days else "") + f"{hours:02}:{minutes:02}"

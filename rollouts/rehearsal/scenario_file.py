@@ -77,7 +77,10 @@ def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
 def _scenario(
     node: yaml.Node, key: str, name: str, rollouts: Mapping[str, Rollout], report: Report
 ) -> Scenario | None:
-    """Return the scenario that a file's YAML describes, or None if it has mistakes."""
+    """Return the scenario that a file's YAML describes, or None if it has mistakes.
+
+    Mistakes are added to `report`, under `key`; `rollouts` are those that the project declares.
+    """
     named = node.entries.get("rollout") if isinstance(node, yaml.Mapping) else None
     rollout = rollouts.get(named.text) if isinstance(named, yaml.Scalar) else None
     if isinstance(named, yaml.Scalar) and rollout is None:
@@ -144,7 +147,7 @@ def _event_time(text: str) -> At:
 
 
 def _provider(text: str) -> Provider | Somebody:
-    """Parse a scripted fault of the cloud provider, such as `throttled` or `busy 4m`."""
+    """Parse a scripted fault of the provider, such as `throttled` or `busy 4m`, from its text."""
     if text in ("throttled", "lost reply", "silent rollback"):
         return Provider(does=text)  # type: ignore[arg-type]  # one of the three
     if match := re.fullmatch(rf"busy ({DURATION})", text):
@@ -198,7 +201,10 @@ _HAPPENINGS: dict[str, Shape] = {
 
 
 def _file(variants: tuple[str, ...]) -> Record:
-    """Return the schema of a scenario's file, in which each variant's name is a key, too."""
+    """Return the schema of a scenario's YAML file for an endpoint with these variants.
+
+    Each variant's name is a key of the schema.
+    """
     answers = {
         name: Key(shape=Record(noun="a variant's answers", keys=_BEHAVIOUR)) for name in variants
     }
@@ -245,7 +251,10 @@ def _file(variants: tuple[str, ...]) -> Record:
 def _event(
     value: dict[str, Any], written: yaml.Node, key: str, rollout: Rollout, report: Report
 ) -> Event | None:
-    """Return the event that a YAML mapping describes, or None if it has mistakes."""
+    """Return the event that a YAML mapping describes, or None if it has mistakes.
+
+    Mistakes are added to `report`, under `key`.
+    """
     variants = (rollout.source, rollout.to)
     happenings = [name for name in value if name in _HAPPENINGS or name in variants]
     if len(happenings) != 1:
@@ -279,7 +288,10 @@ def _event(
 
 
 def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) -> None:
-    """Report a mistake if an event or expectation names a step that the rollout lacks."""
+    """Report a mistake if the step that an event or expectation names is not in the rollout.
+
+    `key` is where the scenario has it.
+    """
     if stage is not None and stage > len(rollout.steps):
         report.add(
             key,
@@ -289,7 +301,10 @@ def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) 
 
 
 def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> Happening:
-    """Return what an event does, from its key and values in the YAML."""
+    """Return what an event does, from its key in the YAML and its values.
+
+    `variants` are the names of the endpoint's variants, which may be the key.
+    """
     if name in variants:
         return Answers(variant=name, changes=value[name])
     if name == "traffic":

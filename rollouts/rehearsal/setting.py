@@ -30,7 +30,7 @@ class Setting(Protocol):
         ...
 
     def ports(self) -> Ports:
-        """Return interfaces to the environment for one more controller or another user."""
+        """Return the interfaces to the environment for one more controller, or another user."""
         ...
 
     def advance(self, span: timedelta) -> None:
@@ -110,7 +110,10 @@ class WorldSetting:
         return
 
     def _answers(self, variant: str, changes: Mapping[str, float]) -> Callable[[], None]:
-        """Change how a variant answers; return the function that undoes it."""
+        """Change how a simulated variant answers; return the function that undoes it.
+
+        `changes` has new values, such as an error rate, by name.
+        """
         usual: Behaviour = self.world.fleet.variants[variant].behaviour
         self.world.behave(variant, msgspec.structs.replace(usual, **changes))
         return lambda: self.world.behave(variant, usual)

@@ -156,11 +156,11 @@ class TargetSetting:
         return target
 
     def _on_call(self, call: Call) -> None:
-        """Record that a call may have changed the endpoint, so that its state is read anew."""
+        """Note that a call may have changed the endpoint, so that its state is read anew."""
         self._moved |= call.mutating
 
     def _state(self) -> EndpointState:
-        """Return the endpoint's state, from memory unless it may have changed."""
+        """Return the endpoint's state; it is read again only if a call may have changed it."""
         if (
             self._moved
             or self._seen is None
@@ -174,9 +174,9 @@ class TargetSetting:
         return self._seen
 
     def _settle(self) -> EndpointState:
-        """Return the endpoint's state once it serves.
+        """Wait until the endpoint serves, and return its state.
 
-        What starts processes on this machine takes no virtual time: it is waited for.
+        Processes that start on this machine take no simulated time.
         """
         if self._takes:
             return self._state()
@@ -204,7 +204,7 @@ class TargetSetting:
             self._moved = moved
 
     def _touch(self) -> None:
-        """Set the present traffic split again as somebody else would: only the token changes."""
+        """Set the present traffic split again, which changes only the endpoint's token."""
         state = self._state()
         if state.phase == "ready":
             try:
@@ -223,7 +223,7 @@ class _Metrics:
         self._metrics, self._outage = metrics, outage
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Read metrics from the target, or fail while a scripted outage lasts."""
+        """Return metrics from the target; raise an error while a scripted outage lasts."""
         if self._outage():
             raise Unavailable("the metrics cannot be read", remedy="try again in a minute")
         return self._metrics.read(endpoint, window)

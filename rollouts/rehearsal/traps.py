@@ -43,18 +43,21 @@ class Traps:
         self._traps: list[Trap] = []
 
     def set(self, trap: Trap) -> None:
-        """Arm a scripted fault for a coming call of a controller."""
+        """Set a scripted fault for a coming call of a controller."""
         self._traps.append(trap)
 
     @contextmanager
     def around(self, controller: str, operation: Operation) -> Generator[None, None, None]:
-        """Trigger the controller's armed faults before and after the call in the block."""
+        """Raise a controller's scripted faults before or after the call in the block."""
         self._spring("before", controller, operation)
         yield
         self._spring("after", controller, operation)
 
     def _spring(self, when: When, controller: str, operation: Operation) -> None:
-        """Trigger the faults armed for one operation, and count them down."""
+        """Raise the faults that are set for one operation of a controller, and count them down.
+
+        `when` says whether those before or after the call are meant.
+        """
         for trap in [
             trap for trap in self._traps if trap.when == when and operation in trap.operations
         ]:
@@ -65,7 +68,7 @@ class Traps:
 
 
 def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
-    """Return a controller's interfaces to the target, which trigger armed faults.
+    """Return a controller's interfaces to the target, with scripted faults in their calls.
 
     `document` is the key of the rollout's state: writing it is the operation `write`.
     """
@@ -84,12 +87,12 @@ class _Endpoints:
         self._host, self._traps, self._controller = host, traps, controller
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Apply a specification to the endpoint, with the faults armed for this call."""
+        """Apply a specification to the endpoint, with the scripted faults of this call."""
         with self._traps.around(self._controller, "apply"):
             return self._host.apply(spec)
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Shift traffic of the endpoint, with the faults armed for this call."""
+        """Shift traffic of the endpoint, with the scripted faults of this call."""
         with self._traps.around(self._controller, "shift"):
             self._host.shift(endpoint, split, expect=expect)
 
@@ -129,7 +132,7 @@ class _State:
         return self._state.get(key)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write a document of the state store; writing the rollout's own triggers armed faults."""
+        """Write a document of the state store; scripted faults concern the rollout's own."""
         if key != self._document:
             return self._state.put(key, value, expect=expect)
         with self._traps.around(self._controller, "write"):

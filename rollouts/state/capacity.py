@@ -15,7 +15,7 @@ from .states import Plan
 
 
 def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
-    """Return the endpoint's specification for a step, with the instances that its traffic needs.
+    """Return the endpoint's specification for a step, with the instances its traffic needs.
 
     The new variant has its share of the old one's declared instances, at least its own declared
     ones.
@@ -24,9 +24,9 @@ def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
 
 
 def hand_over_spec(plan: Plan) -> EndpointSpec:
-    """Return the endpoint's specification during the hand-over.
+    """Return the endpoint's specification during the hand-over after a promotion.
 
-    The promoted version runs also under the old variant's name, as large as the variant that
+    The promoted version also runs under the old variant's name, as large as the variant that
     serves.
     """
     serving = _grown(plan, Decimal(100))
@@ -38,7 +38,7 @@ def hand_over_spec(plan: Plan) -> EndpointSpec:
 def final_spec(plan: Plan) -> EndpointSpec:
     """Return the endpoint's specification after the hand-over, without the new variant.
 
-    The promoted version has the old variant's name and its declared size.
+    The promoted version has the old variant's name, and the declared number of instances.
     """
     promoted = msgspec.structs.replace(
         _variant(plan, plan.to), name=plan.source, instances=_variant(plan, plan.source).instances
@@ -50,9 +50,9 @@ def final_spec(plan: Plan) -> EndpointSpec:
 
 
 def new_variant_alone(plan: Plan) -> EndpointSpec:
-    """Return the specification of the endpoint with the new variant only.
+    """Return the endpoint's specification with the new variant only.
 
-    It is what runs where the old variant did not start in the hand-over.
+    It is what runs if the old variant did not start in the hand-over.
     """
     spec = hand_over_spec(plan)
     return msgspec.structs.replace(
@@ -93,7 +93,7 @@ def _variant(plan: Plan, name: str) -> VariantSpec:
 
 
 def _with(spec: EndpointSpec, changed: VariantSpec) -> EndpointSpec:
-    """Return an endpoint's specification with one variant replaced."""
+    """Return an endpoint's specification with the variant of the same name replaced."""
     return msgspec.structs.replace(
         spec,
         variants=tuple(

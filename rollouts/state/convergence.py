@@ -33,9 +33,9 @@ def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
 
 
 def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: Plan) -> bool:
-    """Return whether two splits are the same at the target's resolution.
+    """Return whether two splits are the same in steps of the target's resolution.
 
-    A variant that is not named has nothing.
+    A variant that is not named has 0 %.
     """
     return all(
         abs(split.get(name, Decimal(0)) - other.get(name, Decimal(0))) * 2 < plan.resolution
@@ -44,16 +44,16 @@ def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: P
 
 
 def is_served(state: State, endpoint: EndpointState) -> bool:
-    """Return whether the intended split is told to the target and served by it."""
+    """Return whether the rollout's intended split is set at the target and served by it."""
     return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(
         target_split(endpoint), state.intent, state.plan
     )
 
 
 def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:
-    """Return whether the endpoint has reached the rollout's intent.
+    """Return whether the endpoint is as the rollout intends: split, variants, all ready.
 
-    The intended split is served, the variants are those of the specification, and all are ready.
+    The variants are compared with `spec`.
     """
     return has_converged(spec, state.intent, endpoint, resolution=state.plan.resolution)
 
@@ -71,9 +71,9 @@ def is_ready(state: State, endpoint: EndpointState) -> bool:
 
 
 def is_lost(state: State, observation: Observation) -> bool:
-    """Return whether the endpoint runs other variants than this rollout's, or is gone.
+    """Return whether the endpoint runs other variants than this rollout's, or does not exist.
 
-    In the middle of a change it counts as not lost: the change may be rolled back.
+    In the middle of a change it does not count as lost, as the change may be rolled back.
     """
     if observation.endpoint is None:
         return observation.absent
@@ -96,7 +96,7 @@ def version_of(plan: Plan, variant: str) -> int:
 
 
 def settled_by(plan: Plan, now: datetime) -> datetime:
-    """Return the time before which the metrics of each minute are final."""
+    """Return the time up to which the metrics of minutes are final."""
     return settled(plan.metrics_delay, now)
 
 
@@ -107,7 +107,7 @@ def next_minute(moment: datetime) -> datetime:
 
 
 def is_open(hours: OfficeHours, now: datetime) -> bool:
-    """Return whether steps up are allowed at this time, by the office hours."""
+    """Return whether steps up are allowed at a time, by the office hours."""
     local = now.astimezone(ZoneInfo(hours.zone))
     return (
         local.weekday() in hours.days and hours.start <= 60 * local.hour + local.minute < hours.end

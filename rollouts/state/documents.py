@@ -92,7 +92,7 @@ def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
 
 
 def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> Stored:
-    """Store the state of a new rollout, which `build` makes from the id given to it.
+    """Store the state of a new rollout, which `build` makes from the rollout's id.
 
     Raises:
         Refused: A rollout of the endpoint has not ended.
@@ -112,9 +112,9 @@ def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> St
 
 
 def flush(store: StateStore, state: State) -> State:
-    """Move entries from the state's outbox to the stored history, each under its own key.
+    """Move entries from the state's outbox to the stored history; return the state without them.
 
-    Return the state without them. An entry that is stored already is left as it is.
+    Each entry has a key of its own. An entry that is stored already is left as it is.
     """
     for entry in state.outbox:
         try:
@@ -138,7 +138,7 @@ def history(store: StateStore, state: State) -> Iterator[Entry]:
 
 
 def minutes_uri(blobs: BlobStore, state: State) -> str:
-    """Return the URI at which the metrics of the state's current bake are stored."""
+    """Return the URI at which the metrics since the present step began are stored."""
     return f"{folder_uri(blobs, state)}/{_bake(state)}.json"
 
 
@@ -150,8 +150,8 @@ def folder_uri(blobs: BlobStore, state: State) -> str:
 def _bake(state: State) -> str:
     """Return the name under which the metrics of the state's current bake are stored.
 
-    It is <stage>-<attempt>; on the way to the next stage <stage>-<phase>; after the last one the
-    phase.
+    A bake is the time in which a step is watched. The name is <stage>-<attempt>; on the way to the
+    next stage <stage>-<phase>; after the last one the phase.
     """
     if state.phase in ("baking", "waiting"):
         return f"{state.stage}-{state.attempt}"
@@ -163,7 +163,10 @@ def _bake(state: State) -> str:
 
 
 def keep_minutes(blobs: BlobStore, state: State, observation: Observation) -> None:
-    """Store the metrics by minute that a decision is about to be based on. It is safe to repeat."""
+    """Store the metrics by minute on which a decision is about to be based.
+
+    It may be repeated.
+    """
     if state.bake_from is None or observation.settled is None:
         return
     written = _WrittenMinutes(
@@ -179,7 +182,10 @@ def keep_minutes(blobs: BlobStore, state: State, observation: Observation) -> No
 
 
 def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
-    """Return the stored metrics of every bake of a rollout, by the name of the bake."""
+    """Return the stored metrics of every bake of a rollout, by the bake's name.
+
+    A bake is the time in which a step is watched.
+    """
     folder = f"{folder_uri(blobs, state)}/"
     names = [
         blob.uri.removeprefix(folder).removesuffix(".json")
@@ -193,7 +199,7 @@ def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
 
 
 def _minutes(data: bytes, *, what: str) -> KeptMinutes:
-    """Decode stored metrics by minute from JSON."""
+    """Decode stored metrics by minute from JSON; `what` names them in errors."""
     written = decode(data, _WrittenMinutes, what=what)
     try:
         minutes = {
@@ -208,7 +214,7 @@ def _minutes(data: bytes, *, what: str) -> KeptMinutes:
 
 
 def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of stored metrics with NaN for each null, which is how JSON has it."""
+    """Return a row of stored metrics with NaN for each null, as JSON has no NaN."""
     return {name: math.nan if value is None else value for name, value in row.items()}
 
 

@@ -99,7 +99,8 @@ def beginning(
 ) -> State:
     """Return the state with which a new rollout begins.
 
-    `number` is its id from documents.begin, such as ro3; `pace` is what is expected of the traffic.
+    `number` is its id, such as ro3; `who` starts it, for the reason `because`; `pace` is what is
+    expected of the traffic.
     """
     state = State(
         id=number,

@@ -31,7 +31,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evidence(state: State) -> Evidence:
-    """Return the guardrail checks of the state's bake, with the period that they cover."""
+    """Return the guardrail checks of the present step, with the period that they cover."""
     if state.bake_from is None or not state.checks:
         return Evidence()
     tallies = state.checks.values()
@@ -50,9 +50,10 @@ def note(
     basis: Evidence = Evidence(),  # noqa: B008  frozen
     who: str = "",
 ) -> State:
-    """Return the state with a further entry of the rollout's history, in its outbox.
+    """Return the state with one more entry of the rollout's history.
 
-    `who` is a person; by default it is the driver.
+    `why` is the reason, `basis` the checks that the decision rests on, `who` the person, by default
+    the controller.
     """
     entry = Entry(
         seq=state.seq + 1,
@@ -71,7 +72,7 @@ def note(
 
 
 def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
-    """Return the traffic split in which the new variant has a given percentage.
+    """Return the split in which the new variant has this percentage.
 
     The old variant has the rest of what both had at the start; other variants keep theirs.
     """
@@ -96,16 +97,15 @@ def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
 
 
 def to_shifting(state: State, now: datetime) -> State:
-    """Return the state in which traffic shifts to the share of its step."""
+    """Return the state in which traffic moves to the share of its step."""
     share = state.plan.stages[state.stage - 1].traffic
     return to_split(replace(state, phase="shifting"), now, split_at(state.plan, share))
 
 
 def to_shifting_again(state: State, now: datetime) -> State:
-    """Return the state in which the split is set once more, before a new bake begins.
+    """Return the state in which the split is set once more, before the step is watched anew.
 
-    Somebody else's change has spoiled the bake: its measurements, and a person's approval of it, no
-    longer count.
+    Somebody else's change has spoiled the measurements; a person's approval no longer counts.
     """
     anew = replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1)
     return to_shifting(replace(anew, wish=replace(state.wish, promote=None)), now)
@@ -119,8 +119,8 @@ def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State
 def to_baking(state: State, now: datetime, token: str) -> State:
     """Return the state in which a bake begins, at the next whole minute.
 
-    The endpoint was seen to serve the intended split. The bake's end is an absolute time from now
-    on.
+    A bake is the time in which a step is watched; its end is fixed now. `token` is the endpoint's,
+    which was seen to serve the intended split.
     """
     bake_from = next_minute(now)
     moved = note(
@@ -140,9 +140,9 @@ def to_baking(state: State, now: datetime, token: str) -> State:
 
 
 def to_promoted(state: State, now: datetime, why: str) -> State:
-    """Return the state in which all of the traffic is the new variant's.
+    """Return the state in which the new variant has all of the traffic.
 
-    The grace time is judged anew, like a stage.
+    `why` is the reason. The grace time that follows is judged anew, like a step.
     """
     moved = replace(
         _unbaked(state),
@@ -174,7 +174,7 @@ def to_aborting(state: State, now: datetime, cause: str) -> State:
 
 
 def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
-    """Return the state of an ended rollout, which still watches for late changes.
+    """Return the state of an ended rollout, which may still watch for late changes.
 
     It watches only where a call may still take effect: a traffic shift on a target that cannot
     fence it off, or a change of the alias. A rollout that was refused before it owned the traffic
@@ -196,7 +196,7 @@ def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
 
 
 def _unbaked(state: State) -> State:
-    """Return the state without the times, checks and token of a bake."""
+    """Return the state without the times, checks and token of a watched step."""
     return replace(
         state,
         bake_from=None,

@@ -22,7 +22,7 @@ _TRIES = 20  # a controller writes at most once a look
 
 
 def _any(_state: State) -> None:
-    """Accept a command in any state."""
+    """Raise no error: the check for a command that is allowed in any state."""
 
 
 def ask(
@@ -37,7 +37,7 @@ def ask(
 ) -> State:
     """Record a person's command in the rollout's document, for its controller to carry out.
 
-    Return the new state. `check` raises for a state in which the command is not allowed.
+    `check` raises for a state in which the command is not allowed. Returns the new state.
 
     Raises:
         NotFound: There is no rollout.

@@ -54,9 +54,9 @@ def plan_of(project: Project, endpoint: str) -> Plan:
 
 
 def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
-    """Return the specification with the running number of instances where none is declared.
+    """Return a specification with the running number of instances where none is declared.
 
-    A variant is scaled up from it, and back to it.
+    A variant is scaled up from that number, and back to it.
     """
     counts = {variant.name: variant.target_instances for variant in state.variants}
     return msgspec.structs.replace(
@@ -93,7 +93,10 @@ def _declared_rollout(project: Project, endpoint: str) -> Rollout:
 
 
 def _variant(state: EndpointState, name: str, key: str) -> VariantState:
-    """Return the running state of a variant by its name; raise Invalid if it does not run."""
+    """Return the running state of the variant of this name; raise Invalid if it does not run.
+
+    `key` is where project.yaml names it.
+    """
     for variant in state.variants:
         if variant.name == name:
             return variant
@@ -171,7 +174,7 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
     """Return whether project.yaml declares another rollout than the running plan.
 
-    It never differs from a hand-over that an experiment began, which project.yaml does not declare.
+    A hand-over that an experiment began is not declared, and never differs.
     """
     if running.heir_of:
         return False

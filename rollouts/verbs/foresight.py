@@ -44,7 +44,7 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recent_minutes(project: Project, endpoint: str) -> tuple[Mapping[str, tuple[Bucket, ...]], str]:
-    """Return the last hour's metrics by variant, and why they cannot be read, or ""."""
+    """Return the last hour's metrics by variant, and why they cannot be read; "" if they can."""
     try:
         return project.target.metrics.read(endpoint, settled_window(project, _LOOKED_BACK)), ""
     except IsthmusError as error:
@@ -80,9 +80,9 @@ def foresee(
 
 
 def _extra_hourly_cost(project: Project, plan: Plan) -> Decimal | None:
-    """Return how many USD an hour a rollout's largest step costs more than what runs now.
+    """Return how much a rollout's largest step costs more than what runs now, in USD an hour.
 
-    None: a price is unknown.
+    None if a price is unknown.
     """
     largest = [
         _hourly(project, spec)

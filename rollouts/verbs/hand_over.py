@@ -26,7 +26,7 @@ from ..state.transitions import SHIFT_TIME, note
 
 
 def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
-    """Return the state of the hand-over that was begun for an experiment's run, or None.
+    """Return the state of the hand-over that an experiment's run (`heir_of`) began, or None.
 
     It is found only while it is the endpoint's newest rollout.
     """
@@ -71,7 +71,10 @@ def hand_over(
 
 
 def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str) -> Plan:
-    """Return the plan of a hand-over, which is a rollout of one step to all of the traffic."""
+    """Return the plan of a hand-over: a rollout of one step, to all of the traffic.
+
+    `source` gets the version of `to`; `heir_of` is the experiment's run that began it.
+    """
     state, declared = observe(project, endpoint), project.spec.endpoints[endpoint]
     _check_serves(state, to)
     everything = RolloutStep(traffic=Decimal(100), bake=timedelta(0))
@@ -112,7 +115,7 @@ def _check_serves(state: EndpointState, to: str) -> None:
 
 
 def _running(declared: Endpoint, state: EndpointState) -> EndpointSpec:
-    """Return the specification of the endpoint as it runs now."""
+    """Return the specification of the endpoint as it runs now, with declared settings."""
     variants = tuple(
         VariantSpec(
             name=v.name,

@@ -72,7 +72,7 @@ def ports_of(project: Project) -> Ports:
 def _scores(
     project: Project, endpoint: str, window: Window
 ) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
-    """Query how many items each variant scored in each minute, and their mean score."""
+    """Query the number of scores and the mean score by variant and minute."""
     start, end = (
         moment.astimezone(UTC).replace(tzinfo=None) for moment in (window.start, window.end)
     )

@@ -92,7 +92,7 @@ class Rollout:
 
     @property
     def id(self) -> str:
-        """The rollout's id."""
+        """Return the rollout's id."""
         return self.started.id
 
     def status(self) -> Status:
@@ -199,7 +199,7 @@ def status(project: Project, endpoint: str) -> Status:
 def _observe(project: Project, endpoint: str) -> EndpointState | None:
     """Return the endpoint's state, or None if it is absent or cannot be read now.
 
-    No error is raised, so that a command that was recorded is not reported as failed.
+    It raises no error, as that would report a recorded command as failed.
     """
     try:
         return routed_endpoints(project.target).observe(endpoint)
@@ -262,7 +262,7 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Approve the step for which a rollout waits; in the grace time, end that now.
+    """Approve the step for which a rollout waits; after a promotion, end the grace time now.
 
     Raises:
         Refused: Nothing waits, or data do not pass and there is no reason.
@@ -279,7 +279,10 @@ def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
 def _ask(
     project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]
 ) -> Status:
-    """Record a person's command for the controller, and return the rollout's status."""
+    """Record a person's command for the controller, and return the rollout's status.
+
+    `check` raises for a state in which the command is not allowed.
+    """
     wishes.ask(
         project.target.state,
         endpoint,
@@ -423,7 +426,10 @@ def _drive(
     every: timedelta = EVERY,
     watch: Callable[[LookResult], None] | None = None,
 ) -> State:
-    """Drive the rollout until `over` is true of its state, and return that state."""
+    """Drive the rollout until `over` is true of its state, and return that state.
+
+    After `timeout` it stops; `watch` is called with the result of each iteration.
+    """
     _read(project, endpoint)  # NotFound before anything is driven
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
 
@@ -451,12 +457,12 @@ def _drive(
 
 
 def _asks(state: State) -> bool:
-    """Return whether a rollout waits for a person, or needs no driver for now."""
+    """Return whether a rollout waits for a person, or needs no controller for now."""
     return state.phase in ("waiting", "promoted", "handing", "ended")
 
 
 def _is_settled(state: State) -> bool:
-    """Return whether all decisions are carried out, so that whoever drives the rollout may stop."""
+    """Return whether all decisions are carried out, so that the controller may stop."""
     moved = state.alias == "moved" or state.plan.promote_alias is None
     return moved if state.phase == "promoted" else _asks(state)
 
@@ -508,7 +514,7 @@ def _look_text(state: State, result: LookResult) -> str:
 
 
 def _outcome(state: State) -> Outcome:
-    """Return how far a rollout has come, for those who wait for it."""
+    """Return how far a rollout has come, as commands report it."""
     if state.phase == "ended":
         return state.end or "lost"
     if state.phase in ("promoted", "handing"):
@@ -533,7 +539,7 @@ def _read(project: Project, endpoint: str) -> Stored:
 
 
 def holder() -> str:
-    """Return this process's name for leases: host, process id, and a few random letters."""
+    """Return this process's name as a controller: host, process id, and a few random letters."""
     return f"{socket.gethostname().partition('.')[0]}-{os.getpid()}-{_NONCE}"
 
 

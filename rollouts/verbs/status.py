@@ -60,7 +60,10 @@ def status_of(
     *,
     project_differs: bool,
 ) -> Status:
-    """Build the status of a rollout from its state and its endpoint."""
+    """Return the status of a rollout, from its state and its endpoint.
+
+    `target` is the target's name; `project_differs` says that project.yaml changed since.
+    """
     serves = {variant.name: variant.percent for variant in endpoint.variants} if endpoint else None
     return Status(
         target=target,
@@ -111,14 +114,14 @@ def unwatched_text(status: Status) -> str:
 
 
 def looked_at(state: State) -> datetime | None:
-    """Return when a controller last renewed the rollout's lease, or None."""
+    """Return when a controller last looked at the rollout, by its lease or history; or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None
 
 
 def _headlines(status: Status) -> list[str]:
-    """Return the first line of a rollout's status: its step, traffic share and phase."""
+    """Return the first lines of a rollout's status: its step, traffic share and phase."""
     state, plan = status.state, status.state.plan
     share = (status.serves or state.intent or plan.initial).get(plan.to, Decimal(0))
     if state.phase == "ended":
@@ -179,7 +182,7 @@ def phase_text(status: Status) -> str:  # noqa: PLR0911  one line a phase
 
 
 def _last_look(status: Status) -> str:
-    """Return a clause of text on when which controller last looked, or ""."""
+    """Return a clause on which controller looked at the rollout last, and when; or ""."""
     last_look = looked_at(status.state)
     if last_look is None or not status.state.lease.holder:
         return ""
@@ -201,7 +204,7 @@ def _check_line(check: Check) -> str:
 
 
 def next_lines(status: Status) -> list[str]:
-    """Return lines of text on what happens next and which commands a person can give."""
+    """Return lines on what a rollout does next, and which commands a person can give."""
     state, name = status.state, status.endpoint
     if state.phase == "waiting":
         return [
@@ -254,7 +257,7 @@ def next_lines(status: Status) -> list[str]:
 
 
 def _without_data(state: State) -> str:
-    """Return a clause on what happens, and when, if a bake gets no data; "" if it has some.
+    """Return a clause on what happens, and when, if a step gets no data; "" if it has some.
 
     A pause does not stop that: without data the new variant may do harm.
     """
@@ -268,10 +271,7 @@ def _without_data(state: State) -> str:
 
 
 def check_text(check: Check) -> str:
-    """Return a guardrail check as text.
-
-    Such as `error_rate max 0.3 % of 1,204, max 1 % pass`.
-    """
+    """Return a guardrail check as text: `error_rate max 0.3 % of 1,204, max 1 % pass`."""
     return (
         f"{check.guardrail:<22} {check.why}   {check.verdict}"
         if check.why

@@ -24,9 +24,9 @@ SPARE = timedelta(minutes=2)
 def check_target(
     description: Description, rollout: Rollout, target: str, capabilities: Mapping[str, Capability]
 ) -> tuple[Problem, ...]:
-    """Return a problem for each step of a rollout that a target cannot do.
+    """Return a problem, with its line, for each step of a rollout that a target cannot do.
 
-    Each has its line of project.yaml. A capability that a target says nothing of is not judged.
+    `target` is its name. A capability that a target does not list counts as there.
     """
     problems: list[Problem] = []
     resolution, delay = (

@@ -34,10 +34,7 @@ class VirtualClock:
         return self._due[0][0] if self._due else None
 
     def move(self, moment: datetime) -> None:
-        """Move the simulated clock to a moment, or to the next scheduled event before it.
-
-        That event is run.
-        """
+        """Move the simulated clock to a moment, or to a scheduled event before it, which is run."""
         self._now = max(self._now, moment)
         while self._due and self._due[0][0] <= self._now:
             heapq.heappop(self._due)[2]()

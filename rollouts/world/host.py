@@ -56,7 +56,7 @@ class Traits(TargetTraits, frozen=True, kw_only=True):
 
 
 def traits_of(target: Target, routing: str = "weighted") -> Traits:
-    """Return how a simulated endpoint is to behave, by a target's capabilities.
+    """Return how a simulated endpoint behaves, by a target's capabilities.
 
     A cloud takes a minute for a change, as its offline stack does on the manual clock; a fenced
     shift is done when it is answered.
@@ -102,21 +102,21 @@ class Fleet:
 
     @property
     def exists(self) -> bool:
-        """Whether the simulated endpoint has any variants."""
+        """Return whether the simulated endpoint has any variants."""
         return bool(self.variants)
 
     @property
     def updating(self) -> bool:
-        """Whether a change of the simulated endpoint is under way."""
+        """Return whether a change of the simulated endpoint is under way."""
         return self._change is not None
 
     @property
     def token(self) -> str:
-        """The version of the simulated endpoint's state, for compare-and-swap."""
+        """Return the version of the simulated endpoint's state, for compare-and-swap."""
         return f"{self._version}"
 
     def shares(self) -> dict[str, Decimal]:
-        """Return each variant's percent of the requests that is served now."""
+        """Return each variant's served percent of the requests."""
         return {name: variant.percent for name, variant in self.variants.items()}
 
     def room(self) -> dict[str, int] | None:
@@ -128,7 +128,7 @@ class Fleet:
         }
 
     def begin(self, change: Callable[[], None], *, takes: timedelta | None = None) -> None:
-        """Begin a change of the simulated endpoint, which ends at once or after a time.
+        """Begin a change of the simulated endpoint, which ends at once or after the time it takes.
 
         Where a rollback is scripted, it ends ready, with nothing changed but the token.
         """
@@ -144,12 +144,12 @@ class Fleet:
     def occupy(self, span: timedelta) -> None:
         """Make the simulated endpoint Busy for a while, as somebody else's change does.
 
-        What was under way ends with it.
+        A change that was under way ends with it.
         """
         self.begin(self._change or (lambda: None), takes=span)
 
     def set_split(self, split: Mapping[str, Decimal]) -> None:
-        """Move traffic as somebody else would: at once, whatever is under way."""
+        """Move traffic as somebody outside the rollout would: at once, whatever is under way."""
         self._version += 1
         for name, percent in split.items():
             self.variants[name].percent = self.variants[name].target = percent
@@ -181,7 +181,7 @@ class Fleet:
         self.variants = variants
 
     def wanted_instances(self, variant: VariantSpec, now: int) -> int:
-        """Return a variant's number of instances, limited to its declared range."""
+        """Return the present number of instances, limited to a variant's declared range."""
         least, most = variant.instances or (self.traits.instances, self.traits.instances)
         return min(max(now, least), most)
 
@@ -237,7 +237,7 @@ class Fleet:
     def _behaviour(self, variant: VariantSpec) -> Behaviour:
         """Return how a variant answers in the simulation.
 
-        A model version that a variant served already keeps its behaviour.
+        A model version that any variant served before keeps its behaviour.
         """
         same = (
             v.behaviour
@@ -337,7 +337,7 @@ class WorldEndpoints:
         request_id: str,  # noqa: ARG002  the port's
         parameters: Mapping[str, object] = NO_PARAMETERS,  # noqa: ARG002  the port's
     ) -> Reply:
-        """Answer a request as the named variant, else as the one with the most traffic."""
+        """Answer a request by the named variant, else by the one with the most traffic."""
         self._require_endpoint(endpoint)
         variants = self._fleet.variants
         name = variant or max(variants, key=lambda name: variants[name].percent)
@@ -395,7 +395,7 @@ class WorldEndpoints:
 
 
 def _is_same_variant(first: VariantSpec, second: VariantSpec) -> bool:
-    """Return whether two specifications describe the same variant."""
+    """Return whether two specifications are of the same variant and content."""
     return identity(first) == identity(second)
 
 

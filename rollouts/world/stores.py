@@ -66,7 +66,7 @@ class WorldState:
         return tuple(sorted(key for key in self._documents.values if key.startswith(prefix)))
 
     def _expect(self, key: str, expect: str | None) -> None:
-        """Raise Conflict if a document's token is not the expected one."""
+        """Raise Conflict if the token of a stored document is not the expected one."""
         document = self._documents.values.get(key)
         if (token := document.token if document else None) != expect:
             raise state_conflict(key, token, expect)

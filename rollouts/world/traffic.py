@@ -45,7 +45,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bucket(self) -> Bucket:
-        """The minute in the form of the metrics that a target reports."""
+        """Return the minute in the form of the metrics that a target reports."""
         p50, p90, p99 = (
             percentile(self.behaviour, self.requests, share) for share in (0.5, 0.9, 0.99)
         )
@@ -62,7 +62,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def latency(behaviour: Behaviour, requests: int, number: int) -> float:
-    """Return the latency in ms of one simulated request of a minute, by its rank.
+    """Return the latency in ms of the simulated request with this rank in a minute.
 
     It is the (number + 1/2) / requests quantile of a log-normal distribution.
     """
@@ -70,7 +70,10 @@ def latency(behaviour: Behaviour, requests: int, number: int) -> float:
 
 
 def percentile(behaviour: Behaviour, requests: int, share: float) -> float:
-    """Return a percentile of a minute's simulated latencies, as SQL's quantile_cont has it."""
+    """Return a percentile of a minute's simulated latencies in ms.
+
+    It is computed as SQL's quantile_cont does.
+    """
     place = share * (requests - 1)
     below = floor(place)
     low = latency(behaviour, requests, below)
@@ -100,7 +103,9 @@ def _stretch(
 ) -> tuple[Fraction, Fraction, Fraction]:
     """Return a variant's requests in a time span, and their client and server errors.
 
-    They are exact fractions, and so slow: a world asks for few different ones.
+    `per_minute` are the endpoint's requests, `percent` is the variant's share, and `most` how many
+    it can answer in a minute. The result is exact fractions, and so slow: a world asks for few
+    different ones.
     """
     minutes = Fraction(span // timedelta(milliseconds=1), 60_000)
     requests = per_minute * minutes * Fraction(percent) / 100
@@ -128,7 +133,7 @@ class Traffic:
         *,
         room: Mapping[str, int] | None = None,
     ) -> None:
-        """Add up to one minute of simulated requests, served by the variants in these shares.
+        """Add up to one minute of simulated requests, divided among variants by these shares.
 
         `room` is the most requests a minute that a variant answers; the rest fail.
         """
@@ -148,7 +153,7 @@ class Traffic:
     def close(self, start: datetime) -> dict[str, Minute]:
         """End a simulated minute, and return its whole counts by variant.
 
-        The fractions that are left go to the next minute.
+        The fractions that are left count in the next minute.
         """
         minutes: dict[str, Minute] = {}
         for variant, expected in self._expected.items():

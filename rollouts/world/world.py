@@ -88,9 +88,9 @@ class World:
         )
 
     def shares(self) -> dict[str, Decimal]:
-        """Return each variant's percent of the requests that is served now.
+        """Return each variant's served percent of the requests.
 
-        Gateways take over a split as late as they may.
+        Gateways follow a new split as late as they may.
         """
         if self.fleet.routing == "weighted":
             return self.fleet.shares()
@@ -112,7 +112,7 @@ class World:
         return decode(self.documents.values[key].value, sticky.Split, what=key)
 
     def set_split(self, split: Mapping[str, Decimal], *, written: datetime | None = None) -> None:
-        """Shift traffic as somebody else would, whatever is under way.
+        """Shift traffic as somebody outside the rollout would, whatever is under way.
 
         `written` is when the split of a sticky endpoint was written, by default now.
         """
@@ -170,7 +170,7 @@ class WorldMetrics:
         self._world, self._calls = world, calls
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Return the simulated metrics of the window; raise while they are out."""
+        """Return the simulated metrics of a window; raise an error during a scripted outage."""
         world = self._world
         self._calls.reading("metrics.read", endpoint)
         hosting.check_window(window)
@@ -190,7 +190,7 @@ class WorldMetrics:
 
 
 def _versions(spec: EndpointSpec) -> dict[str, dict[int, ModelVersion]]:
-    """Return approved versions of the specification's models, by model and number."""
+    """Return approved versions of the models in a specification, by model and number."""
     versions: dict[str, dict[int, ModelVersion]] = {}
     for variant in spec.variants:
         versions.setdefault(variant.model, {})[variant.version] = ModelVersion(

@@ -126,6 +126,7 @@ def test_names_of_the_project_are_completed(tmp_path):
         "impression",
         "click",
         "purchase",
+        "stay",
     ]
     assert completed(tmp_path, "isthmus deploy ") == []
 

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_every_benchmark_runs_from_its_start_to_its_end():
     """Each at its smallest, where no goal is judged. docs/promises.md, into which one writes, stays
     as it is.

@@ -44,7 +44,7 @@ def status(error: Exception) -> int:
 
 
 def view(error: Exception) -> View:
-    """Return the page that explains an exception, without details of an unexpected one."""
+    """Return the page that explains an exception; one that is not Isthmus's shows no details."""
     if isinstance(error, ProjectError):
         return _wrong_files(error)
     if isinstance(error, IsthmusError):
@@ -62,7 +62,10 @@ def refusal_view(refusal: Refusal) -> View:
 
 
 def at_the_door(path: str, query: str) -> View:
-    """Return the page for a request that follows a link of another site, with a link on."""
+    """Return the page for a request that follows another site's link: it has a link to go on.
+
+    `path` and `query` are those of the request.
+    """
     address = "/" + quote(path.lstrip("/"))  # two of them would lead to another host
     to = f"{address}?{query}" if query else address
     return View(
@@ -74,7 +77,10 @@ def at_the_door(path: str, query: str) -> View:
 
 
 def _view(kind: str, message: str, remedy: str | None) -> View:
-    """Return an error page: what was wrong and what to do."""
+    """Return an error page, which says what was wrong and what to do (`remedy`).
+
+    `kind` is the error's title.
+    """
     return View(
         title="There is nothing to show" if kind == "NotFound" else "This was not done",
         below="",

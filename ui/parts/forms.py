@@ -78,7 +78,7 @@ def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
 
 
 def _fold(fields: Sequence[Field]) -> str:
-    """Return the HTML of optional fields, folded behind "More"; open if one has a value."""
+    """Return optional fields as HTML, folded behind "More"; open if one of them has a value."""
     if not fields:
         return ""
     opened = " open" * any(field.value for field in fields)
@@ -90,7 +90,10 @@ def _fold(fields: Sequence[Field]) -> str:
 
 
 def _command(form: Form, words: str, same: str) -> str:
-    """Return the HTML of the terminal command that does the same as the form."""
+    """Return the HTML of the terminal command that does what a form does.
+
+    `words` is the command, and `same` what it ends with, such as `--target NAME`.
+    """
     return (
         f'<p class="soft command"><code>{escape(form.command + same)}</code> {escape(words)}</p>'
         if form.command
@@ -108,7 +111,10 @@ def _field(field: Field) -> str:
 
 
 def _input(field: Field, name: str, value: str) -> str:
-    """Return the HTML of a field's input: textarea, select or input."""
+    """Return the HTML of a field's input: textarea, select or input.
+
+    `name` and `value` are escaped already.
+    """
     required = " required" if field.required else ""
     if field.kind == "lines":
         rows = max(3, field.value.count("\n") + 2)

@@ -54,7 +54,7 @@ def html(view: View, around: Frame) -> str:
 
 
 def _link(around: Frame, title: str, path: str) -> str:
-    """Return a navigation link as an HTML list item, marked if it is the current page."""
+    """Return a navigation link as an HTML list item, marked if its page is the present one."""
     current = ' aria-current="page"' if path == around.here else ""
     return f'<li><a href="{escape(path, quote=True)}"{current}>{escape(title)}</a></li>'
 

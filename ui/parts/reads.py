@@ -33,7 +33,10 @@ class Reads:
         self._away = False
 
     def attempt(self, what: str, read: Callable[[], T]) -> T | Unread:
-        """Return the result of `read`; if it raises an IsthmusError, note and return why."""
+        """Call `read` and return its result; on an IsthmusError, note and return what failed.
+
+        `what` names what is read.
+        """
         if self._away:
             return self._note(Unread(what=what, why="not asked: the target is away"))
         try:
@@ -43,7 +46,7 @@ class Reads:
             return self._note(Unread(what=what, why=error.message, remedy=error.remedy))
 
     def box(self) -> tuple[str, ...]:
-        """Return an HTML box that lists what could not be read from the target, or nothing."""
+        """Return an HTML box on what could not be read from the target; empty if all was."""
         lines = [
             f"{unread.what}: {unread.why}{f'   {unread.remedy}' if unread.remedy else ''}"
             for unread in self.unread
@@ -51,7 +54,7 @@ class Reads:
         return (kit.verdict(["Not everything could be read", *lines], "fail"),) if lines else ()
 
     def _note(self, unread: Unread) -> Unread:
-        """Record something that could not be read, so that the page lists it; return it."""
+        """Record that something could not be read, so that the page lists it; return the record."""
         self.unread.append(unread)
         return unread
 
@@ -63,6 +66,8 @@ def missing(unread: Unread) -> str:
 
 def whole(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
     """Parse a parameter of the URL query as a whole number from 1 to `most`.
+
+    `default` is returned where the query lacks it.
 
     Raises:
         Invalid: It is not a whole number from 1 to `most`.

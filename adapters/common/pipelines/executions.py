@@ -32,11 +32,11 @@ def read(blobs: BlobStore, run_id: str) -> Execution | None:
 
 
 def write(blobs: BlobStore, execution: Execution) -> Execution:
-    """Store what ties a pipeline run to the provider's execution, and return it."""
+    """Store which execution of the provider a pipeline run has, and return that record."""
     blobs.put(_uri(blobs, execution.run.run_id), msgspec.json.encode(execution))
     return execution
 
 
 def _uri(blobs: BlobStore, run_id: str) -> str:
-    """Return the URI of the JSON document that ties a run to the provider's execution."""
+    """Return the URI of the document that says which execution of the provider is a run's."""
     return f"{blobs.root.rstrip('/')}/executions/{run_id}.json"

@@ -54,7 +54,10 @@ def run_state(
 def _not_started(
     spec: StepSpec, judgement: Judgement, earlier: Mapping[str, StepState], phase: RunPhase
 ) -> StepState:
-    """Derive the state of a step that the provider has not started from those it depends on."""
+    """Return the state of a step that the provider has not started, from the steps it needs.
+
+    `judgement` is the provider's verdict on the step's conditions, `phase` its word for the run.
+    """
     unmet = next((name for name in spec.needs if earlier[name].phase in _WAS), None)
     if unmet is not None and earlier[unmet].phase != "cancelled":
         return StepState(

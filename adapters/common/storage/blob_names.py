@@ -24,9 +24,8 @@ class BlobNames(msgspec.Struct, frozen=True, kw_only=True):
 def parts_of(uri: str, names: BlobNames) -> list[str]:
     """Return a blob's path below the store's root as a list of its parts.
 
-    Raises:
-        Invalid: The URI is outside of the root, a part of it cannot be stored, or its first part is
-            another port's.
+    `names` are the store's rules for names. Raises Invalid if the URI is outside of the root, a
+    part cannot be stored, or the first part belongs to another port.
     """
     if not uri.startswith(names.root + "/"):
         raise _outside(uri, names)
@@ -41,14 +40,10 @@ def parts_of(uri: str, names: BlobNames) -> list[str]:
 
 
 def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
-    """Split the URI prefix of a blob listing into a folder and a prefix of names.
+    """Split the URI prefix of a blob listing into a folder and a prefix of names, below the root.
 
-    Returns:
-        Both below the root: the folder of every blob whose URI begins with `prefix`, and the
-        prefix.
-
-    Raises:
-        Invalid: The prefix is outside of the root.
+    Every blob whose URI begins with `prefix` is in the folder. Raises Invalid if the prefix is
+    outside of the root.
     """
     if not prefix.startswith(names.root + "/") and not names.root.startswith(prefix):
         raise _outside(prefix, names)

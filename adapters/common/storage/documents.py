@@ -67,7 +67,7 @@ class Objects(Protocol):
         ...
 
     def look(self, key: str) -> ObjectHead | None:
-        """Return an object's token and nonce without reading its bytes, or None if absent."""
+        """Return an object's token and write marker (nonce) without reading its bytes, or None."""
         ...
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
@@ -89,7 +89,10 @@ class Objects(Protocol):
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Return the keys of the objects with a prefix, in any order, without tombstones."""
+        """Return the keys of the objects with a prefix, in any order, without tombstones.
+
+        A tombstone is an object that stands for a deleted document.
+        """
         ...
 
     def uri(self, key: str) -> str:
@@ -101,11 +104,11 @@ class Log(Protocol):
     """A session's way to run a call: it is noted in the call log, and its errors are translated."""
 
     def mutating(self, operation: str, resource: str) -> AbstractContextManager[None]:
-        """Run the block's call that changes something."""
+        """Log the call in the block, an operation that changes the resource."""
         ...
 
     def reading(self, operation: str, resource: str) -> AbstractContextManager[None]:
-        """Run the block's call that only reads."""
+        """Log the call in the block, an operation that only reads the resource."""
         ...
 
 
@@ -152,12 +155,11 @@ class Documents:
         return Versioned(value=value, token=stored.token, written_at=stored.written_at)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write a document if it still has the token `expect`, and return the new token.
+        """Write a document if its token is still `expect`, and return its new token.
 
-        Raises:
-            Conflict: The document is not as expected.
-            OutcomeUnknown: Nobody can tell any more whether this write took effect.
-            Invalid: The key is not valid, or the value is over 64 KiB.
+        With None there must be no document. Raises Conflict if it has another token, OutcomeUnknown
+        if nobody can tell whether this write took effect, and Invalid for a bad key or more than 64
+        KiB.
         """
         check_document(key, value)
         nonce = uuid.uuid4().hex
@@ -166,11 +168,10 @@ class Documents:
             return self._write(key, body, nonce, expect)
 
     def delete(self, key: str, *, expect: str) -> None:
-        """Replace the document by a tombstone under the token `expect`, then remove the tombstone.
+        """Delete a document if its token is still `expect`.
 
-        Raises:
-            Conflict: The document is not as expected.
-            OutcomeUnknown: Nobody can tell any more whether this deletion took effect.
+        A tombstone replaces it first, and is then removed. Raises Conflict if it has another token,
+        OutcomeUnknown if nobody can tell whether the deletion took effect.
         """
         check_key(key)
         with self._log.mutating(self._words.remove, f"{self._folder}/{key}"):
@@ -188,12 +189,9 @@ class Documents:
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
         """Write an object by compare-and-swap, and return its new token.
 
-        If a reply is lost the object is read: this write's nonce in it shows that the write took
-        effect. Otherwise it is repeated while the object is as expected.
-
-        Raises:
-            Conflict: The document is not as expected.
-            OutcomeUnknown: Nobody can tell any more whether this write took effect.
+        After a lost reply the object is read: the marker (nonce) of this write in it shows that the
+        write took effect. Otherwise it is repeated while the token is still `expect`. Raises
+        Conflict or OutcomeUnknown.
         """
         token, unsure = expect, False
         for attempt in range(_ATTEMPTS):
@@ -219,12 +217,12 @@ class Documents:
         )
 
     def _look(self, key: str) -> ObjectHead | None:
-        """Return a document's token and nonce without its content, or None if it is absent."""
+        """Return a document's token and write marker (nonce), or None if it is absent."""
         return self._objects.look(key)
 
 
 def _still(current: ObjectHead | None, expect: str | None) -> bool:
-    """Return whether a document still has the expected token, so that a write may be repeated."""
+    """Return whether a document still has the token `expect`, so that its write may be repeated."""
     if current is None or current.tombstone:
         return expect is None
     return current.token == expect
@@ -233,7 +231,10 @@ def _still(current: ObjectHead | None, expect: str | None) -> bool:
 def _lost_reply(
     key: str, current: ObjectHead | None, expect: str | None, *, unsure: bool
 ) -> IsthmusError:
-    """Return the error for a failed write: a conflict, or an unknown outcome if `unsure`."""
+    """Return the error for a failed write: Conflict, or OutcomeUnknown if `unsure`.
+
+    `current` is what is stored now; `expect` is the token that the writer expected.
+    """
     if unsure:
         return OutcomeUnknown(
             f"state {key}: the reply was lost and the key has changed since",

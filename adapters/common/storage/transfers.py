@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 def side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
-    """Call `do` for every item, several at a time in threads, and wait for all."""
+    """Call `do` for every item, several at a time in threads, and return when all are done."""
     if len(items) < 2:
         for item in items:
             do(item)
@@ -28,9 +28,9 @@ def side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
 
 @contextmanager
 def arriving(goal: Path, temporary: str) -> Iterator[IO[bytes]]:
-    """Open a file for writing that appears at `goal` whole and synced to the disk, or not at all.
+    """Open a file for writing that appears at `goal` complete and synced to disk, or not at all.
 
-    Its name begins with `temporary` until then.
+    Until then it has a temporary name that begins with `temporary`.
     """
     goal.parent.mkdir(parents=True, exist_ok=True)
     aside = goal.parent / f"{temporary}{uuid.uuid4().hex}"

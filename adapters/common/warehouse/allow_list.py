@@ -50,14 +50,17 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def nodes_of(forms: Iterable[Form]) -> frozenset[type[exp.Expr]]:
-    """Return the sqlglot node types that an allow-list's entries allow."""
+    """Return the sqlglot node types that the entries of an allow-list permit."""
     return frozenset(node for form in forms for node in form.nodes)
 
 
 def unlisted_nodes(
     tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str
 ) -> tuple[SqlProblem, ...]:
-    """Return a problem for each construct of a query's tree that the allow-list does not have."""
+    """Return a problem for each construct of a query's tree whose node type is not allowed.
+
+    `engine` is named in the problems.
+    """
     return tuple(
         SqlProblem(
             line=line_of(node),
@@ -70,9 +73,9 @@ def unlisted_nodes(
 
 
 def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
-    """Return a problem for each rounding or comparison in a query of a decimal that is no float.
+    """Return a problem for each rounding or comparison of a decimal such as 0.1 in a query.
 
-    DuckDB computes 0.1 exactly and the clouds as a float, so the answers may differ there.
+    DuckDB computes with 0.1 exactly and the clouds as a float, so the answers may differ there.
     """
     return tuple(
         SqlProblem(line=line_of(node), what=f"{node.sql(dialect='duckdb')}", why=_EXACT)
@@ -95,9 +98,9 @@ def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
 
 
 def _exact(node: exp.Expr) -> bool:
-    """Return whether an SQL node is a decimal number that no float equals, such as 0.1.
+    """Return whether an SQL node is a decimal that no float equals, or is computed of one.
 
-    DuckDB computes it exactly. It is a literal, or arithmetic on such a literal.
+    DuckDB computes it exactly. 0.1 is such a decimal, and 0.5 is not.
     """
     if isinstance(node, exp.Literal):
         return (
@@ -120,7 +123,7 @@ def _is_arithmetic(node: exp.Expr) -> bool:
 
 
 def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
-    """Raise Invalid with the first problem of a query, if there is one.
+    """Raise Invalid with a query's first problem, if it has problems; `engine` is named in it.
 
     It is called before SQL is rendered for an engine: only a query without problems can be.
     """
@@ -132,7 +135,7 @@ def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
 
 
 def write_windows_out(tree: exp.Expr) -> None:
-    """Replace each use of a named window in a query by its definition, in place.
+    """Replace each use of a named window in a query by the window's definition, in place.
 
     Every engine takes an inline OVER.
     """

@@ -23,9 +23,10 @@ Rows = TypeVar("Rows", "pa.Table", "pa.RecordBatch")
 
 
 def check_columns(document: Document, names: Sequence[str]) -> None:
-    """Raise Invalid if a table's column is unknown, given twice, or required and missing.
+    """Raise Invalid if rows with columns of these `names` cannot be added to a table.
 
-    `dt` may be among them: it is made from the time column.
+    A column must not be unknown, twice there, or missing while required. `dt` may be among them: it
+    is made from the time column.
     """
     declared = {column.name for column in document.columns}
     unknown = [name for name in names if name not in declared and name != PARTITION]
@@ -99,7 +100,7 @@ def by_date(data: Rows, time_column: str) -> Iterator[tuple[str, Rows]]:
 
 
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """Return the Arrow schema of columns, with the field ids by which files are read.
+    """Return the Arrow schema of columns, each with the id by which it is found in stored files.
 
     Reading by id finds a column in older files, too, whatever columns were added since.
     """
@@ -114,7 +115,10 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 
 def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Cast a column's values to its declared type; raise Invalid where something could be lost."""
+    """Cast a column's values to its declared type; raise Invalid where something could be lost.
+
+    `table` is named in the error.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -27,7 +27,10 @@ _OTHERS = (
 
 
 def _in_case(function: str, mapping: dict[str, str]) -> str:
-    """Return the body of a macro for lower() or upper() that changes the letters of a mapping."""
+    """Return the SQL of a DuckDB macro for lower() or upper() that changes letters by a mapping.
+
+    `function` is DuckDB's own.
+    """
     old, new = both_sides(mapping)
     return (
         f"CASE WHEN regexp_matches(x, '{_OTHERS}') THEN translate(x, '{old}', '{new}') "
@@ -48,11 +51,11 @@ _MACROS = {
 
 
 def define(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a DuckDB database, with all its cursors, the functions of neutral SQL."""
+    """Add the functions of the SQL that all targets share to a DuckDB database."""
     for call, body in _MACROS.items():
         connection.execute(f"CREATE MACRO {call} AS {body}")
 
 
 def use_duckdbs_own(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Let a cursor find DuckDB's own functions, whose errors have a position in the query."""
+    """Make a cursor use DuckDB's own functions, whose errors name a position in the query."""
     cursor.execute("SET search_path = 'system.main,memory.main'")

@@ -12,12 +12,8 @@ _COLUMN = "isthmus_column_"
 def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
     """Return the names by which a query's output columns can be selected, in order.
 
-    An output without a name gets an alias in the tree, because engines would name it differently
-    (`_col0`, `f0_`).
-
-    Args:
-        tree: The query; it is changed.
-        names: The names that DuckDB gives the columns.
+    An output without a name gets an alias in the tree, as engines would name it differently
+    (`_col0`, `f0_`). `names` are those that DuckDB gives the columns.
     """
     select_ = tree
     while isinstance(select_, exp.SetOperation):  # the first SELECT names a UNION's columns

@@ -53,9 +53,9 @@ def bind(
 def _refuse_lossy_casts(
     connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object]
 ) -> None:
-    """Raise Invalid for a cast whose result differs between the targets' engines.
+    """Raise Invalid for a cast in a query whose result differs between the targets' engines.
 
-    The query must be bound. SQL outside of the subset for all targets is not looked into.
+    `values` are its parameters. SQL that not all targets share is not looked into.
     """
     from sqlglot import exp
 
@@ -105,7 +105,7 @@ def with_position(
 def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
     """Return DuckDB's error as Invalid, its message with `line L, column C` in front.
 
-    For a table that does not exist it names the nearest of `tables`, and some that there are.
+    For an unknown table it names the nearest of `tables`.
     """
     text = str(error)
     if (missing := _MISSING.search(text)) is None:
@@ -120,7 +120,7 @@ def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
 
 
 def sql_invalid(text: str, *, remedy: str | None = None) -> Invalid:
-    """Return an Invalid error with DuckDB's message, `line L, column C` in front."""
+    """Return DuckDB's error text as Invalid, with `line L, column C` in front."""
     place = _LINE.search(text)
     words = text.split("\n\n", maxsplit=1)[0].replace("\n", " ")
     words = re.sub(r"^\w+ Error: ", "", words)

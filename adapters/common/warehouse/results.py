@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object]:
-    """Return the values of the `$name` parameters that a query uses; `params` may hold more.
+    """Return the values of the `$name` parameters that a query uses.
 
-    Raises:
-        Invalid: A value is missing, or has a type that no column has.
+    `params` may hold more than the names in `used`. Raises Invalid if a value is missing or has a
+    type that no column has.
     """
     missing = sorted(used - set(params))
     if missing:
@@ -29,7 +29,7 @@ def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object
 
 
 def _duckdb_value(name: str, value: object) -> object:
-    """Convert a query parameter for DuckDB: times to UTC without a zone, decimals to floats."""
+    """Return a query parameter's value for DuckDB: times in UTC, zoneless, decimals as floats."""
     item = getattr(value, "item", None)  # NumPy's scalars
     if callable(item):
         value = item()

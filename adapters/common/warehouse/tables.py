@@ -40,11 +40,9 @@ class Document(StoredDocument, frozen=True, kw_only=True):
 
 
 def existing_table(name: str, document: Document | None) -> Document:
-    """Return the stored description of a table if rows can be appended to it.
+    """Return the stored description of a table; raise an error if rows cannot be appended to it.
 
-    Raises:
-        NotFound: There is no such table.
-        Invalid: It is a view.
+    Raises NotFound if there is no table, Invalid if it is a view.
     """
     if document is None:
         raise NotFound(
@@ -142,7 +140,7 @@ def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = N
 
 
 def _checked_column(table: str, old: Column, new: Column | None) -> Column:
-    """Return a column's new declaration; raise Invalid if stored rows might not fit it."""
+    """Return a column's new declaration; raise Invalid if stored rows of `old` might not fit it."""
     remedy = (
         f"a table only gains columns: keep {old.name} as it was, or make a new table ({table}_v2)"
     )
@@ -164,5 +162,5 @@ def _checked_column(table: str, old: Column, new: Column | None) -> Column:
 
 
 def without_stream(document: Document) -> Document:
-    """Return a table's stored description changed so that it takes no single events any more."""
+    """Return a table's stored description without the mark that it takes single events."""
     return msgspec.structs.replace(document, stream_key=None)

@@ -20,12 +20,12 @@ DOMAINS: dict[type[exp.Expr], str] = {
 
 
 def within_domain(node: exp.Expr) -> exp.Expr:
-    """Return a function such as LN as NULL where its argument is outside of its domain."""
+    """Return a function such as LN that gives NULL where its argument is outside of its domain."""
     return filled(DOMAINS[type(node)], {"x": node.this})
 
 
 def in_case(node: exp.Expr, letters: dict[str, str]) -> exp.Expr:
-    """Return LOWER or UPPER as TRANSLATE of the letters that have one letter as the other case."""
+    """Return LOWER or UPPER as TRANSLATE of those letters that map to exactly one letter."""
     return exp.Anonymous(
         this="TRANSLATE",
         expressions=[_bare(node.this), *map(exp.Literal.string, both_sides(letters))],
@@ -42,7 +42,7 @@ def ratio(node: exp.Expr) -> exp.Expr:
 
 
 def filled(template: str, parts: Mapping[str, exp.Expr]) -> exp.Expr:
-    """Return a template in BigQuery's SQL as a syntax tree, its names replaced by expressions.
+    """Return a template in BigQuery's SQL as a syntax tree, with its names replaced by `parts`.
 
     Trees have no dialect: another one can be written of them.
     """

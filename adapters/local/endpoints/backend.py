@@ -29,7 +29,7 @@ _LARGE = 1_000_000  # bytes of a body above which it is sent in parts
 def failed(
     status: int, error: str, message: str, *, code: str = "", headers: Headers = ()
 ) -> Answer:
-    """Return an HTTP error answer made by the router itself, as JSON.
+    """Return an HTTP error answer that the router itself makes, as JSON.
 
     `code` tells Isthmus's own client what happened, for example that the answer was lost.
     """
@@ -55,7 +55,7 @@ class Exchange:
         self._answered = answered
 
     def done(self, answer: Answer) -> None:
-        """Hand the answer to the caller that waits for this request."""
+        """Give the answer to the caller that waits for this request."""
         self._answered(self, answer)
 
 
@@ -67,13 +67,13 @@ class Queue(Protocol):
     max_answer: int  # bytes
 
     def ready(self, backend: Backend) -> None:
-        """Send the model server process its next request, now or as soon as one arrives."""
+        """Note that a process is idle, and send it the next request when there is one."""
 
     def went(self, backend: Backend) -> None:
-        """Send the process no more requests: it has ended, or is about to end."""
+        """Send no more requests to a process that has ended, or is about to end."""
 
     def put_back(self, exchange: Exchange) -> None:
-        """Queue a request again that a process could not be sent, to be answered next."""
+        """Put a request that could not be sent back into the queue, as the next to be answered."""
 
     def failure(self, status: int, error: str, message: str, code: str) -> Answer:
         """Return an HTTP error answer of the router, with the headers that name the variant."""
@@ -116,10 +116,10 @@ class Backend:
         self.balancer.ready(self)
 
     def close(self, why: str, *, returns: bool) -> None:
-        """Stop sending requests to the process, and note why, for error messages.
+        """Stop sending requests to the process; keep the reason `why` for error messages.
 
-        The request under way gets the answer that still comes. `returns`: a process will be ready
-        again soon, so requests may wait for it.
+        The request under way gets the answer that still comes. `returns` says that a process will
+        be ready again soon, so that requests may wait for it.
         """
         self.port, self.why, self.returns = None, why, returns
         if not self.busy:
@@ -135,7 +135,7 @@ class Backend:
         return True
 
     def expire(self, now: float, timeout: float) -> None:
-        """Answer 504 to the request under way if it exceeds the time-out; report a hung process."""
+        """Answer 504 to a request that exceeds the time-out, and report that the process hangs."""
         if self.sent is None or now - self.sent < timeout:
             return
         exchange, self.exchange, self.sent = self.exchange, None, None
@@ -160,7 +160,7 @@ class Backend:
             exchange.done(self._lost())
 
     async def _ask(self, session: aiohttp.ClientSession, port: int, exchange: Exchange) -> None:
-        """Send a request to the model server, pass its answer to the caller, and ask for the next.
+        """Send a request to the model server, pass its answer on, then take the next one.
 
         A request of which nothing was sent goes back to the balancer's queue.
         """
@@ -184,9 +184,10 @@ class Backend:
     async def _answer(
         self, session: aiohttp.ClientSession, port: int, request: Request
     ) -> Answer | None:
-        """Post a request to the model server; return its answer, or a 502 answer if that was lost.
+        """Post a request to the model server; return its answer, or None if nothing was sent.
 
-        None: nothing was sent, so the request may be given to another process.
+        If the answer was lost, a 502 answer is returned. After None another process may take the
+        request.
         """
         try:
             answer = await self._post(session, port, request)
@@ -227,13 +228,7 @@ class Backend:
 
 
 async def ping(port: int) -> None:
-    """Return once the model server at a port answers /ping.
-
-    Its socket listens already, so one connection waits for it.
-
-    Raises:
-        OSError: It does not listen, or ended the connection, or is not well.
-    """
+    """Return once the model server at a port answers /ping; raise OSError if it does not."""
     async with _session() as session:
         try:
             async with session.get(f"http://127.0.0.1:{port}/ping") as response:

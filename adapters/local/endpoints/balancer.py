@@ -90,12 +90,12 @@ class Balancer:
             self._unavailable(exchange)
 
     def leave(self, backend: Backend) -> None:
-        """Take a model server process out of the idle ones until it is ready again."""
+        """Count a model server process as busy until it is ready again."""
         if backend in self._idle:
             self._idle.remove(backend)
 
     def went(self, backend: Backend) -> None:
-        """Take a process that ended, or is about to, out of the rotation.
+        """Send no more requests to a process that has ended, or is about to end.
 
         If no process is expected to be ready again, all queued requests are answered 503.
         """
@@ -127,7 +127,7 @@ class Balancer:
         return failed(status, error, message, code=code, headers=self.headers)
 
     def _unavailable(self, exchange: Exchange) -> None:
-        """Answer 503 to a request: no model server process of the variant can take it, and why."""
+        """Answer 503 to a request, with the reason why no process of the variant can take it."""
         why = self.backends[0].why if self.backends else "it is being removed"
         exchange.done(
             self.failure(
@@ -136,7 +136,7 @@ class Balancer:
         )
 
     def _arm(self) -> None:
-        """Start the timer that looks for requests which exceed their time-out."""
+        """Start the timer that checks requests against their time-out."""
         pause = max(0.01, min(self.timeout / 8, self.return_wait / 8, 0.25))
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 

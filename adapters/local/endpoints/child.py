@@ -34,7 +34,7 @@ class ChildProcess:
             self._process.send_signal(number)
 
     async def wait(self) -> str:
-        """Wait until the process ends, and return in words how it did: exit code or signal."""
+        """Wait until the process ends; return in words how it ended, by exit code or signal."""
         code = await self._process.wait()
         return (
             f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -63,12 +63,12 @@ class InheritedProcess:
                 os.kill(self.pid, number)
 
     async def wait(self) -> str:
-        """Wait until the process ends; return a text that says that nobody knows how it ended."""
+        """Wait until the process ends; return a text that says that its exit code is unknown."""
         await self._wait_for_end()
         return "ended; how is not known, as the supervisor that started it has died"
 
     async def _wait_for_end(self) -> None:
-        """Wait by a pidfd, else by polling, until the process has ended; it is no child of this."""
+        """Wait by a pidfd, else by polling, until a process that is not our child has ended."""
         descriptor = _descriptor(self.pid)
         try:
             if descriptor >= 0 and self.runs:
@@ -86,9 +86,9 @@ class InheritedProcess:
 
 
 def _descriptor(pid: int) -> int:
-    """Return a pidfd, a descriptor that becomes readable when the process has ended.
+    """Return a descriptor (pidfd) that becomes readable when the process ends; -1 if unsupported.
 
-    -1: there is none here (macOS).
+    macOS has none.
     """
     if hasattr(os, "pidfd_open"):
         with suppress(OSError):

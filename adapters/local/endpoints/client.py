@@ -94,13 +94,13 @@ class _Pool(urllib3.HTTPConnectionPool):
     """
 
     def _put_conn(self, conn: Any) -> None:
-        """Return a connection to the pool, and note when."""
+        """Return a connection to the pool, and note the time."""
         if conn is not None:
             conn.idle_since = monotonic()
         super()._put_conn(conn)
 
     def _get_conn(self, timeout: float | None = None) -> Any:
-        """Return a pooled connection; one that was idle for too long is opened anew."""
+        """Take a connection from the pool, reopened if it was idle for too long."""
         connection: Any = super()._get_conn(timeout)
         if getattr(connection, "idle_since", inf) < monotonic() - KEPT:
             connection.close()  # it is opened again with the next request

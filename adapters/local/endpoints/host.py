@@ -61,7 +61,7 @@ class LocalEndpointHost:
         self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Take one step towards the endpoint's spec, and return the state that was seen before it.
+        """Take one step towards the endpoint's spec; return the state that it had before the step.
 
         The models are copied first, so that a model that cannot be served changes nothing.
 
@@ -86,13 +86,11 @@ class LocalEndpointHost:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Write a new traffic split into the endpoint's row, which its router reads at once.
+        """Set the endpoint's traffic split, which its router reads at once.
 
-        Raises:
-            NotFound: There is no such endpoint.
-            Unsupported: It is sticky, or a share is no step.
-            Conflict: The row is past `expect`.
-            Busy: A variant that would get more is not ready.
+        Raises NotFound without endpoint; Unsupported if it is sticky or a share is too fine;
+        Conflict if the endpoint changed since `expect` was read; Busy if a variant that gains
+        traffic is not ready.
         """
         row = self._row(endpoint)
         if row is None:
@@ -122,10 +120,7 @@ class LocalEndpointHost:
         self._follow(endpoint)
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return the endpoint's state, with its supervisor's report on the processes.
-
-        None: there is no row.
-        """
+        """Return the endpoint's state, with its supervisor's report; None without an endpoint."""
         self._target.calls.reading("endpoints.observe", endpoint)
         row = self._row(endpoint)
         return None if row is None else self._state(endpoint, row)
@@ -139,7 +134,7 @@ class LocalEndpointHost:
         request_id: str,  # noqa: ARG002  the port's: nobody reads it here
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Post a prediction request to the endpoint's router, and return the reply.
+        """Post a prediction request to the endpoint's router, and return the model's reply.
 
         It is repeated only if it was certainly not read, as when the router had moved to another
         port.
@@ -205,10 +200,9 @@ class LocalEndpointHost:
         return read(self._db.connection, name)
 
     def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
-        """Return the endpoint's database row as it would be after a new spec is applied.
+        """Return the endpoint's database row as a new spec makes it, from the present row.
 
-        Raises:
-            Conflict: That takes something from a variant with traffic.
+        Raises Conflict if that takes something from a variant with traffic.
         """
         if row is not None and row.spec == spec:
             self._restore(row)
@@ -241,7 +235,7 @@ class LocalEndpointHost:
         )
 
     def _restore(self, row: EndpointRow) -> None:
-        """Copy the endpoint's model folders again where they are incomplete."""
+        """Copy those model folders of an endpoint anew that are incomplete."""
         for variant in (
             variant
             for variant in row.spec.variants
@@ -250,12 +244,10 @@ class LocalEndpointHost:
             self._model(row.name, variant)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
-        """Return the folder of a variant's model, downloaded from the blob store if needed.
+        """Return the local folder of a variant's model, copied from the blob store if needed.
 
-        It is copied once for each version, and again when the copy is not whole.
-
-        Raises:
-            NotFound: There is no such version, or its folder is gone.
+        It is copied once for each version, and again if the copy is incomplete. Raises NotFound if
+        there is no such version or its folder is gone.
         """
         version = self._target.registry.get(variant.model, variant.version)
         folder = (
@@ -285,7 +277,10 @@ class LocalEndpointHost:
         expect: EndpointRow | None,
         operation: str = "endpoints.apply",
     ) -> EndpointRow:
-        """Write an endpoint's row by compare-and-swap on its version; return it with a new one."""
+        """Write an endpoint's row if its version is still that of `expect`; return the stored row.
+
+        It has a new version. `operation` names the call in the log.
+        """
         with (
             self._target.calls.mutating(operation, new_row.name),
             self._db.transaction(f"writing endpoint {new_row.name}") as db,
@@ -307,10 +302,10 @@ class LocalEndpointHost:
             supervision.start(self._home, row, limits, record=lambda port: self._record(row, port))
 
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
-        """Start the endpoint's processes if they have died; return whether they were started.
+        """Start the endpoint's processes again if all have died; return whether they were started.
 
-        They are dead if supervisor and watcher were both killed, or the machine was restarted. They
-        are started only in the home folder in which they ran before.
+        Supervisor and watcher both died if they were killed, or the machine was restarted. They are
+        started only in the home folder in which they ran before.
         """
         row = row or self._row(name)
         if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):
@@ -326,7 +321,7 @@ class LocalEndpointHost:
         return True
 
     def _record(self, row: EndpointRow, port: int) -> None:
-        """Record the supervisor's port in the endpoint's row, and the endpoint in the inventory.
+        """Store the supervisor's port in the endpoint's row; list the endpoint as a resource.
 
         A restarted supervisor keeps the port.
         """
@@ -364,7 +359,11 @@ class LocalEndpointHost:
         return connection[1], connection[0]
 
     def _ask(self, name: str, *, follow: bool, again: bool = False) -> Report:
-        """Return the report of an endpoint's supervisor on what runs, asked by HTTP."""
+        """Ask an endpoint's supervisor by HTTP for its report of what runs.
+
+        With `follow` it reads the endpoint's row first; with `again` failed processes start at
+        once.
+        """
         address = supervision.address(self._home, name)
         connection = self._clients.get(name)
         if connection is not None and (address is None or connection[0].key != address.key):
@@ -373,7 +372,7 @@ class LocalEndpointHost:
         return supervision.ask(client, address, follow=follow, again=again)
 
     def _replace(self, row: EndpointRow, report: Report) -> None:
-        """Restart the endpoint's supervisor and model servers with the code that is installed now.
+        """Restart the supervisor and the model servers with the code that is installed now.
 
         The socket stays open, and new model servers are ready before the old ones end. If the
         watcher would start the old code again, because it belongs to another installation, all
@@ -409,9 +408,9 @@ class LocalEndpointHost:
                 supervision.send_command(client, address, "renew")
 
     def _successor(self, name: str, predecessor: Address) -> Report | None:
-        """Return the report of the new supervisor that replaces the one at an earlier address.
+        """Return the report of the supervisor that replaces the one at an earlier address, or None.
 
-        None: it does not answer yet.
+        None means that it does not answer yet.
         """
         address = supervision.address(self._home, name)
         return (
@@ -421,9 +420,10 @@ class LocalEndpointHost:
         )
 
     def _follow(self, name: str, *, again: bool = False) -> Report | None:
-        """Make the endpoint's supervisor read its row now, and return its report of what runs.
+        """Make the endpoint's supervisor read its row now; return its report, or None.
 
-        None: it cannot be asked. It polls, and a dead one reads its row when it starts.
+        None means that it cannot be asked: a dead one reads its row when it starts. With `again`
+        failed processes start at once.
         """
         try:
             return self._ask(name, follow=True, again=again)
@@ -431,7 +431,7 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
-        """Return the endpoint's state, reported by its supervisor, which is restarted if dead."""
+        """Return the endpoint's state by its supervisor's report; restart a dead supervisor."""
         try:
             runs = supervision.alive(self._home, name) or self._start_again(name, row)
         except (
@@ -460,9 +460,9 @@ class LocalEndpointHost:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Delete an endpoint: end its processes, remove its row and its folder.
+    """Delete an endpoint: end its processes, and remove its row and its folder.
 
-    The inventory calls this. It may be absent.
+    The inventory calls this for the endpoint's resource; the endpoint may be absent.
     """
     database = Database(target, SCHEMA)
     try:

@@ -10,7 +10,7 @@ LIMIT = 10_000_000  # bytes; as many of those before them are kept once
 
 
 def limit(log: Path, most: int = LIMIT) -> None:
-    """Move the end of a log above `most` bytes to `<log>.1`, and begin the log anew.
+    """Shorten a log of more than `most` bytes: move its end to `<log>.1`, and begin it anew.
 
     Processes may write meanwhile, in append mode: what they write between the copy and the cut is
     lost.

@@ -81,20 +81,17 @@ class ModelServer:
 
     @property
     def older(self) -> bool:
-        """Whether the process was started with other serving code than this supervisor runs."""
+        """Whether the process runs older serving code than this supervisor."""
         return self.pid != 0 and code_of(self.pid) not in (own_code(), None)
 
     def again(self) -> None:
-        """Start a failed model server process now, instead of after its restart delay.
-
-        The cause of the failure may have been repaired.
-        """
+        """Start a failed model server process now, without waiting for its restart delay."""
         if self.phase == "failed":
             self.phase = "updating"
             self._again.set()
 
     async def end(self) -> None:
-        """End the process once its request under way is answered, after at most 10 s."""
+        """End the process after its request under way is answered, at the latest in 10 s."""
         self.backend.close("it is being removed", returns=False)
         for _ in range(500):
             if not self.backend.busy:
@@ -106,10 +103,7 @@ class ModelServer:
         self._balancer.remove(self.backend)
 
     def _replace(self) -> None:
-        """Kill the model server process, which works at one request for longer than the time-out.
-
-        Such a process ends in no other way. Another one is started in its place.
-        """
+        """Kill a model server process that exceeds the time-out at one request; start another."""
         self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
 
     def _kill(self, why: str) -> None:
@@ -150,9 +144,9 @@ class ModelServer:
             self.backend.returns = True
 
     async def _run(self, log: int, start: int) -> str:
-        """Run the model server process until it ends, and return in words why it ended.
+        """Run the model server process until it ends; return in words why it ended.
 
-        Cancelling ends the process.
+        `log` is its log's descriptor, `start` the log's size. Cancelling ends the process.
         """
         self._killed = ""
         self.backend.answered = 0
@@ -227,7 +221,7 @@ class ModelServer:
         return ChildProcess(process), port
 
     async def _watch(self, port: int) -> None:
-        """Ping an idle model server process from time to time, and kill it if it does not answer.
+        """Ping an idle model server process from time to time; kill it if it does not answer.
 
         How long it may work at a request is the balancer's to enforce.
         """
@@ -243,7 +237,7 @@ class ModelServer:
                 return  # it has ended, which _run sees
 
     def _why(self, how: str) -> str:
-        """Return in words which process ended, how, and whether that was before it was ready."""
+        """Return in words which process ended, how (`how`), and whether it had been ready."""
         spec = self.spec
         when = "" if self.phase == "ready" else " before it was ready"
         return (
@@ -259,7 +253,7 @@ class ModelServer:
         return file
 
     def _note(self, text: str) -> None:
-        """Append a line of Isthmus, with the time, to the model server's log."""
+        """Append a line of Isthmus's own, with the time, to the model server's log."""
         with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # a full disk
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} isthmus: {text}\n")
 

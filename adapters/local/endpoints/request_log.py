@@ -59,7 +59,10 @@ class RequestLog:
 
 
 def log_line(finished: int, variant: str, status: int, microseconds: int) -> bytes:
-    """Return a request's line in the request log. `finished`: milliseconds since 1970."""
+    """Return the request log's line for one request.
+
+    `finished` is in milliseconds since 1970.
+    """
     return b"%d,%s,%d,%d\n" % (finished, variant.encode(), status, microseconds)
 
 
@@ -80,7 +83,7 @@ def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
 
 
 def remove_before(folder: Path, moment: datetime) -> None:
-    """Remove the hours' logs that end before a moment."""
+    """Remove the request logs of hours that ended before a moment."""
     for path in folder.glob("*.csv"):
         with suppress(OSError, ValueError):  # somebody else's file, or another removed it
             if (

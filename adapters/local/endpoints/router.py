@@ -71,7 +71,7 @@ class Router:
         self._bounds: list[tuple[int, str]] = []
 
     def split(self, steps: Sequence[tuple[str, int]]) -> None:
-        """Set the traffic weights of the variants, in hundredths of a percent: 10,000 in all."""
+        """Set the variants' traffic weights in hundredths of a percent, which sum to 10,000."""
         total, bounds = 0, []
         for name, weight in steps:
             total += weight
@@ -79,7 +79,7 @@ class Router:
         self._bounds = bounds
 
     def choose(self) -> str:
-        """Draw the variant that answers a request, at random by traffic weight.
+        """Choose the variant that answers a request, at random by traffic weight.
 
         The draw is exact: 10,000 equally likely places.
         """
@@ -91,7 +91,7 @@ class Router:
 
     @cached_property
     def application(self) -> Application:
-        """Return the router's ASGI application; ask for it in the event loop that serves it."""
+        """Return the router's ASGI application; call it in the event loop that will serve it."""
         return Application(
             self.answer,
             refusal=self.refusal,
@@ -108,16 +108,16 @@ class Router:
         headers: Mapping[bytes, bytes],
         stranger: Callable[[], Refusal | None],
     ) -> Refusal | None:
-        """Return the error for a request that is refused by its method, path or headers, or None.
+        """Return the error for a request that its method, path or headers rule out, or None.
 
-        The control routes have no body, and a key of their own.
+        `stranger` returns the error for a caller without the endpoint's key.
         """
         return refusal(
             self._door, b"GET" if path.startswith(CONTROL) else method, path, headers, stranger
         )
 
     def answer(self, request: Request) -> None:
-        """Answer an HTTP request: by a control route, or later by a variant's model server."""
+        """Answer an HTTP request: a control route at once, others later by a model server."""
         if request.path.startswith(CONTROL):
             request.reply(self._control(request))
         elif request.headers.get(INSTANCE, self.instance) != self.instance:

@@ -39,7 +39,7 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def token(self) -> str:
-        """The token of the row's version, for compare-and-swap."""
+        """A text that changes whenever the row does, for compare-and-swap."""
         return f"{self.instance}-{self.version}"
 
 
@@ -136,7 +136,7 @@ def write(connection: sqlite3.Connection, row: EndpointRow) -> None:
 
 
 def steps(split: Mapping[str, Decimal]) -> list[tuple[str, int]]:
-    """Return the traffic split as (variant, hundredths of a percent), the router's resolution."""
+    """Return a traffic split as pairs of variant and hundredths of a percent."""
     return [(name, int(percent * 100)) for name, percent in split.items()]
 
 
@@ -146,17 +146,17 @@ def endpoint_folder(home: Path, name: str) -> Path:
 
 
 def registered_digest(folder: Path) -> str | None:
-    """Return the registered model's digest, which the name of a variant's model folder contains.
+    """Return the digest in the name of a variant's model folder, or None.
 
-    None: the folder was copied by an earlier release, whose names had no digest.
+    Folders that an earlier release copied have no digest in the name.
     """
     digest = folder.name.rpartition("-")[2]
     return digest if len(digest) == 64 else None  # SHA-256
 
 
 def instances(spec: VariantSpec) -> tuple[int, int]:
-    """Return the minimum and maximum number of a variant's processes: the spec's, or one.
+    """Return the minimum and maximum number of processes for a variant; 1 if its spec says none.
 
-    Nothing scales by itself on a laptop.
+    The number does not scale by itself on a laptop.
     """
     return spec.instances or (1, 1)

@@ -20,9 +20,9 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def serving(options: Mapping[str, Any], endpoint: str) -> Serving:
-    """Return the settings (time-out and others) with which the laptop serves an endpoint.
+    """Return an endpoint's serving settings, such as the time-out, from a profile's options.
 
-    They come from the profile's options, where the endpoint may have its own.
+    The options may have settings for the endpoint alone.
     """
     chosen = dict(options.get("serving", {}))
     timeouts = chosen.pop("timeouts", {})

@@ -17,7 +17,7 @@ _PARTS = ("endpoints", "adapters/local", "pipelines/models")
 
 
 def digest_of_files() -> str:
-    """Return a digest of the serving code on disk, which may be newer than the running code.
+    """Return a digest of the serving code on disk, which may be newer than the code that runs.
 
     It tells whether the processes of an endpoint must be replaced after an upgrade.
     """
@@ -31,17 +31,14 @@ def digest_of_files() -> str:
 
 @cache
 def own_code() -> str:
-    """Return the digest of the serving code that this process runs.
-
-    It is that of the files when it was first asked for.
-    """
+    """Return the digest of the serving code that this process runs, cached at the first call."""
     return digest_of_files()
 
 
 def code_of(pid: int) -> str | None:
     """Return the digest of the serving code that a model server process was started with.
 
-    "": a release without digests started the process. None: the operating system does not tell.
+    It is "" if a release without digests started it, and None if the system does not tell.
     """
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

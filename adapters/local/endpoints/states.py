@@ -20,7 +20,7 @@ def absent(name: str) -> EndpointState:
 
 
 def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointState:
-    """Return the state of an endpoint whose processes do not run, with the reason."""
+    """Return the state of an endpoint whose processes do not run, with the reason `why`."""
     variants = tuple(
         VariantState(
             name=v.name,

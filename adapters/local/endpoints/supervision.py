@@ -39,7 +39,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def alive(home: Path, name: str) -> bool:
-    """Return whether an endpoint's supervisor process runs, by whether its lock is held.
+    """Return whether an endpoint's supervisor runs: whether a process holds its lock.
 
     The kernel frees the lock when its holder dies, so a reused pid cannot mislead.
     """
@@ -55,7 +55,7 @@ def alive(home: Path, name: str) -> bool:
 
 
 def address(home: Path, name: str) -> Address | None:
-    """Return the port, pid and key of the endpoint's supervisor; None: it was never started."""
+    """Return the port, pid and key of the endpoint's supervisor; None if it was never started."""
     path = endpoint_folder(home, name) / "supervisor.json"
     try:
         return decode(path.read_bytes(), Address, what=str(path), remedy=f"isthmus deploy {name}")
@@ -64,9 +64,9 @@ def address(home: Path, name: str) -> Address | None:
 
 
 def listen(preferred: int) -> socket.socket:
-    """Return a listening socket on the preferred port (0: none), else on a free one.
+    """Return a listening socket on the port `preferred`, or on a free one if it is taken or 0.
 
-    It waits a little for the preferred one: a killed process frees its lock before its socket.
+    It waits a little for the port: a killed process frees its lock before its socket.
     """
     deadline = time.monotonic() + _FREED
     while preferred:
@@ -187,7 +187,7 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Try for some time to take a file lock; return False if another process holds it.
+    """Take a file lock within some time; return False if another process holds it.
 
     A process that asks `alive` shares the lock for a moment, or for longer on a busy machine.
     """
@@ -201,7 +201,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _locked(descriptor: int, how: int) -> bool:
-    """Try to take a file lock without waiting; return whether that succeeded."""
+    """Take a file lock in the mode `how` without waiting; return whether that succeeded."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -210,7 +210,7 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def send(to: Address | None, number: signal.Signals) -> None:
-    """Send a signal to the supervisor process at an address."""
+    """Send a signal to the supervisor process at an address, if there is one."""
     if to is not None and to.pid:
         with suppress(ProcessLookupError):
             os.kill(to.pid, number)
@@ -231,7 +231,7 @@ def send_command(client: Client, address: Address, verb: str) -> Report | None:
 
 
 def ask(client: Client, address: Address, *, follow: bool, again: bool = False) -> Report:
-    """Return the report of an endpoint's supervisor on what runs, asked over HTTP.
+    """Ask an endpoint's supervisor over HTTP for its report of what runs.
 
     With `follow` it reads its row first; with `again` failed variants start at once.
 
@@ -255,7 +255,7 @@ def ask(client: Client, address: Address, *, follow: bool, again: bool = False) 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:
     """End an endpoint's processes after its row was deleted, and remove their files.
 
-    The supervisor is asked to end, and its process group is killed if it does not.
+    The supervisor is asked to end; its process group is killed after `within` seconds.
     """
     first = address(home, name)
     if first is not None and alive(home, name):
@@ -276,7 +276,7 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:
-    """Poll until a condition holds or `seconds` have passed."""
+    """Poll until `condition` returns True or `seconds` have passed."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)

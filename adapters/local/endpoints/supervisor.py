@@ -168,7 +168,7 @@ class Supervisor:
         return [server for server in mine if alive(server.pid, server.started)]
 
     def control(self, method: str, path: str) -> tuple[int, bytes]:
-        """Answer a control route of the router; return the HTTP status and JSON."""
+        """Answer a request to a control route of the router; return HTTP status and JSON."""
         if path == "follow" and method == "POST":
             self.follow()
         elif path == "again" and method == "POST":
@@ -210,10 +210,10 @@ class Supervisor:
         task.add_done_callback(self.ending.discard)
 
     async def _leave(self) -> None:
-        """Exit, so that a supervisor with the code that is installed now takes over.
+        """Exit, so that the watcher starts a supervisor with the code that is installed now.
 
-        The watcher starts it, and it takes over the model servers. New connections wait in the
-        socket's queue meanwhile. Connected clients get a last answer that closes their connection.
+        The next one takes over the model servers. New connections wait in the socket's queue
+        meanwhile; connected clients get a last answer that closes their connection.
         """
         if self._server is None:
             return
@@ -231,7 +231,7 @@ class Supervisor:
         os._exit(0)  # a clean end would end the model servers, too
 
     async def run(self, listening: socket.socket) -> None:
-        """Serve the endpoint until its row is gone, or a signal comes."""
+        """Serve the endpoint until its row is deleted, or a signal comes."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.done.set)
@@ -262,7 +262,7 @@ class Supervisor:
             os.write(self.fds.up, b"e")  # else the watcher would start it again
 
     def _logs(self) -> list[Path]:
-        """Return the paths of the supervisor's log and the variants' logs, whose sizes are limited.
+        """Return the paths of the logs, the supervisor's and the variants', to limit in size.
 
         They can grow with each request: by verbose logging (`-v`), and by what a model prints.
         """
@@ -272,7 +272,7 @@ class Supervisor:
         ]
 
     async def _write_down(self) -> None:
-        """Write to supervisor.json which model servers run, whenever that changes.
+        """Write to supervisor.json which model servers run, if that has changed.
 
         A supervisor that takes over reads it. It is written in a thread: the disk must not stop the
         answers.
@@ -298,9 +298,9 @@ class Supervisor:
                 print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
 
     def _restart_watcher(self) -> None:
-        """Start another watcher process, since the last one ended.
+        """Start another watcher process after the last one ended.
 
-        The next one is started with the same files, and knows this process by a new pipe.
+        It gets the same files, and a new pipe to this process.
         """
         loop = asyncio.get_running_loop()
         loop.remove_reader(self.fds.down)
@@ -321,7 +321,7 @@ class Supervisor:
         loop.add_reader(down, self._restart_watcher)
 
     def _end_strangers(self) -> None:
-        """Kill model server processes that belong to no variant of this supervisor.
+        """Kill model server processes that belong to none of this supervisor's variants.
 
         They are of variants that were removed meanwhile, or were started in the moment in which a
         supervisor died.
@@ -342,8 +342,7 @@ class Supervisor:
 def _connections() -> int:
     """Return how many client connections the router may have open at once.
 
-    It raises this process's limit of file descriptors if it can, and stays below it: connections
-    above that could not even be refused.
+    It raises this process's limit of file descriptors if it can, and stays below it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = CONNECTIONS + RESERVED

@@ -74,7 +74,7 @@ class Variant:
         return "failed" if "failed" in phases else "updating"
 
     def report(self) -> VariantReport:
-        """Return a report of the variant's processes: phase, number and failure."""
+        """Return a report of the variant: its phase, number of processes and failure."""
         spec = self.spec
         return VariantReport(
             name=spec.name,
@@ -98,10 +98,7 @@ class Variant:
         await asyncio.gather(*(server.end() for server in old))
 
     def again(self) -> None:
-        """Start failed processes now, instead of after their restart delay.
-
-        The cause of the failure may have been repaired.
-        """
+        """Start failed processes now, without waiting for their restart delay."""
         for server in self.servers:
             server.again()
 

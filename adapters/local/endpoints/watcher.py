@@ -66,10 +66,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _start(keep: Sequence[int], arguments: Sequence[str], *, again: bool) -> tuple[int, int]:
-    """Start a supervisor process; return the pipe from it, and the pipe to it, as descriptors.
+    """Start a supervisor process; return the descriptors of the pipes from it and to it.
 
-    Nothing is ever written to the second: when it closes, the supervisor knows that the watcher
-    died.
+    `keep` are the descriptors that it inherits. Nothing is written to the second pipe: when it
+    closes, the supervisor knows that the watcher died.
     """
     from_it, its_up = os.pipe()
     its_down, to_it = os.pipe()

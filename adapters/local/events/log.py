@@ -50,10 +50,9 @@ class LocalEventLog:
         self._leader = threading.Lock()
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the stream's table, and mark it as one that takes single events.
+        """Make the stream's table if needed, and mark it as one that takes single events.
 
-        Raises:
-            Invalid: As the port says.
+        Raises Invalid for a spec that the port does not allow.
         """
         check_stream(stream)
         warehouse.local_warehouse(self._target).apply_stream(
@@ -61,13 +60,13 @@ class LocalEventLog:
         )
 
     def observe(self, stream: str) -> Phase | None:
-        """Return "ready", or None if there is no such table or it takes no single events."""
+        """Return "ready" if the stream exists and takes single events, else None."""
         self._calls.reading("events.observe", stream)
         document = self._document(stream)
         return None if document is None or document.stream_key is None else "ready"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Store events in the SQLite spool; all callers that wait share one commit.
+        """Store events in the stream's SQLite spool; concurrent callers share one commit.
 
         Returns:
             The events that do not fit the stream, each with its reason.
@@ -90,7 +89,7 @@ class LocalEventLog:
     def _commit(self, ticket: _Ticket) -> None:
         """Commit the queued events of all waiting threads in one transaction, with one fsync.
 
-        The thread that gets the leader's lock does it for the others.
+        One thread does it for all of them; `ticket` stands for this thread's events.
         """
         with self._queue:
             self._queued.append(ticket)
@@ -143,5 +142,8 @@ def _absent(stream: str) -> NotFound:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Stop a stream from taking single events; its table stays. The inventory calls this."""
+    """Stop a stream from taking single events; its table stays.
+
+    The inventory calls this for the stream's resource.
+    """
     warehouse.local_warehouse(target).remove_stream(resource.name)

@@ -28,7 +28,7 @@ class Place:
     """See target.Located."""
 
     def place(self, target: Target) -> str:
-        """Return the folder that holds everything, as text for a command's first line."""
+        """Return the folder with all of a target's data, as text for a command's first line."""
         home = Path(target.profile.options["home"])
         return f"{home.name if home.name.startswith('.') else home}/"
 

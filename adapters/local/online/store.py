@@ -115,13 +115,8 @@ class LocalOnlineStore:
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
         """Copy the newest feature values of each entity from the history table to the online view.
 
-        It is done in one transaction.
-
-        Args:
-            view: The view.
-            since: A hint: rows created since then are read, and whatever an earlier sync has not
-                covered. None rebuilds the view.
-            until: Rows created up to then are served.
+        It is one transaction. Rows created since the hint `since` are read, and whatever an earlier
+        sync has not covered; None rebuilds the view. Rows created up to `until` are served.
         """
         document = self._view(view.name)
         if document is None:
@@ -167,7 +162,7 @@ class LocalOnlineStore:
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int
     ) -> pa.Table:
-        """Query the newest history row of each entity, created between two times in ms."""
+        """Query the newest history row of each entity, created from `start` to `end` (in ms)."""
         after = "" if start is None else "created_timestamp > $since AND "
         own = ("entity_key", "event_timestamp", "created_timestamp")
         sql = latest_sql(
@@ -179,12 +174,9 @@ class LocalOnlineStore:
         return self._target.warehouse.query(sql, params)
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """Return for each view the feature values of each entity key, in order; None without a row.
+        """Return for each view the feature values of its entity keys, in order; None without a row.
 
-        Many keys are one SELECT.
-
-        Raises:
-            NotFound: There is no such view.
+        Raises NotFound if there is no such view.
         """
         return {
             view: self._rows(view, view_keys) if view_keys else []
@@ -213,7 +205,7 @@ class LocalOnlineStore:
         return [dict(row) if (row := rows.get(key)) is not None else None for key in keys]
 
     def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
-        """Return what reads a view's rows (SQL and conversions), and this thread's connection."""
+        """Return how to read a view's rows (SQL and conversions), and this thread's connection."""
         db = self._database.connection
         reader = self._readers.get(view)
         if reader is None or reader.expires < time.monotonic():
@@ -244,7 +236,7 @@ class LocalOnlineStore:
 
 
 def _make_reader(view: _View) -> _Reader:
-    """Return the SELECT of a view's rows, with the conversions of its values to Python's types."""
+    """Return how to read a view's rows: a SELECT, and conversions of its values to Python."""
     names = ", ".join(
         ["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)]
     )
@@ -274,7 +266,7 @@ def _make_reader(view: _View) -> _Reader:
 
 
 def _features(old: _View | None, view: OnlineViewSpec) -> tuple[Column, ...]:
-    """Return the features of an online view after a change of its spec is applied."""
+    """Return the features of an online view after its spec `view` replaces `old`."""
     return view.features if old is None else merged(view.name, old.features, view.features)
 
 
@@ -287,7 +279,7 @@ def _read(db: sqlite3.Connection, name: str) -> _View | None:
 
 
 def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
-    """Return the creation time (ms) up to which a view has all rows; None if to be rebuilt."""
+    """Return up to which creation time (ms) a view has all rows; None if it must be rebuilt."""
     row: tuple[int | None] | None = db.execute(
         "SELECT synced FROM online_views WHERE name = ?", (view,)
     ).fetchone()

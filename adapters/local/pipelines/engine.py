@@ -36,9 +36,9 @@ class LocalPipelineEngine:
         return self._database.connection
 
     def submit(self, run: PipelineRun) -> None:
-        """Store a pipeline run, then start its detached runner process.
+        """Store a pipeline run, then start its runner in a process of its own.
 
-        The same run_id again only starts what an interrupted submit did not.
+        Repeating it for the same run_id starts only what an interrupted call did not.
         """
         with (
             self._calls.mutating("pipelines.submit", run.run_id),
@@ -54,7 +54,7 @@ class LocalPipelineEngine:
     def observe(self, run_id: str) -> RunState | None:
         """Return a pipeline run's state from SQLite, or None if there is no such run.
 
-        A run whose runner process has died is closed as failed first.
+        If the run's process has died, the run is marked as failed first.
         """
         self._calls.reading("pipelines.observe", run_id)
         for runner in self._runners:

@@ -48,7 +48,10 @@ class LocalModelRegistry:
         self._root = home(target).absolute().as_uri()
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """Return the model's version with this digest, registered under a new number if needed."""
+        """Return a model's version with this digest, registered under the next number if it is new.
+
+        `uri` is the model's folder and `image` the container image that serves it.
+        """
         with (
             self._calls.mutating("registry.register", model),
             self._database.transaction(f"registering {model}") as db,
@@ -69,7 +72,7 @@ class LocalModelRegistry:
             return self._version(db, model, row[0])
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
-        """Return a model's version by its number or alias; NotFound names those that exist."""
+        """Return a model's version by number or alias; NotFound names those that exist."""
         self._calls.reading("registry.get", f"{model}@{number_or_alias}")
         with self._reading(model) as db:
             return self._version(
@@ -145,7 +148,7 @@ class LocalModelRegistry:
                 db.execute("COMMIT")
 
     def _version_of_alias(self, db: sqlite3.Connection, model: str, alias: str) -> int:
-        """Return the version number that a model's alias names; raise NotFound if it names none."""
+        """Return the version number that a model's alias names; raise NotFound without one."""
         row: tuple[int] | None = db.execute(
             "SELECT version FROM model_aliases WHERE project = ? AND model = ? AND alias = ?",
             (self._project, model, alias),
@@ -191,7 +194,7 @@ class LocalModelRegistry:
         )
 
     def _absent(self, db: sqlite3.Connection, model: str, ref: int | str) -> NotFound:
-        """Return the error for a version or alias that does not exist."""
+        """Return the error for a version or alias `ref` that a model does not have."""
         return no_version(
             model, ref, {version.version: version.aliases for version in self._versions(db, model)}
         )

@@ -54,12 +54,12 @@ class _Running:
         self.overran = False
 
     def kill(self, number: int) -> None:
-        """Send a signal to the step's process group."""
+        """Send the signal `number` to the process group of a step."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
     def sweep(self) -> None:
-        """Kill processes that the step's process left running in its session."""
+        """Kill the processes of a step that outlived its first process."""
         kill_session(self.process.pid)
         if self.process.stdin:
             self.process.stdin.close()
@@ -95,7 +95,7 @@ class Runner:
             self._run()
 
     def _run(self) -> None:
-        """Start the steps as their dependencies end and wait for them, until all have ended."""
+        """Start each step when its dependencies have ended; return when all steps have ended."""
         row = table.row(self.db, self.run.run_id)
         if row and row.phase == "cancelling":  # asked for before there was a process to tell
             self._cancel()
@@ -111,7 +111,7 @@ class Runner:
         )
 
     def _start_ready(self) -> None:
-        """Start, skip or fail every step that waits for no other step.
+        """Start, skip or fail every waiting step whose dependencies have ended.
 
         Skipping one step may decide the next, so look until nothing changes.
         """
@@ -125,9 +125,9 @@ class Runner:
                     changed |= self._decide(spec)
 
     def _decide(self, spec: StepSpec) -> bool:
-        """Skip, fail or start a step all of whose dependencies have ended.
+        """Skip, fail or start a step whose dependencies have all ended.
 
-        Return False if it must wait, because the largest number of steps runs already.
+        It returns False if the step must wait as the most steps that may run at once already do.
         """
         if self.cancelling:
             return self._end(spec, "cancelled")
@@ -145,9 +145,9 @@ class Runner:
         return True
 
     def _why_skipped(self, spec: StepSpec) -> str | None:
-        """Return the reason to skip a step whose dependencies failed, or None if it may start.
+        """Return why a step whose dependencies failed is skipped, or None if it may start.
 
-        The step's own condition is judged elsewhere.
+        The conditions that the step itself declares are checked elsewhere.
         """
         unmet = next((name for name in spec.needs if self.phases[name] != "done"), None)
         if unmet is not None:
@@ -179,12 +179,12 @@ class Runner:
         threading.Thread(target=self._reap, args=(spec.name, process), daemon=True).start()
 
     def _reap(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        """Wait in a thread until a step's process ends, and report that to the runner's queue."""
+        """Wait, in a thread of its own, until a step's process ends, and queue its name."""
         process.wait()
         self.ended.put(name)
 
     def _wait(self) -> None:
-        """Wait until a step ends, the run is cancelled, or a time limit is reached; act on it."""
+        """Wait until a step ends, the run is cancelled or a time limit is over, and act on it."""
         now = time.monotonic()
         limits = [running.deadline for running in self.running.values() if not running.overran]
         if self.kill_at is not None:
@@ -200,7 +200,7 @@ class Runner:
             self._finish(self.running.pop(name))
 
     def _enforce(self, now: float) -> None:
-        """Kill the step processes that are over their time limits."""
+        """Kill the step processes that exceed their time limits at `now` (monotonic seconds)."""
         for running in self.running.values():
             if self.kill_at is not None and now >= self.kill_at:
                 running.kill(signal.SIGKILL)
@@ -211,20 +211,20 @@ class Runner:
             self.kill_at = None
 
     def _cancel(self) -> None:
-        """Cancel the run's steps, unless that was done already."""
+        """Cancel the run's steps, unless they were cancelled already."""
         if self.cancelling:
             return
         self.cancelling = True
         self._tell_to_end()
 
     def _tell_to_end(self) -> None:
-        """Send SIGTERM to the running steps; SIGKILL follows after the grace time."""
+        """Send SIGTERM to the running steps, and note when SIGKILL must follow."""
         self.kill_at = time.monotonic() + _GRACE
         for running in self.running.values():
             running.kill(signal.SIGTERM)
 
     def _finish(self, running: _Running) -> None:
-        """Record in SQLite how a step's process ended: done, failed or cancelled, and why."""
+        """Record how a step's process ended: done, failed or cancelled, and why."""
         running.sweep()
         code, name = running.process.returncode, running.spec.name
         if code == 0:
@@ -243,7 +243,10 @@ class Runner:
             self._end(running.spec, "failed", self._reason(name, code))
 
     def _end(self, spec: StepSpec, phase: StepPhase, reason: str | None = None) -> bool:
-        """Record a step's final phase; the first failure stops all running steps; return True."""
+        """Record a step's final phase; after the first failure stop all running steps.
+
+        It returns True.
+        """
         self.phases[spec.name] = phase
         table.end_step(self.db, self.run.run_id, spec.name, phase, reason)
         if phase == "failed" and self.failed is None:
@@ -256,14 +259,14 @@ class Runner:
         return self._document(f"{step}/step.json", StepResult).outputs
 
     def _reason(self, step: str, code: int) -> str:
-        """Return why a step failed, as it wrote to failed.json, else by its exit code or signal."""
+        """Return why a step failed: from its failed.json, else by its exit code or signal."""
         try:
             return self._document(f"{step}/failed.json", StepFailure).reason
         except (OSError, Invalid):  # it had no time to say why
             return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
 
     def _document(self, name: str, kind: type[Kind]) -> Kind:
-        """Read and decode a JSON document in the run's folder."""
+        """Return a JSON document of the run's folder, decoded as a `kind` of struct."""
         return decode(
             _path(f"{self.folder}/{name}").read_bytes(), kind, what=f"{self.folder}/{name}"
         )
@@ -278,14 +281,14 @@ def _path(uri: str) -> Path:
 
 
 def _was(phase: StepPhase) -> str:
-    """Return a step's phase as a verb for messages, such as "was skipped"."""
+    """Return a step's phase as words for a message, such as "was skipped"."""
     return {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}.get(
         phase, phase
     )
 
 
 def main(argv: list[str]) -> int:
-    """Run a pipeline run in this process, unless another runner has claimed it."""
+    """Run the pipeline run that the arguments name, unless another process already runs it."""
     folder, run_id = argv
     target = Target(
         Profile(name="local", adapter="local", project="", options={"home": folder}), ADAPTER

@@ -38,7 +38,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     process_started: str | None
 
     def has_runner(self) -> bool:
-        """Return whether the run's runner process is alive."""
+        """Return whether the process that runs the pipeline run is alive."""
         return self.pid is not None and alive(self.pid, self.process_started or "")
 
 
@@ -77,7 +77,10 @@ def row(db: sqlite3.Connection, run_id: str) -> Row | None:
 
 
 def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
-    """Make a process the one runner of a pipeline run; return False if the run has one already."""
+    """Record a process as the runner of a pipeline run; return False if it has one already.
+
+    The process is identified by its pid and start time.
+    """
     with transaction(db):
         taken = db.execute(
             "UPDATE pipeline_runs SET pid = ?, process_started = ? WHERE run_id = ? AND pid "
@@ -122,7 +125,7 @@ def state(db: sqlite3.Connection, run_id: str) -> RunState | None:
 
 
 def begin_step(db: sqlite3.Connection, run_id: str, name: str, log: str | None) -> None:
-    """Record that a pipeline step runs, and where its log is."""
+    """Record that a pipeline step runs, and the path of its log."""
     db.execute(
         "UPDATE pipeline_steps SET phase = 'running', started = ?, log = ? WHERE run_id = ? "
         "AND name = ?",
@@ -141,7 +144,7 @@ def end_step(
 
 
 def ask_to_cancel(db: sqlite3.Connection, run_id: str) -> None:
-    """Record that a running pipeline run is to be cancelled, which its runner will see."""
+    """Record that a running pipeline run is to be cancelled, for its runner to see."""
     db.execute(
         "UPDATE pipeline_runs SET phase = 'cancelling' WHERE run_id = ? AND phase = 'running'",
         (run_id,),
@@ -149,7 +152,7 @@ def ask_to_cancel(db: sqlite3.Connection, run_id: str) -> None:
 
 
 def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
-    """Record the final phase of a pipeline run, once: a cancelled run does not become done."""
+    """Record the final phase of a pipeline run, unless it has one already."""
     db.execute(
         "UPDATE pipeline_runs SET phase = ? WHERE run_id = ? AND phase IN ('running', "
         "'cancelling')",
@@ -158,9 +161,9 @@ def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
 
 
 def close_dead_run(db: sqlite3.Connection, run_id: str) -> None:
-    """Close a pipeline run whose runner process died, so that callers do not wait for it forever.
+    """Mark a pipeline run whose runner process died as cancelled or failed.
 
-    It becomes cancelled if a cancellation was requested, else failed.
+    Callers would otherwise wait for it forever. It is cancelled if that was requested.
     """
     with transaction(db):
         current = row(db, run_id)
@@ -186,7 +189,7 @@ def close_dead_run(db: sqlite3.Connection, run_id: str) -> None:
 def _close(
     db: sqlite3.Connection, run_id: str, phases: Iterable[StepPhase], phase: StepPhase, reason: str
 ) -> None:
-    """Set the final phase and reason of all steps that are in one of `phases`."""
+    """Set the final phase and the reason of all steps of a run that are in one of `phases`."""
     for open_phase in phases:
         db.execute(
             "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND "

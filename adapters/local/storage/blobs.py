@@ -62,10 +62,9 @@ class LocalBlobStore:
                 raise NotFound(f"there is nothing at {uri}") from error
 
     def put(self, uri: str, data: bytes) -> None:
-        """Write a blob's file next to the old one, sync it, and rename it into place.
+        """Write a blob's file aside, sync it to disk, and rename it into place.
 
-        Raises:
-            Invalid: The URI is below another blob, or outside of `root`.
+        Raises Invalid if the URI is below another blob or outside of `root`.
         """
         path = self._path(uri)
         with (
@@ -77,12 +76,12 @@ class LocalBlobStore:
             file.write(data)
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
-        """List the blobs whose URI begins with the prefix, which may end within a name."""
+        """Yield the blobs whose URI begins with `prefix`, which may end within a name."""
         self._calls.reading("blobs.list", prefix)
         return self._list(*listed_below(prefix, self._names))
 
     def _list(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
-        """Yield the blobs below a folder."""
+        """Yield the blobs below a folder, limited to names that begin with `prefix`."""
         with translated(f"listing {self.root}/{prefix}"):
             yield from self._below(folder, prefix)
 
@@ -117,9 +116,8 @@ class LocalBlobStore:
     def upload(self, folder: Path, prefix: str) -> None:
         """Upload a folder's files as blobs, each whole or absent, `manifest.json` last.
 
-        Raises:
-            NotFound: There is no such folder.
-            Invalid: A name that no store takes; nothing was uploaded.
+        Raises NotFound if there is no folder, Invalid (before anything is uploaded) for a name that
+        not every store takes.
         """
         where = [
             (path, self._path(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)

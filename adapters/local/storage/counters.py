@@ -69,9 +69,9 @@ class LocalCounters:
         self._sweep_at = 0.0  # monotonic
 
     def apply(self, endpoint: str) -> None:
-        """Record that an endpoint keeps counters in counters.db.
+        """Record, synced to disk, that an endpoint keeps counters; repeating it changes nothing.
 
-        The record is synced to disk, which the counts themselves are not. The call can be repeated.
+        The counts themselves are not synced.
         """
         if self.observe(endpoint) is None:
             with self._calls.mutating("counters.apply", endpoint):
@@ -117,12 +117,10 @@ class LocalCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add amounts to a unit's counts in one transaction; a power loss may take the last ones.
+        """Add amounts to a unit's counts, and keep them until `until`.
 
-        Units whose `until` has passed are deleted now and then.
-
-        Raises:
-            NotFound: `apply` was not called for the endpoint.
+        Then the counts named in `forget` are removed. A power loss may take the last changes.
+        Raises NotFound if `apply` was not called for the endpoint.
         """
         with (
             self._calls.mutating("counters.add", endpoint),
@@ -143,7 +141,7 @@ class LocalCounters:
 
 
 def _is_there(db: Connection, endpoint: str) -> bool:
-    """Return whether `apply` was called, so that the endpoint keeps counters."""
+    """Return whether the endpoint keeps counters: whether `apply` was called for it."""
     return (
         db.execute("SELECT 1 FROM counted_endpoints WHERE endpoint = ?", (endpoint,)).fetchone()
         is not None
@@ -151,9 +149,9 @@ def _is_there(db: Connection, endpoint: str) -> bool:
 
 
 def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
-    """Extend the time until which a unit's counts are kept to at least `until`.
+    """Keep a unit's counts at least until the time `until`.
 
-    Raise NotFound if the endpoint keeps no counters.
+    A unit is whoever is counted, such as a user. Raises NotFound if the endpoint keeps no counters.
     """
     row = db.execute(_UNTIL, (endpoint, unit)).fetchone()
     if (row is None or row[0] < until) and not db.execute(
@@ -163,7 +161,7 @@ def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
 
 
 def _sweep(db: Connection, now: int) -> None:
-    """Delete the counts of a few units that have expired."""
+    """Delete the counts of a few units whose time is over at `now`."""
     over = db.execute(
         "SELECT endpoint, unit FROM counted_units WHERE until < ? LIMIT ?", (now, _SWEPT)
     ).fetchall()
@@ -182,5 +180,5 @@ def delete(target: Target, resource: Resource) -> None:
 
 
 def _synced(target: Target) -> closing[Database]:
-    """Return the counters' database with synced commits, to be closed by the caller."""
+    """Open the counters' database so that commits are synced to disk; the caller closes it."""
     return closing(Database(target, _SCHEMA, file=COUNTERS))

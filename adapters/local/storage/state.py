@@ -31,10 +31,7 @@ class LocalStateStore:
         self._database = Database(target, _SCHEMA)
 
     def get(self, key: str) -> Versioned | None:
-        """Return a key's bytes, its token for compare-and-swap, and when it was written (UTC, ms).
-
-        None if the key is absent.
-        """
+        """Return a key's bytes, compare-and-swap token and time of writing; None if absent."""
         self._calls.reading("state.get", key)
         with translated(f"reading {key}"):
             row = self._database.connection.execute(
@@ -105,11 +102,11 @@ class LocalStateStore:
 
 
 def _token(row: tuple[int] | None) -> str | None:
-    """Return the compare-and-swap token in a row, or None if there is no row."""
+    """Return the compare-and-swap token in a row; None stands for no row."""
     return None if row is None else str(row[0])
 
 
 def _expect(token: str | None, expect: str | None, key: str) -> None:
-    """Raise Conflict if a key's compare-and-swap token is not the expected one."""
+    """Raise Conflict if the `token` of a key is not the token `expect`."""
     if token != expect:
         raise state_conflict(key, token, expect)

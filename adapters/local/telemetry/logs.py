@@ -27,11 +27,10 @@ class LocalLogSource:
         self._home = home(target).absolute()
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """Return the last `limit` log lines, or with `after` (a page's cursor) the next ones.
+        """Return the last `limit` log lines of an endpoint or job, or the next ones after a cursor.
 
-        Raises:
-            NotFound: Nothing has been logged yet.
-            Invalid: The path is outside of the home folder.
+        A page has a cursor, which is passed as `after`. Raises NotFound if nothing has been logged,
+        Invalid for a path outside of the home folder.
         """
         self._target.calls.reading("logs.tail", resource)
         path = self._path(resource)
@@ -56,7 +55,7 @@ class LocalLogSource:
         )
 
     def _path(self, ref: str) -> Path:
-        """Return the log file of an endpoint, a variant or a job, as `resource` names it."""
+        """Return the path of the log that `ref` names, of an endpoint, a variant or a job."""
         parts = ref.split("/")
         if parts[0] == "endpoints" and len(parts) in (2, 3):
             folder = endpoint_folder(self._home, parts[1])
@@ -76,7 +75,7 @@ class LocalLogSource:
 
 
 def _last(path: Path, size: int, limit: int) -> list[bytes]:
-    """Read a file's last lines from its end backwards, so that a long log costs no more."""
+    """Return at most `limit` last lines of a file of `size` bytes, read from its end backwards."""
     tail, start = b"", size
     with path.open("rb") as file:
         while start > 0 and tail.count(b"\n") <= limit:

@@ -55,12 +55,8 @@ class LocalMetricSource:
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """Return each variant's request counts, errors and latencies by minute, in order.
 
-        Quantiles are of all requests of a minute, in ms.
-
-        Raises:
-            NotSettled: The window ends after now.
-            NotFound: There is no such endpoint.
-            Invalid: The window is not of whole minutes.
+        Quantiles are over all requests of a minute, in ms. Raises NotSettled if the window ends
+        after now, NotFound without endpoint, Invalid unless it is of whole minutes.
         """
         self._target.calls.reading("metrics.read", endpoint)
         hosting.check_window(window)
@@ -87,7 +83,7 @@ class LocalMetricSource:
             self._connection = None
 
     def _hour(self, path: Path) -> Minutes:
-        """Return the metrics of every minute of an hour's request log, cached while it is the same.
+        """Return the metrics of each minute in one hour's request log, cached until it changes.
 
         The connection to DuckDB is kept: connecting takes longer than reading most files.
         """
@@ -111,7 +107,7 @@ class LocalMetricSource:
 
 
 def _minute(row: tuple[str, int, int, int, int, float, float, float, float]) -> tuple[str, Bucket]:
-    """Convert a row of the metrics query to the variant's name and its bucket of one minute."""
+    """Convert a row of the metrics query to a variant's name and the metrics of one minute."""
     variant, minute, requests, client_errors, server_errors, mean, p50, p90, p99 = row
     bucket = Bucket(
         start=from_epoch(minute * 60_000),

@@ -26,7 +26,7 @@ class LocalTrafficScript:
         self._target = target
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Write made-up minutes of traffic into the request log, for rehearsals and tests.
+        """Write minutes of invented traffic into the request log, for rehearsals and tests.
 
         There is one write for each minute.
 
@@ -52,7 +52,7 @@ class LocalTrafficScript:
 
 
 def _log_lines(minute: TrafficMinute) -> bytes:
-    """Return a minute's made-up requests as lines of the request log, spread evenly over it."""
+    """Return a minute of invented requests as lines of the request log, evenly spread over it."""
     start, latencies, errors = (
         epoch_milliseconds(minute.start),
         minute.latencies_ms,

@@ -35,19 +35,17 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _warn(text: str) -> None:
-    """Issue a Python warning about a table's files, attributed to the caller."""
+    """Issue a Python warning about a table's files, attributed to the calling code."""
     warnings.warn(text, stacklevel=2)
 
 
 def list_batches(
     table: Path, listed: dict[str, Batch], *, stray: Callable[[str], None] = _warn
 ) -> tuple[Batch, ...]:
-    """Return every published batch (a group of Parquet files) of a table, in the order of names.
+    """Return every published batch (a group of Parquet files) of a table, sorted by name.
 
-    Args:
-        table: The table's folder.
-        listed: Batches that were listed before; they cannot have changed.
-        stray: Called with a text on each file that is no batch; by default it becomes a warning.
+    `table` is the table's folder; `listed` are known batches, which cannot have changed. `stray` is
+    called with a text on each file that is no batch.
     """
     names: list[str] = []
     try:
@@ -64,7 +62,10 @@ def list_batches(
 
 
 def list_batch(folder: Path, *, stray: Callable[[str], None] = _warn) -> Batch:
-    """Return one batch with the paths of its Parquet files, in order."""
+    """Return one batch with the paths of its Parquet files, in order.
+
+    `stray` is called with a text on each file that does not belong to it.
+    """
     paths: list[str] = []
     for partition in os.scandir(folder):
         dated = partition.is_dir() and partition.name.startswith(f"{PARTITION}=")
@@ -77,12 +78,10 @@ def list_batch(folder: Path, *, stray: Callable[[str], None] = _warn) -> Batch:
 
 
 def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordBatch]) -> bool:
-    """Write rows, sorted by time, as Parquet files by date, and publish them at once as a batch.
+    """Write rows sorted by time as Parquet files, one a date, and publish them together as a batch.
 
-    They are in conform's schema.
-
-    Returns:
-        False if a batch of this name exists already; it stays as it is.
+    The rows have the table's declared columns. It returns False, and changes nothing, if the batch
+    exists already.
     """
     import pyarrow.parquet as pq
 
@@ -135,19 +134,19 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
 
 
 def _finish(writer: object) -> None:
-    """Close a ParquetWriter, if there is one."""
+    """Close a ParquetWriter, or do nothing for None."""
     if writer is not None:
         writer.close()  # type: ignore[attr-defined]  # a ParquetWriter; pyarrow.parquet is imported lazily
 
 
 def _abandon(writer: object) -> None:
-    """Close a ParquetWriter after an error, and ignore further errors."""
+    """Close a ParquetWriter after an error, ignoring further errors."""
     with suppress(Exception):  # the first error is the one to report; the file is removed anyway
         _finish(writer)
 
 
 def _settle(aside: Path) -> None:
-    """Sync a batch's files and folders to the disk, before the rename that publishes them."""
+    """Sync the files and folders of a batch in `aside` to disk, before a rename publishes them."""
     for folder in sorted(aside.iterdir()):
         descriptor = os.open(folder / "rows.parquet", os.O_RDONLY)
         try:

@@ -31,12 +31,7 @@ def read(db: sqlite3.Connection, name: str) -> Document | None:
 
 
 def existing(db: sqlite3.Connection, name: str) -> Document:
-    """Return the stored description of a table that must exist.
-
-    Raises:
-        NotFound: There is no such table.
-        Invalid: It is a view.
-    """
+    """Return the stored description of a table; raise NotFound without it, Invalid for a view."""
     return existing_table(name, read(db, name))
 
 

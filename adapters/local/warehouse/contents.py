@@ -36,15 +36,9 @@ class Contents(StoredDocument, frozen=True, kw_only=True):
 
 
 def note(database: Database, table: Path, batch: str, *, again: bool) -> None:
-    """Record the row count and file checksums of a batch that was published.
+    """Record the row count and the checksums of a published batch, to detect damage later.
 
-    They are compared later, to detect damaged or altered files.
-
-    Args:
-        database: The warehouse's database.
-        table: The table's folder.
-        batch: The batch's name.
-        again: The batch existed before; if it has a note, that stays.
+    `table` is its folder. With `again` the batch was published before, and what is recorded stays.
     """
     if again and batch in stored_contents(database.connection, table.name):
         return
@@ -73,7 +67,10 @@ def forget(db: sqlite3.Connection, table: str) -> None:
 
 
 def damage(batch: Batch, folder: Path, contents: Contents) -> Iterator[str]:
-    """Yield a message for each file of a batch that is missing, unreadable, altered or added."""
+    """Yield a message for each file of a batch that is missing, unreadable, altered or added.
+
+    `contents` is what was recorded of the batch, `folder` where it lies.
+    """
     unchecked = {str(Path(path).relative_to(folder)): path for path in batch.files}
     for name, digest in contents.files.items():
         path = unchecked.pop(name, None)

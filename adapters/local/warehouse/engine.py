@@ -78,11 +78,10 @@ class Engine:
         *,
         compare: bool = True,
     ) -> pa.Table:
-        """Run an SQL query and return its rows in the ports' types.
+        """Run an SQL query over the project's tables, and return its rows in the ports' types.
 
-        Raises:
-            Invalid: The query is wrong, with the position; or a file is not what was written (with
-                `compare`), with its name.
+        With `compare` the checksums of files are verified. Raises Invalid, with the position, for a
+        wrong query, and with the file's name for damaged files.
         """
 
         def run() -> pa.Table:
@@ -102,10 +101,10 @@ class Engine:
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
     ) -> None:
-        """Bind an SQL query on a cursor of its own, and pass its lazy result to `into`.
+        """Bind an SQL query in DuckDB, and pass its lazy result to `into`.
 
-        `into` may be called twice, if the first try runs out of memory. A cursor whose result is
-        half read takes no other query, therefore this one is not shared.
+        `into` is called again if the first try runs out of memory. The query has a cursor of its
+        own, which a half-read result occupies.
         """
 
         def run() -> None:
@@ -122,9 +121,9 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
     ) -> T:
-        """Call `run`, again with a higher memory limit if DuckDB runs out; translate its errors.
+        """Call `run`, again with more memory if DuckDB lacks it, and translate DuckDB's errors.
 
-        DuckDB cannot spill everything, such as some groups and windows beside a join.
+        The other arguments are the query, for the errors.
         """
         import duckdb
 
@@ -152,7 +151,7 @@ class Engine:
     def _refresh(
         self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool
     ) -> duckdb.DuckDBPyConnection:
-        """Register a query's tables and views in DuckDB as they are now; return the connection.
+        """Bring the tables and views of a query up to date in DuckDB, and return the connection.
 
         With `compare` the checksums of new files are verified.
         """
@@ -205,7 +204,10 @@ class Engine:
     def _register(
         self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]
     ) -> None:
-        """Register a table or view in DuckDB, if it has changed since it was registered."""
+        """Register a table or view in DuckDB if it has changed, with what a view reads.
+
+        `documents` are the descriptions of all tables and views.
+        """
         previous = self._registered.get(document.name)
         if document.view_sql is not None:
             below = tuple(
@@ -227,11 +229,10 @@ class Engine:
     def _register_table(
         self, base: duckdb.DuckDBPyConnection, document: Document, previous: _Registered | None
     ) -> tuple[_Registered, bool]:
-        """Register a table's Parquet files and its spooled events in DuckDB, if they have changed.
+        """Register a table's Parquet files and not yet written events in DuckDB, if they changed.
 
-        Returns:
-            What is registered now, and whether to look again: there may be more events, or many of
-            them have become a batch.
+        It returns what is registered, and whether to call it again, as events may have moved into
+        files meanwhile.
         """
         same = previous is not None and previous.document == document
         previous_batches = (
@@ -260,9 +261,10 @@ class Engine:
         ) or more
 
     def _compact(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
-        """Move a stream's spooled events into Parquet files if there are many; tell whether it did.
+        """Move a stream's spooled events into Parquet files if there are many; return whether.
 
-        Events that cannot be written stay in the spool, and are read there.
+        With `much` they are moved even if they are few. Events that cannot be written stay in the
+        spool, and are read there.
         """
         counted = base.execute(f"SELECT count(*) FROM {relations.spool_table(document)}").fetchone()
         if counted is None or (counted[0] < spool.COMPACT and not much) or self._calls.dry_run:
@@ -274,7 +276,7 @@ class Engine:
         return False
 
     def _compare(self, name: str) -> None:
-        """Verify the checksums of a table's files, once in a process for each batch.
+        """Verify the checksums of a table's files, each batch once in a process.
 
         Raises:
             Invalid: A file is not what was written.
@@ -303,9 +305,9 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
     ) -> IsthmusError:
-        """Translate DuckDB's error: wrong SQL with its position, broken files, memory, disk.
+        """Return the Isthmus error for DuckDB's: wrong SQL with its position, files, memory, disk.
 
-        DuckDB refuses everything after some errors; the database is opened anew then.
+        After some errors DuckDB refuses everything; its database is then opened anew.
         """
         import duckdb
 
@@ -357,15 +359,10 @@ class Engine:
 def _replace(
     base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool
 ) -> None:
-    """Replace a table's spooled events and its files in DuckDB, in one transaction.
+    """Replace a table's files and not yet written events in DuckDB, in one transaction.
 
-    Queries see the old state or the new one, never a mixture.
-
-    Args:
-        base: The connection.
-        now: The table with its files as they are now.
-        fresh: Spooled events to add; None: none have come.
-        again: The table of spooled events is made anew before.
+    `now` is the table with its present files, `fresh` new events or None. With `again` its table of
+    events is created anew. Queries see the old state or the new one.
     """
     document = now.document
     base.execute("BEGIN")
@@ -405,8 +402,8 @@ def _is_full_disk(error: Exception) -> bool:
 
 
 def _shape(registered: _Registered) -> _Registered:
-    """Return a relation's registration without its files.
+    """Return what is registered of a table or view in DuckDB, without its files.
 
-    While this stays the same, views that read the relation need not be made again.
+    While this is unchanged, views that read it need not be created again.
     """
     return msgspec.structs.replace(registered, batches=(), floor=0, last=0)

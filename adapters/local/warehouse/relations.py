@@ -13,12 +13,12 @@ from .spool import SEQUENCE
 
 
 def spool_table(document: Document) -> str:
-    """Return the quoted name of the DuckDB table that holds a stream's spooled events."""
+    """Return the quoted name of the DuckDB table with a stream's events that are not in files."""
     return f"spool.{quoted(document.name)}"
 
 
 def table_sql(document: Document, files: Sequence[str]) -> str:
-    """Return a SELECT of a table's declared columns and dt, from its files and spooled events."""
+    """Return a SELECT of a table's columns and dt, from its files and its events not in files."""
     from_files = relations.table_sql(document, files)
     if document.stream_key is None:
         return from_files
@@ -27,10 +27,7 @@ def table_sql(document: Document, files: Sequence[str]) -> str:
 
 
 def spool_sql(document: Document) -> str:
-    """Return the SQL that creates the empty DuckDB table for a stream's spooled events.
-
-    Spooled events are in SQLite, and not in Parquet files yet.
-    """
+    """Return SQL that creates the empty DuckDB table for a stream's events not yet in files."""
     fields = ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in document.columns)
     return (
         f"CREATE OR REPLACE TABLE {spool_table(document)} ({fields}, {SEQUENCE} BIGINT, "
@@ -39,7 +36,7 @@ def spool_sql(document: Document) -> str:
 
 
 def broken_files(files: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the Parquet files that cannot be read, and why.
+    """Yield each Parquet file that cannot be read, with the reason.
 
     Footers are read first, as that is fast; then everything.
     """

@@ -47,9 +47,9 @@ class Waiting(NamedTuple):
 
 
 def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
-    """Insert events into the spool inside the caller's transaction; return their sequence number.
+    """Add events to the SQLite spool in the caller's transaction; return the last sequence number.
 
-    MessagePack keeps floats bit by bit, NaN too.
+    The spool holds single events until they are moved to Parquet files.
     """
     cursor = db.execute(
         "INSERT INTO event_spool (stream, rows) VALUES (?, ?)",
@@ -59,7 +59,7 @@ def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
 
 
 def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> None:
-    """Delete a stream's events from the spool, up to a sequence number or all."""
+    """Delete a stream's events from the SQLite spool, all or up to a sequence number."""
     db.execute(
         "DELETE FROM event_spool WHERE stream = ?1 AND (?2 IS NULL OR sequence <= ?2)",
         (stream, up_to),
@@ -69,16 +69,10 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
 def read(
     db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None
 ) -> Waiting:
-    """Return a stream's spooled events after a sequence number as an Arrow table.
+    """Return a stream's events in the SQLite spool after a sequence number, as an Arrow table.
 
-    Its columns are `isthmus_sequence` (int64), those of the stream, and dt.
-
-    Args:
-        db: The connection.
-        document: The document of the stream's table.
-        after: The sequence number.
-        about: Read only so many events or COMPACT_BYTES, and those that were appended together with
-            the last of them.
+    Its columns are `isthmus_sequence` (int64), those of the stream, and dt. With `about` it stops
+    near so many events.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -127,7 +121,7 @@ def read(
 
 
 def last_published(published: Sequence[batches.Batch]) -> int:
-    """Return the last sequence number of spooled events that are in the table's Parquet files.
+    """Return the last sequence number of events that the batches hold; 0 if they hold none.
 
     Events up to it must not be read from the spool again.
     """
@@ -144,9 +138,9 @@ def last_published(published: Sequence[batches.Batch]) -> int:
 def compact(
     database: Database, table: Path, document: Document, *, about: int | None = None
 ) -> bool:
-    """Move a stream's spooled events into Parquet files; return False if another process does.
+    """Move a stream's events from the SQLite spool into Parquet files, about `about` or all.
 
-    With `about` only about so many are moved.
+    It returns False if another process is doing so.
     """
     make_folder(table.parent)
     with (table.parent / f".compact-{document.name}.lock").open("w") as lock:

@@ -14,10 +14,7 @@ from . import batches, catalogue, contents, relations
 
 
 def sweep(target: Target) -> None:
-    """Remove the unfinished files of dead processes, and record checksums of what they published.
-
-    The files of living processes stay.
-    """
+    """Remove files that dead processes left unfinished, and record checksums of published ones."""
     folder = home(target)
     for place, folders, _ in os.walk(folder):
         files.sweep(Path(place))
@@ -31,7 +28,7 @@ def sweep(target: Target) -> None:
 
 
 def _note_published(target: Target, root: Path) -> None:
-    """Record the checksums of complete batches that lack them, as their writer was killed.
+    """Record the checksums of complete batches below `root` whose writer was killed before it did.
 
     `examine` names those that are not complete.
     """

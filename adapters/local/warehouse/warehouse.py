@@ -64,11 +64,11 @@ class LocalWarehouse:
         self._apply(table, stream_key=None)
 
     def apply_stream(self, table: TableSpec, key: str) -> None:
-        """Make a table that takes single events as well as batches. The EventLog calls this."""
+        """Make a table that takes single events as well as batches; `key` is their key column."""
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
-        """Create or extend a table, and store its description."""
+        """Create or extend a table, and store its description; with a key it takes events."""
         check_spec(spec)
         documents = self._documents()
         old = documents.get(spec.name)
@@ -127,9 +127,9 @@ class LocalWarehouse:
         self._write("warehouse.append", document, batch, iter(rows.to_batches()))
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """Append the rows of a query, never more than some 100,000 of them in Python at a time.
+        """Append the rows of a query to a table as one batch, with limited memory.
 
-        DuckDB sorts what is beyond its memory limit on the disk.
+        DuckDB sorts on disk what exceeds its memory limit.
         """
         check_batch_name(batch)
         document = self._existing(table)
@@ -167,7 +167,7 @@ class LocalWarehouse:
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what of a statement is outside the SQL subset of all targets; nothing is run."""
+        """Return what of a query is not in the SQL that all targets share, without running it."""
         from ..sql import check
 
         return check(sql)
@@ -186,9 +186,9 @@ class LocalWarehouse:
                 inventory.forget(self._target, kind, name, connection=db)
 
     def remove_stream(self, name: str) -> None:
-        """Stop a table from taking single events; it keeps its rows. The inventory calls this.
+        """Stop a table from taking single events; events not yet in files become a batch first.
 
-        The spooled events become a batch first.
+        The inventory calls this for the stream's resource.
         """
         with self._database.transaction(f"closing {name}") as db:
             document = catalogue.read(db, name)
@@ -227,12 +227,15 @@ def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[p
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Delete a table or view. The inventory calls this."""
+    """Delete a table or view.
+
+    The inventory calls this for the table's resource.
+    """
     local_warehouse(target).remove(resource.name)
 
 
 def local_warehouse(target: Target) -> LocalWarehouse:
-    """Return the target's warehouse as the local class, which has more methods than the port."""
+    """Return the target's warehouse as the local class, whose methods go beyond the port's."""
     warehouse = target.warehouse
     if not isinstance(warehouse, LocalWarehouse):
         raise NotFound("the target's warehouse is not the local one")

@@ -70,13 +70,10 @@ class SageMakerAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Tag a SageMaker endpoint as adopted by this project, by a single call.
+        """Tag a SageMaker endpoint as adopted by this project in one call.
 
-        The call has no precondition: a project that was overtaken sees it when it reads the tags
-        again.
-
-        Raises:
-            Conflict: Another project adopted it at the same moment.
+        `refs` are its known versions by content digest. Raises Conflict if another project has
+        tagged it at the same moment, which is seen when the tags are read again.
         """
         tags = [{"Key": f"{VERSION_TAG}{content}", "Value": ref} for content, ref in refs.items()]
         with self._aws.mutating("AddTags", standing.native):
@@ -114,12 +111,10 @@ class SageMakerAdopter:
         return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
 
     def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
-        """Return the options (`adopted:`) that profiles.yaml needs for an adopted endpoint.
+        """Return the `adopted:` options that profiles.yaml needs for an adopted endpoint.
 
-        They are empty if its name follows our rules.
-
-        Raises:
-            Refused: The project has an endpoint of the name.
+        There are none if its name follows our rules. Raises Refused if the project has an endpoint
+        `name`.
         """
         whole = names.dashed(self._aws.project, name)
         if whole == native and all(label == names.variant(neutral(label)) for label in labels):
@@ -140,7 +135,10 @@ class SageMakerAdopter:
         versions_by_content: Mapping[str, tuple[str, int]],
         owner: str | None,
     ) -> RunningVariant:
-        """Describe a running endpoint's variant: its model, machine, traffic and known version."""
+        """Describe a variant of a running endpoint: its model, machine, traffic and known version.
+
+        `owner` is the project in the endpoint's tags.
+        """
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
         variant = variants.as_registered(
@@ -171,9 +169,10 @@ class SageMakerAdopter:
         )
 
     def _container(self, native: str, label: str, model: str) -> dict[str, Any]:
-        """Return the one container of a variant's model, as DescribeModel gives it.
+        """Return the only container of a variant's model, as DescribeModel gives it.
 
-        Raise Unsupported if the model has several or serves several models.
+        Raises Unsupported if the model has several or serves several models; `native` and `label`
+        name endpoint and variant.
         """
         try:
             with self._aws.reading("DescribeModel", model):
@@ -214,7 +213,7 @@ def tags_of(aws: Aws, arn: str) -> dict[str, str]:
 
 
 def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
-    """Read from an endpoint's tags which registered (model, version) each container digest is."""
+    """Return which (model, version) each container digest is, from an adopted endpoint's tags."""
     refs = {
         key.removeprefix(VERSION_TAG): value.partition("@")
         for key, value in tags.items()
@@ -230,7 +229,7 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 def as_tagged(
     aws: Aws, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
 ) -> tuple[ConfiguredVariant, ...]:
-    """Return an endpoint's variants; for an adopted one its tags say which versions they are.
+    """Return an endpoint's variants, with the versions that the tags of an adopted one tell.
 
     Raises:
         Refused: profiles.yaml names the endpoint, and its tags name another project.
@@ -252,9 +251,8 @@ def as_tagged(
 def release(aws: Aws, native: str) -> bool:
     """Remove Isthmus's tags from an adopted endpoint, which keeps running.
 
-    Returns:
-        True if it was adopted, or if its tags are off already, as a list may come late. False if it
-        was not adopted, or is gone.
+    It returns True if the endpoint was adopted, even if its tags are off already, and False
+    otherwise.
     """
     client = aws.client("sagemaker")
     try:
@@ -277,7 +275,7 @@ def release(aws: Aws, native: str) -> bool:
 
 
 def guard(spec: EndpointSpec, configured: Sequence[ConfiguredVariant]) -> None:
-    """Refuse to deploy a version to an adopted endpoint that does not run it already."""
+    """Raise Refused if a spec deploys a version that its adopted endpoint does not run."""
     if running := {
         (variant.spec.model, variant.spec.version) for variant in configured if variant.adopted
     }:
@@ -289,7 +287,7 @@ def with_container(
 ) -> PlannedVariant:
     """Return a planned variant with the container that an adopted endpoint runs for its version.
 
-    A variant of what Isthmus deployed itself is returned unchanged.
+    For variants that Isthmus deployed itself nothing changes.
     """
     version = (planned.spec.model, planned.spec.version)
     source = next(
@@ -320,7 +318,7 @@ def with_container(
 
 
 def settings(aws: Aws, config: str) -> dict[str, Any]:
-    """Return an endpoint config's settings beside its variants, to repeat them in the next config.
+    """Return the settings of an endpoint config besides its variants, for its successor.
 
     They are data capture, encryption key, network and the like.
     """
@@ -337,7 +335,7 @@ def settings(aws: Aws, config: str) -> dict[str, Any]:
 
 
 def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
-    """Return SageMaker's name of an endpoint's variant, by rule or as an adopted one has it."""
+    """Return SageMaker's name of an endpoint's variant: by our rule, or an adopted one's own."""
     if endpoint in aws.adopted:
         name = aws.endpoint_name(endpoint)
         with aws.reading("DescribeEndpoint", name):
@@ -358,12 +356,10 @@ _STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
 def check_endpoint(
     native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Refuse to adopt an endpoint if traffic cannot be split between its variants.
+    """Raise an error if an endpoint cannot be adopted, as traffic cannot be split between variants.
 
-    Raises:
-        Busy: It is changing.
-        Refused: It has failed.
-        Unsupported: It has something that this adapter does not know how to split.
+    `described` is SageMaker's description, `configured` its variants. Raises Busy while it changes,
+    Refused if it has failed, Unsupported for what this adapter cannot split.
     """
     status = described["EndpointStatus"]
     if variants.PHASES.get(status, "updating") in ("creating", "updating", "deleting"):

@@ -48,7 +48,7 @@ class SageMakerEndpoints:
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Take one step of an endpoint towards its spec; return its state from before.
+        """Take one step of an endpoint towards its spec; return its state before the step.
 
         While SageMaker changes the endpoint, nothing is sent: the next call goes on from there.
 
@@ -86,10 +86,10 @@ class SageMakerEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Set the variants' traffic weights, after a check that the endpoint is still as expected.
+        """Set the variants' traffic weights, if the endpoint has not changed since `expect`.
 
-        SageMaker's call has no precondition: a change between check and call is not noticed here,
-        but at the next observation.
+        SageMaker's call has no precondition: a change between check and call is noticed only at the
+        next observation.
         """
         name = self._aws.endpoint_name(endpoint)
         looked = self._target.clock()
@@ -163,11 +163,11 @@ class SageMakerEndpoints:
         return self._aws.client("sagemaker", retrying=False, within=CONTROL)
 
     def _is_fresh(self, looked: datetime) -> bool:
-        """Return whether an endpoint was described recently enough to act on what was seen."""
+        """Return whether an endpoint was described (at `looked`) recently enough to act on that."""
         return self._target.clock() - looked <= _FRESH
 
     def _state(self, endpoint: str, name: str, described: Mapping[str, Any]) -> EndpointState:
-        """Convert SageMaker's description of an endpoint to an EndpointState."""
+        """Convert SageMaker's description of an endpoint to its state; `name` is SageMaker's."""
         config = described["EndpointConfigName"]
         if self._asked.get(name, ("", None))[0] == config:
             self._asked.pop(name, None)  # it has arrived
@@ -175,7 +175,7 @@ class SageMakerEndpoints:
         return _hopeless(saw) if saw.phase == "failed" else saw
 
     def _describe(self, name: str) -> dict[str, Any] | None:
-        """Return SageMaker's description of an endpoint, or None; remember it for the metrics."""
+        """Return SageMaker's description of an endpoint, or None; metrics reuse it."""
         asked_at = self._target.clock()
         try:
             with self._aws.reading("DescribeEndpoint", name):
@@ -191,7 +191,7 @@ class SageMakerEndpoints:
     def _known_variants(self, described: Mapping[str, Any]) -> tuple[ConfiguredVariant, ...]:
         """Return an endpoint's configured variants, cached, with specs from model names or tags.
 
-        It is empty if the config was deleted under the endpoint.
+        There are none if the endpoint's config was deleted.
         """
         config = described["EndpointConfigName"]
         key = (described["EndpointName"], str(described["CreationTime"]), config)
@@ -235,7 +235,11 @@ class SageMakerEndpoints:
         weights: Mapping[str, Decimal],
         configured: Sequence[ConfiguredVariant] = (),
     ) -> list[PlannedVariant]:
-        """Return the spec's variants as the next endpoint config will hold them."""
+        """Return a spec's variants as the next endpoint config will hold them.
+
+        `versions` are their registered versions, `weights` their traffic, `configured` those of the
+        present config.
+        """
         planned = [
             PlannedVariant(
                 spec=variant,
@@ -250,7 +254,7 @@ class SageMakerEndpoints:
         return [adoption.with_container(variant, configured) for variant in planned]
 
     def _create(self, name: str, spec: EndpointSpec, planned: Sequence[PlannedVariant]) -> None:
-        """Create the endpoint with its models and config, unless somebody else has."""
+        """Create the endpoint with its models and config; do nothing if it exists by now."""
         config = self._make_config(name, spec, planned)
         with suppress(AlreadyExists), self._aws.mutating("CreateEndpoint", name):
             self._aws.client("sagemaker").create_endpoint(
@@ -271,8 +275,8 @@ class SageMakerEndpoints:
     ) -> None:
         """Update the endpoint to a new endpoint config that is made from the spec.
 
-        Raises:
-            Unavailable: SageMaker rolled the last such update back.
+        `saw` is its state and `described` SageMaker's description of it at `looked`. Raises
+        Unavailable if SageMaker rolled the last such update back.
         """
         sticky = spec.routing == "sticky"
         weights = hosting.first_split(spec) if sticky else variants.current_weights(saw, described)
@@ -311,10 +315,10 @@ class SageMakerEndpoints:
     def _make_config(
         self, name: str, spec: EndpointSpec, planned: Sequence[PlannedVariant], *, running: str = ""
     ) -> str:
-        """Create the models and the endpoint config, and return the config's name.
+        """Create the models and the endpoint config of a spec; return the config's name.
 
-        Their names come from their content, so one that exists already is the right one. `running`
-        names the present config, whose settings are repeated for an adopted endpoint.
+        Names come from the content, so one that exists is the right one. `running` names the
+        present config, whose settings are repeated for an adopted endpoint.
         """
         client, role = self._aws.client("sagemaker"), self._aws.role
         standing = any(variant.standing is not None for variant in planned)
@@ -377,7 +381,7 @@ class SageMakerEndpoints:
 
 
 def _hopeless(saw: EndpointState) -> EndpointState:
-    """Add to a failed endpoint's failure text that SageMaker can only delete it."""
+    """Add to the failure of an endpoint that cannot be repaired that it must be deleted."""
     why = saw.failure or "SageMaker does not say why"
     return msgspec.structs.replace(
         saw, failure=f"{why} (a failed endpoint can only be deleted: isthmus destroy)"

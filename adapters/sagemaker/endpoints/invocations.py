@@ -47,9 +47,9 @@ def invoke(
 
 
 def version_of(attributes: str | None) -> int | None:
-    """Return the model version that the answering container states in CustomAttributes.
+    """Return the model version that a container states in CustomAttributes, or None.
 
-    None if it is not our model server.
+    Only our own model server states it.
     """
     for part in (attributes or "").split(";"):
         if part.strip().startswith(VERSION) and part.strip().removeprefix(VERSION).isdigit():

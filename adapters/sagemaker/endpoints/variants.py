@@ -122,7 +122,7 @@ def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routi
 def config_name(
     endpoint: str, revision: str, variants: Iterable[PlannedVariant], capture_percent: int
 ) -> str:
-    """Return a config's name, `<endpoint>-<revision>-<hash of weights, counts, machines>`.
+    """Return an endpoint config's name, `<endpoint>-<revision>-<hash of its content>`.
 
     The hash is as long as the name may be.
     """
@@ -149,7 +149,7 @@ def container(planned: PlannedVariant, routing: str) -> dict[str, Any]:
 
 
 def production_variant(planned: PlannedVariant) -> dict[str, Any]:
-    """Return a variant as a member of ProductionVariants for CreateEndpointConfig."""
+    """Return a variant as a member of ProductionVariants in CreateEndpointConfig."""
     return {
         "VariantName": names.variant(planned.spec.name),
         **(planned.standing or {}),
@@ -163,7 +163,7 @@ def production_variant(planned: PlannedVariant) -> dict[str, Any]:
 def known_variant(
     variant: Mapping[str, Any], environment: Mapping[str, str], content: str = ""
 ) -> ConfiguredVariant:
-    """Convert a production variant of a config, with its model's environment, to our form."""
+    """Return our record of a production variant, made with its model's environment and content."""
     return ConfiguredVariant(
         name=neutral(variant["VariantName"]),
         model_name=variant.get("ModelName", ""),
@@ -186,7 +186,7 @@ def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
-    """Return a digest of what containers serve, which is the same whatever the model's name."""
+    """Return a digest of what containers serve, whatever the model's name is."""
     return _digest(
         [sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers]
     )[:32]
@@ -195,10 +195,10 @@ def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
 def as_registered(
     variant: ConfiguredVariant, versions: Mapping[str, tuple[str, int]]
 ) -> ConfiguredVariant:
-    """Return a foreign variant as the registered version with the same container, if one exists.
+    """Return a foreign variant as the registered version that has the same container.
 
-    A variant of Isthmus's own, or without such a version, is returned unchanged. `versions` gives
-    (model, version) by the container's digest.
+    `versions` gives (model, version) by the container's digest. Without such a version, or for
+    Isthmus's own variant, nothing changes.
     """
     if variant.is_managed or variant.content not in versions:
         return variant
@@ -209,10 +209,9 @@ def as_registered(
 
 
 def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return DescribeEndpoint's summary of each production variant, by our name.
+    """Return DescribeEndpoint's summary of each production variant, by our name for it.
 
-    Raises:
-        Unsupported: Two of them would have one name here.
+    Raises Unsupported if two of them would have one name.
     """
     summaries = described.get("ProductionVariants", ())
     by_name: dict[str, Mapping[str, Any]] = {
@@ -285,9 +284,9 @@ def state(
 
 
 def revision(config: str, configured: Sequence[ConfiguredVariant]) -> str:
-    """Return the revision of the spec that runs.
+    """Return the revision of the spec that runs, or `foreign:<config>`.
 
-    It is `foreign:<config>` if Isthmus deployed or adopted not all of the variants.
+    The latter is for a config some of whose variants Isthmus neither deployed nor adopted.
     """
     if not configured or not all(variant.is_managed for variant in configured):
         return f"foreign:{config}"
@@ -320,14 +319,14 @@ def token(described: Mapping[str, Any]) -> str:
 
 
 def weight_of(running: Mapping[str, Any] | None, configured: ConfiguredVariant | None) -> Decimal:
-    """Return a variant's desired traffic weight; before it runs, the one in its config."""
+    """Return a running variant's desired traffic weight, else the weight in its config."""
     if running is not None and "DesiredWeight" in running:
         return _decimal(running["DesiredWeight"])
     return configured.weight if configured is not None else Decimal(0)
 
 
 def current_weights(endpoint: EndpointState, described: Mapping[str, Any]) -> dict[str, Decimal]:
-    """Return the variants' traffic weights for a new config to repeat, exactly as they are."""
+    """Return the variants' present traffic weights exactly, for a new config to repeat."""
     now = running(described)
     return {variant.name: weight_of(now.get(variant.name), None) for variant in endpoint.variants}
 
@@ -378,12 +377,12 @@ def planned_revision(spec: EndpointSpec) -> str:
 
 
 def _decimal(number: float | Decimal) -> Decimal:
-    """Return a float32 in its shortest decimal form: 0.1, not 0.10000000149."""
+    """Return a float32 in its shortest decimal form, such as 0.1 for 0.10000000149."""
     return Decimal(f"{float(number):.7g}")
 
 
 def _version_number(text: str | None) -> int:
-    """Convert a text of digits to a number; anything else becomes 0."""
+    """Return the number that a text of digits states; 0 for any other text or None."""
     return int(text) if text and text.isdigit() else 0
 
 

@@ -55,13 +55,10 @@ class KinesisEventLog:
         self._ready: dict[str, _Ready] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the Glue table, an on-demand Kinesis stream, and a Firehose that writes Parquet.
+        """Make the Glue table, the Kinesis stream and the Firehose (to Parquet) of an event stream.
 
-        It does not wait until they are ready.
-
-        Raises:
-            Busy: One of them is being deleted.
-            Invalid: The Firehose is another table's, or as the port says.
+        It does not wait until they are ready. Raises Busy if one is being deleted, and Invalid if
+        the Firehose belongs to another table or the spec breaks the port's rules.
         """
         check_stream(stream)
         spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
@@ -92,9 +89,9 @@ class KinesisEventLog:
             )
 
     def _deliver(self, stream: str, name: str, prefix: str) -> None:
-        """Create the stream's Firehose, after the Kinesis stream has become active.
+        """Create a stream's Firehose, once its Kinesis stream is active, to write below `prefix`.
 
-        Firehose takes no other source, and delivers only events that come after its creation.
+        A Firehose delivers only events that come after its creation.
         """
         source = wait(
             lambda: _stream(self._aws, name),
@@ -112,9 +109,9 @@ class KinesisEventLog:
             )
 
     def observe(self, stream: str) -> Phase | None:
-        """Return "ready" when Kinesis and Firehose both are, or None if neither exists.
+        """Return "ready" if a stream's Kinesis stream and Firehose are, None if neither exists.
 
-        It is "creating" also while one of them is lacking.
+        It is "creating" in between.
         """
         name = names.underscored(self._aws.project, stream)
         source, delivery = _stream(self._aws, name), _delivery(self._aws, name)
@@ -134,14 +131,11 @@ class KinesisEventLog:
         )
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Put events into the Kinesis stream by PutRecords, repeating those that were not accepted.
+        """Put events into the Kinesis stream; return those that do not fit, with the reasons.
 
-        It waits for a stream that is being made. It returns the events that do not fit.
-
-        Raises:
-            NotFound: There is no such stream.
-            Busy: It is not ready after some minutes.
-            Throttled: Some events may be stored: send all again. OutcomeUnknown says the same.
+        It waits for a stream that is being made. Raises NotFound without stream, Busy if it is not
+        ready after minutes, and Throttled or OutcomeUnknown if some events may be stored: send all
+        again.
         """
         cached = self._ready.get(stream)
         ready = cached or self._wait(stream)
@@ -221,13 +215,13 @@ class KinesisEventLog:
 def _encode(
     ready: _Ready, events: Sequence[Row]
 ) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
-    """Encode events as Kinesis records with their dates, and collect those that do not fit."""
+    """Encode events as Kinesis records with their dates; return these and the rejected events."""
     return encode_events(events, partial(stream_records.record, rules_of(ready.stored.document)))
 
 
 @contextmanager
 def _ignoring_existing() -> Iterator[None]:
-    """Ignore, inside the block, the error that a resource to create exists already."""
+    """Ignore an error of the block that says that the resource to create exists already."""
     try:
         with translated("creating", effect=True):
             yield
@@ -267,13 +261,16 @@ def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
 
 
 def _prefix(delivery: dict[str, Any]) -> str:
-    """Return the S3 key prefix below which a Firehose writes."""
+    """Return the S3 key prefix below which a Firehose delivery stream writes."""
     destinations = delivery.get("Destinations") or [{}]
     return str(destinations[0].get("ExtendedS3DestinationDescription", {}).get("Prefix", ""))
 
 
 def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dict[str, Any]:
-    """Return the arguments of CreateDeliveryStream for a stream's Firehose."""
+    """Return the arguments of CreateDeliveryStream for the Firehose of a stream.
+
+    `name` is the Firehose's, `source` the Kinesis stream's ARN, `prefix` where it writes.
+    """
     jq = {"ParameterName": "MetadataExtractionQuery", "ParameterValue": "{dt:.dt}"}
     return {
         "DeliveryStreamName": name,
@@ -324,9 +321,9 @@ def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dic
 
 
 def remove(aws: Aws, stream: str) -> None:
-    """Delete a stream's Firehose, then its Kinesis stream; its table stays. It may be absent.
+    """Delete a stream's Firehose, then its Kinesis stream; its table stays.
 
-    The inventory calls this.
+    The inventory calls this. Either may be absent.
     """
     name = names.underscored(aws.project, stream)
     for service, operation, key in (
@@ -348,16 +345,16 @@ def remove(aws: Aws, stream: str) -> None:
 
 
 def _close(aws: Aws, stream: str) -> None:
-    """Mark the stream's table as one that takes no single events any more, only batches."""
+    """Record in a table's description that it takes no single events any more, only batches."""
     stored = catalogue.read(aws, stream)
     if stored is not None and stored.document.stream_key is not None:
         catalogue.write(aws, stream, lambda old: without_stream(old or stored.document))
 
 
 def streams(aws: Aws) -> list[tuple[str, str]]:
-    """List this project's event streams as (our name, ARN), by their names and tags.
+    """Return this project's event streams as (our name, ARN), by their names and tags.
 
-    Tagging's own list may lag.
+    The list that the tagging service has of them may be late.
     """
     streams: list[tuple[str, str]] = []
     start = f"{aws.project}-"

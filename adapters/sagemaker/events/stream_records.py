@@ -45,7 +45,7 @@ def record(rules: EventRules, event: Row) -> tuple[dict[str, Any], str]:
 
 
 def _json_value(column: Column, value: object) -> object:
-    """Convert a value for JSON: a timestamp to the text that Hive reads, in UTC milliseconds.
+    """Convert a column's value for JSON: a timestamp to text that Hive reads, in UTC ms.
 
     Raises:
         Invalid: A float that JSON does not have.
@@ -60,7 +60,7 @@ def _json_value(column: Column, value: object) -> object:
 
 
 def calls(records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Split records into groups, one a PutRecords call, within the service's limits."""
+    """Split Kinesis records into groups, one for each PutRecords call, within the limits."""
     calls: list[list[dict[str, Any]]] = [[]]
     size = 0
     for record in records:

@@ -70,7 +70,7 @@ class Adoption:
     """See target.Adoptable."""
 
     def adopter(self, target: Target) -> Adopter:
-        """Return what takes over an endpoint that runs at SageMaker, made without Isthmus."""
+        """Return the object that adopts endpoints that run at SageMaker and were made elsewhere."""
         from ..endpoints.adoption import SageMakerAdopter
 
         return SageMakerAdopter(target)
@@ -80,7 +80,7 @@ class NativeObjects:
     """See target.Native."""
 
     def objects(self, target: Target) -> SageMakerObjects:
-        """Return an accessor of the SageMaker SDK's own objects by the project's names for them."""
+        """Return an accessor of the SageMaker SDK's objects by the project's names."""
         from ..resources.native import SageMakerObjects
 
         return SageMakerObjects(target)
@@ -90,7 +90,7 @@ class AccountChecks:
     """See target.AccountChecked."""
 
     def first_account(self) -> FirstAccount:
-        """Return the checks of an account before its first use, and the settings of a trial."""
+        """Return the checks of an AWS account before its first use, and a trial's settings."""
         from ..resources.first_account import FIRST
 
         return FIRST

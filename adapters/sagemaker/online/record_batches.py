@@ -30,7 +30,10 @@ _FINAL = frozenset(
 
 
 def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], stamp: str) -> None:
-    """Write rows of feature values as records of a feature group, in parallel batches."""
+    """Write rows of feature values as records of a feature group, in parallel batches.
+
+    `name` is the group's, `stamp` the column with their EventTime.
+    """
 
     def some(rows: Any) -> None:
         _send(
@@ -49,7 +52,7 @@ def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], sta
 
 
 def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
-    """Write records by BatchWriteRecord, repeating those that were not processed.
+    """Write a feature group's records by BatchWriteRecord, repeating those not processed.
 
     A record that is written twice with one EventTime is the same record.
     """
@@ -69,9 +72,9 @@ def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
 
 
 def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[dict[str, str]]]]:
-    """Read the records of entity keys, by feature group and key; keys without one are left out.
+    """Read the records of entity keys; return them by feature group and key.
 
-    Up to a hundred keys, of whatever groups, are one call.
+    Keys without a record are left out. Up to a hundred keys, of any groups, are one call.
     """
     records: dict[str, dict[str, Any]] = {name: {} for name in keys}
     chunks = list(
@@ -95,7 +98,7 @@ def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, lis
 
 
 def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Split (group, key) pairs into groups, one a BatchGetRecord, within the service's limits."""
+    """Split (group, key) pairs into lists, one for each BatchGetRecord call."""
     call: list[tuple[str, str]] = []
     for pair in pairs:
         if len(call) == _READ or len({name for name, _ in call} | {pair[0]}) > _GROUPS:
@@ -107,7 +110,7 @@ def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
-    """Read records by one BatchGetRecord, repeating those that were not processed."""
+    """Read records by one BatchGetRecord, repeating those not processed; return them by pair."""
     records: dict[tuple[str, str], Any] = {}
     failed: list[dict[str, Any]] = []
     names = sorted({name for name, _ in pairs})
@@ -142,12 +145,12 @@ def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], 
 
 
 def _group(entry: Mapping[str, Any]) -> str:
-    """Return the feature group's name in an answer, which may give its ARN instead."""
+    """Return the feature group's name in an answer's entry, which may have an ARN instead."""
     return str(entry["FeatureGroupName"]).rpartition("/")[2]
 
 
 def _refusal(name: str, failed: list[dict[str, Any]], count: int) -> IsthmusError:
-    """Return the error for records that Feature Store did not read or write."""
+    """Return the error for records that Feature Store did not read or write, of `count`."""
     if not failed:
         return Throttled(
             f"feature group {name}: {count:,} records were left unprocessed",

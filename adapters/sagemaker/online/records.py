@@ -31,10 +31,9 @@ _AWKWARD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
-    """Return a feature group's FeatureDefinitions, those that Isthmus adds included.
+    """Return a feature group's FeatureDefinitions, including those that Isthmus adds.
 
-    Raises:
-        Invalid: Feature Store does not have such a name.
+    Raises Invalid for a name that Feature Store cannot have.
     """
     ours = [(KEY, "String"), (SYNCED, "String"), (FEATURE_TIME, "Integral"), (_SPECIAL, "String")]
     for feature in features:
@@ -55,7 +54,7 @@ def event_time(stamp: int) -> str:
 
 
 def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> list[dict[str, str]]:
-    """Encode a row (entity_key, event_timestamp, features) as a Feature Store record."""
+    """Return a row of feature values as a Feature Store record; `stamp` is its EventTime."""
     values = {
         KEY: str(row[KEY]),
         SYNCED: stamp,
@@ -74,13 +73,13 @@ def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> li
 
 
 def _escaped(special: Mapping[str, str]) -> str:
-    """Return feature values that Feature Store would not keep as JSON of printable characters."""
+    """Return feature values as JSON of printable characters, as Feature Store keeps no others."""
     text = msgspec.json.encode(special).decode()
     return _AWKWARD.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _stored_text(value: object) -> tuple[str, bool]:
-    """Return a feature value as text, and whether Feature Store keeps it unchanged."""
+    """Return a feature value as text, and whether Feature Store would keep that text."""
     if isinstance(value, bool):
         return ("true" if value else "false"), True
     if isinstance(value, datetime):
@@ -96,7 +95,7 @@ def decode(
     keys: Sequence[str],
     features: Sequence[Column],
 ) -> list[dict[str, object] | None]:
-    """Decode Feature Store records to a row for each key, in order; None for a key without one."""
+    """Return a row for each key from its Feature Store record; None for a key without one."""
     return [_feature_values(records[key], features) if key in records else None for key in keys]
 
 

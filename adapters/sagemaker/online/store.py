@@ -120,7 +120,7 @@ class FeatureStoreOnline:
         self._readers.pop(view.name, None)
 
     def _create(self, view: str, name: str, definitions: list[dict[str, str]]) -> dict[str, Any]:
-        """Create the view's feature group, unless somebody else has; return its description."""
+        """Create the view's feature group `name` if it is absent; return its description."""
         with self._aws.mutating("CreateFeatureGroup", name):
             try:
                 with translated(f"making feature group {name}", effect=True):
@@ -145,7 +145,7 @@ class FeatureStoreOnline:
         return group
 
     def _add(self, name: str, group: dict[str, Any], definitions: list[dict[str, str]]) -> None:
-        """Add missing features to a feature group, as many a call as SageMaker takes."""
+        """Add missing features to a feature group, as many in each call as SageMaker takes."""
         missing = _missing(group, definitions)
         for start in range(0, len(missing), _ADD):
             self._settled_group(name)
@@ -172,11 +172,8 @@ class FeatureStoreOnline:
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
         """Write the newest feature values of each entity from the history table to Feature Store.
 
-        Args:
-            view: The view.
-            since: A hint: rows created since then are read, and whatever an earlier sync has not
-                covered. None rebuilds the view.
-            until: Rows created up to then are served.
+        Rows created since the hint `since` are read, and whatever an earlier sync has not covered;
+        None rebuilds the view. Rows created up to `until` are served.
         """
         name = self._name(view.name)
         group = self._group(name)
@@ -222,7 +219,7 @@ class FeatureStoreOnline:
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int
     ) -> pa.Table:
-        """Query the newest row of each entity that has a row created in (start, end].
+        """Query the newest row of each entity that has a row created in (start, end], in ms.
 
         The newest row by event time may be one that was created earlier.
         """
@@ -243,12 +240,9 @@ class FeatureStoreOnline:
         return self._target.warehouse.query(sql, params)
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """Return for each view the feature values of each entity key, in order; None without any.
+        """Return for each view the feature values of its entity keys, in order; None without.
 
-        BatchGetRecord takes 100 keys of whatever views a call.
-
-        Raises:
-            NotFound: There is no such view.
+        Raises NotFound if there is no such view.
         """
         not_empty = {view: view_keys for view, view_keys in keys.items() if view_keys}
         features = {view: self._reader(view) for view in not_empty}
@@ -331,9 +325,10 @@ class FeatureStoreOnline:
         )
 
     def _keep(self, view: str, change: Callable[[_View | None], _View], created: str) -> None:
-        """Change a view's stored description by compare-and-swap, repeating if others changed it.
+        """Change a view's stored description by calling `change`, again if others changed it too.
 
-        The description of an earlier feature group counts as none.
+        `created` is the feature group's creation time: the description of an earlier group counts
+        as none.
         """
         for _ in range(_ATTEMPTS):
             document = self._documents.get(view)
@@ -363,7 +358,7 @@ def _decode(view: str, document: bytes) -> _View:
 
 
 def _missing(group: dict[str, Any], definitions: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return the feature definitions that a feature group lacks."""
+    """Return those feature definitions that a feature group does not have yet."""
     have = {feature["FeatureName"] for feature in group["FeatureDefinitions"]}
     return [feature for feature in definitions if feature["FeatureName"] not in have]
 
@@ -374,10 +369,7 @@ def _updating(group: dict[str, Any]) -> bool:
 
 
 def _creation_time(group: dict[str, Any]) -> str:
-    """Return a feature group's creation time as text.
-
-    It tells the group from an earlier one of the same name.
-    """
+    """Return a feature group's creation time as text, which tells it from an earlier one."""
     created: datetime = group["CreationTime"]
     return created.isoformat()
 
@@ -385,7 +377,7 @@ def _creation_time(group: dict[str, Any]) -> str:
 def remove(aws: Aws, view: str) -> None:
     """Delete an online view's feature group and its stored description; it may be absent.
 
-    The inventory calls this. The group goes first: its description means nothing without it.
+    The inventory calls this.
     """
     name = names.underscored(aws.project, view)
     try:
@@ -398,9 +390,9 @@ def remove(aws: Aws, view: str) -> None:
 
 
 def feature_groups(aws: Aws) -> list[tuple[str, str]]:
-    """List this project's feature groups as (our name, ARN), by their names and tags.
+    """Return this project's feature groups as (our name, ARN), by their names and tags.
 
-    Tagging's own list may lag.
+    The list that the tagging service has of them may be late.
     """
     views: list[tuple[str, str]] = []
     start = f"{aws.project}-"

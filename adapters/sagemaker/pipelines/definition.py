@@ -103,7 +103,10 @@ def branch_name(conditions: tuple[Condition, ...]) -> str:
 
 
 def _step(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
-    """Return a pipeline step as a Training or Processing step of the definition."""
+    """Return a pipeline step as a Training or Processing step of the definition.
+
+    `watched` says that conditions of other steps read its values.
+    """
     training = spec.kind == "training"
     step: dict[str, Any] = {
         "Name": spec.name,
@@ -129,7 +132,7 @@ def _arguments(spec: StepSpec) -> list[Any]:
 
 
 def _seconds(spec: StepSpec) -> int:
-    """Return the time limit in seconds of a step's SageMaker job, all attempts included."""
+    """Return the time limit in seconds of a step's SageMaker job, over all of its attempts."""
     return min(int(spec.timeout.total_seconds() * spec.attempts) + _MARGIN, _LONGEST)
 
 
@@ -142,7 +145,10 @@ def _common(settings: Settings) -> dict[str, Any]:
 
 
 def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
-    """Return the arguments of a step's processing job, as CreateProcessingJob takes them."""
+    """Return the arguments of CreateProcessingJob for a step.
+
+    `watched` says that conditions of other steps read its values.
+    """
     arguments = _arguments(spec)
     request: dict[str, Any] = _common(settings) | {
         "ProcessingResources": {
@@ -195,7 +201,7 @@ def _training(spec: StepSpec, settings: Settings) -> dict[str, Any]:
 
 
 def _branch(conditions: tuple[Condition, ...], inside: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a ConditionStep around the steps that run only if all conditions hold.
+    """Return a ConditionStep around the steps `inside`, which run only if all conditions hold.
 
     It waits for the steps whose values it reads, also if they are in another branch.
     """

@@ -31,7 +31,7 @@ class SageMakerPipelines:
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
-        """Start a pipeline run as an execution, each stage recorded before the next.
+        """Start a pipeline run as a SageMaker execution, recording each stage before the next.
 
         A repeat after a crash goes on from the last record, and starts nothing twice.
         """
@@ -53,10 +53,10 @@ class SageMakerPipelines:
         write(self._blobs, msgspec.structs.replace(execution, arn=arn))
 
     def observe(self, run_id: str) -> RunState | None:
-        """Return a pipeline run's state from its execution and its steps.
+        """Return a pipeline run's state from its execution, or None if it was not started.
 
-        The reason of a failed step is the one that it wrote down itself. None if the run was not
-        started, or was deleted with its pipeline.
+        None also if it was deleted with its pipeline. A failed step's reason is the one that the
+        step wrote down.
         """
         execution = read(self._blobs, run_id)
         arn = executions.execution_arn(self._aws, execution) if execution else None
@@ -108,7 +108,7 @@ class SageMakerPipelines:
         return str(execution["PipelineExecutionStatus"])
 
     def _version(self, name: str, run: PipelineRun) -> int:
-        """Create or update the SageMaker pipeline for a run, and return the version to execute.
+        """Create or update the SageMaker pipeline `name` for a run; return its version to execute.
 
         A new pipeline is updated at once, because only UpdatePipeline returns a version.
         """
@@ -152,7 +152,7 @@ class SageMakerPipelines:
         return str(started["PipelineExecutionArn"])
 
     def _settings(self, pipeline: str) -> Settings:
-        """Return the role, image, machine and environment of a pipeline's jobs."""
+        """Return the settings of a pipeline's jobs: role, image, machine and environment."""
         aws = self._aws
         return Settings(
             role=aws.role,

@@ -29,7 +29,10 @@ def execution_arn(aws: Aws, execution: Execution) -> str | None:
 
 
 def steps(aws: Aws, arn: str) -> list[dict[str, Any]]:
-    """List an execution's steps that SageMaker has started, oldest first, each by its last try."""
+    """Return the steps that SageMaker has started in an execution, oldest first.
+
+    Each is given by its last attempt.
+    """
     with aws.reading("ListPipelineExecutionSteps", arn):
         pages = (
             aws.client("sagemaker")

@@ -127,7 +127,7 @@ class SageMakerRegistry:
             client.add_tags(ResourceArn=group.arn, Tags=[{"Key": key, "Value": str(version)}])
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Record a version's approval, with the first 1,024 characters of the note.
+        """Record a version's approval and the reason `note`, cut to 1,024 characters.
 
         Raises:
             NotFound: There is no such version.
@@ -175,7 +175,7 @@ class SageMakerRegistry:
         return _Group(arn=group["ModelPackageGroupArn"], created=group["CreationTime"].isoformat())
 
     def _make_group(self, name: str, model: str) -> _Group:
-        """Create a model's package group, unless somebody has, and wait for it."""
+        """Create a model's package group if it is absent, wait until it is ready, and return it."""
         try:
             with self._aws.mutating("CreateModelPackageGroup", name):
                 self._aws.client("sagemaker").create_model_package_group(
@@ -195,7 +195,7 @@ class SageMakerRegistry:
         return group
 
     def _list(self, name: str) -> Sequence[dict[str, Any]]:
-        """List the summaries of a package group's usable packages, oldest first."""
+        """Return the summaries of a package group's usable packages, oldest first."""
         with self._aws.reading("ListModelPackages", name):
             pages = (
                 self._aws.client("sagemaker")
@@ -261,7 +261,7 @@ class SageMakerRegistry:
 
 
 def _inference(uri: str, image: str) -> dict[str, Any]:
-    """Return the InferenceSpecification for registering a model package.
+    """Return the InferenceSpecification of a model package: the model's folder and image.
 
     Isthmus's own models are uncompressed folders, the same bytes on every target. Adopted models
     are archives, or have no data beside the image.
@@ -285,7 +285,7 @@ def _is_usable(summary: Mapping[str, Any]) -> bool:
 
 
 def _package(package: Mapping[str, Any]) -> _Package:
-    """Convert DescribeModelPackage's answer; the digest is unknown if others registered it."""
+    """Convert DescribeModelPackage's answer to our record, whose digest may be unknown."""
     properties = package.get("CustomerMetadataProperties", {})
     container: Mapping[str, Any] = next(
         iter(package.get("InferenceSpecification", {}).get("Containers", ())), {}
@@ -303,7 +303,10 @@ def _package(package: Mapping[str, Any]) -> _Package:
 def _absent(
     model: str, ref: int | str, packages: Sequence[Mapping[str, Any]], aliases: Mapping[str, int]
 ) -> NotFound:
-    """Return the error for a version or alias that does not exist."""
+    """Return the error for a version or alias `ref` that a model does not have.
+
+    It names those that exist, in `packages` and `aliases`.
+    """
     numbers = [package["ModelPackageVersion"] for package in packages]
     return no_version(
         model,

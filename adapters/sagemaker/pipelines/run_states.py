@@ -76,7 +76,10 @@ def run_state(
 
 
 def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
-    """Convert SageMaker's description of a started step to a StepState."""
+    """Convert SageMaker's description of a started step to our state of it.
+
+    `why` returns the reason that it wrote down, `log` where its log is, `url` its job's page.
+    """
     name = str(step["StepName"])
     phase = _STEP.get(step.get("StepStatus", ""), "running")
     job = next(
@@ -95,7 +98,10 @@ def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> S
 
 
 def _judgement(branch: Mapping[str, Any]) -> Judgement:
-    """Return whether a ConditionStep found its conditions untrue, or failed to judge them."""
+    """Return the verdict of a ConditionStep: whether its conditions failed to hold, or its error.
+
+    None while neither is so.
+    """
     if branch.get("StepStatus") == "Failed":
         return Judgement(error=branch.get("FailureReason") or "SageMaker does not say why")
     return Judgement(

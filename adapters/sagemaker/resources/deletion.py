@@ -109,7 +109,10 @@ def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
 def _used_by(
     aws: Aws, name: str, *, operation: str, items_key: str, name_key: str, arn_key: str
 ) -> Iterator[str]:
-    """Yield the names of the endpoint configs or models that were made for an endpoint."""
+    """Yield the names of the endpoint configs or models that were made for an endpoint.
+
+    `operation` lists them; the keys say where in its answer items, names and ARNs are.
+    """
     sagemaker = aws.client("sagemaker")
     start = aws.endpoint_name(name)
     with translated(f"listing what endpoint {name} uses"):
@@ -131,7 +134,7 @@ def _used_by(
 
 
 def _delete(delete: Any, **which: str) -> None:
-    """Call a client's delete method for a resource, which may be absent."""
+    """Call a client's delete method for the resource that the arguments name, if it exists."""
     try:
         with translated(f"deleting {', '.join(which.values())}", effect=True):
             delete(**which)

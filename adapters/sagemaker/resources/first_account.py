@@ -34,9 +34,10 @@ Look = Callable[[Aws], AccountCheck]
 
 
 def checks(target: Target, policy: Mapping[str, Any] | None) -> Iterator[AccountCheck]:
-    """Yield the checks of an AWS account in the order in which problems should be fixed.
+    """Yield the checks of an AWS account, in the order in which problems should be fixed.
 
-    Without credentials the first is the only one. `policy` is as `isthmus stack policy` prints it.
+    Without credentials the first check is the only one. `policy` is as `isthmus stack policy`
+    prints it.
     """
     try:
         aws = aws_of(target)
@@ -80,18 +81,14 @@ def _unknown(name: str, detail: str, remedy: str) -> AccountCheck:
 
 
 def _identity(aws: Aws) -> str:
-    """Return the ARN of the caller's identity.
-
-    Raises:
-        Denied: There are none, or they are of another account than the profile's.
-    """
+    """Return the ARN of the caller's identity; raise Denied if the profile has another account."""
     aws.admit()
     with aws.reading("GetCallerIdentity", "account"):
         return str(aws.client("sts").get_caller_identity()["Arn"])
 
 
 def _region(aws: Aws) -> AccountCheck:
-    """Check that SageMaker answers in the region."""
+    """Check that SageMaker answers in the target's region."""
     partitions = aws.boto3.get_available_partitions()
     if not any(
         aws.region in aws.boto3.get_available_regions("sagemaker", partition_name=partition)
@@ -108,7 +105,7 @@ def _region(aws: Aws) -> AccountCheck:
 
 
 def _role(aws: Aws) -> AccountCheck:
-    """Check that the role exists, and that SageMaker and Firehose may assume it."""
+    """Check that the profile's role exists, and that SageMaker and Firehose may assume it."""
     name = aws.role.rpartition("/")[2]
     try:
         with aws.reading("GetRole", name):
@@ -134,7 +131,7 @@ def _role(aws: Aws) -> AccountCheck:
 
 
 def _assumed_by(trust: Mapping[str, Any]) -> set[str]:
-    """Return the services that a role's trust policy lets in. Its conditions are not judged."""
+    """Return the services that a role's trust policy lets in, whatever its conditions are."""
     allowed = [
         statement for statement in _as_list(trust["Statement"]) if statement["Effect"] == "Allow"
     ]
@@ -152,12 +149,12 @@ def _assumed_by(trust: Mapping[str, Any]) -> set[str]:
 
 
 def _as_list(value: Any) -> list[Any]:
-    """Return a policy's member as a list: it may be one value or a list."""
+    """Return a policy member, one value or a list, as a list."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _bucket(aws: Aws) -> AccountCheck:
-    """Check that the bucket is this account's, in the target's region."""
+    """Check that the profile's bucket belongs to the account and is in the target's region."""
     try:
         with aws.reading("HeadBucket", aws.bucket):
             head = aws.client("s3").head_bucket(
@@ -202,7 +199,7 @@ def _workgroup(aws: Aws) -> AccountCheck:
 
 
 def _image(aws: Aws) -> AccountCheck:
-    """Check that the image is in ECR, in the target's region."""
+    """Check that the profile's image is in ECR, in the target's region."""
     name = image(aws.profile)
     place = _ECR.fullmatch(name)
     if place is None:
@@ -263,7 +260,7 @@ def _quotas(aws: Aws) -> AccountCheck:
 
 
 def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
-    """Check by IAM's policy simulator that the credentials allow the policy's actions."""
+    """Check by IAM's policy simulator that the credentials permit what `policy` lists."""
     if policy is None:
         remedy = (
             "run the project with --offline, then: isthmus stack policy > policy.json, and "
@@ -301,7 +298,7 @@ def _principal(aws: Aws) -> str:
 
 
 def _denied_actions(aws: Aws, principal: str, statement: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the actions of a statement that the principal may not do on all its resources."""
+    """Yield the actions of a policy statement that a principal may not do on all its resources."""
     passed_to = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService")
     context = (
         [
@@ -351,7 +348,7 @@ def smallest(profile: Profile) -> Profile:
 
 
 def hourly(profile: Profile) -> Estimate:
-    """Estimate the USD an hour of all machines that the trial run uses at the same time.
+    """Estimate the USD an hour of all machines that a trial run uses at the same time.
 
     Each machine counts as an ml.m5.large, which costs more.
     """

@@ -48,7 +48,7 @@ class AwsInventory:
         self._aws = aws_of(target)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """List a project's AWS resources; of another project than the target's, by tags alone."""
+        """Yield a project's AWS resources; those of a project other than the target's by tags."""
         arns, adopted = _tagged_resources(self._aws, project)
         if project == self._aws.project:
             for kind, list_ in (
@@ -72,7 +72,7 @@ class AwsInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """Delete a resource by its kind's deleter, which does not wait. It may be absent.
+        """Delete a resource by the function for its kind, without waiting; it may be absent.
 
         Raises:
             Busy: Something changes or uses it.
@@ -92,7 +92,7 @@ class AwsInventory:
 
 
 def _tagged_resources(aws: Aws, project: str) -> tuple[dict[tuple[str, str], str], set[str]]:
-    """Return the ARNs of a project's tagged resources by kind and name, and the adopted ones."""
+    """Return the ARNs of a project's tagged resources by (kind, name), and which are adopted."""
     arns: dict[tuple[str, str], str] = {}
     adopted: set[str] = set()
     filters = [{"Key": names.PROJECT_TAG, "Values": [project]}]

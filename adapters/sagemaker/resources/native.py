@@ -98,7 +98,7 @@ class SageMakerObjects:
 
     @cached_property
     def wr(self) -> Any:
-        """Return awswrangler with the project's session, database and workgroup as defaults."""
+        """Return the awswrangler module with the project's session, database and workgroup set."""
         require(WRANGLER, "project.native.wr")
         import awswrangler
 
@@ -114,7 +114,10 @@ class SageMakerObjects:
         )
 
     def _resource(self, kind: str, operation: str, **key: str) -> Any:
-        """Return an object of the SageMaker SDK for a resource, by its class and key."""
+        """Return an SDK object of the class `kind`; `key` are the arguments that name it.
+
+        `operation` names the call in the log and in errors.
+        """
         require(_SDK, "project.native")
         from sagemaker.core import resources
 

@@ -59,9 +59,9 @@ def _price_list(aws: Aws, date: str) -> PriceList:
 
 
 def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, str, Decimal]]:
-    """Yield usage type, unit and on-demand USD of each product of an AWS service in the region.
+    """Yield usage type, unit and on-demand USD of an AWS service's products in the region.
 
-    Products without one price in USD are left out.
+    `attributes` select products. Those without one price in USD are left out.
     """
     chosen = {"regionCode": aws.region, **attributes}
     filters = [

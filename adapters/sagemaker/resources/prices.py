@@ -77,7 +77,7 @@ def current(profile: Profile, region: str | None = None) -> PriceList:
 
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
-    """Return the USD an hour of some instances, or None if that is unknown."""
+    """Return the USD an hour of `count` instances of a machine, or None if that is unknown."""
     price = prices.hourly.get(machine)
     return None if price is None else price * count
 

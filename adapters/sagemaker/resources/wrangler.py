@@ -47,14 +47,14 @@ class Bound:
 
 
 def _has_glue(module: str) -> bool:
-    """Return whether the `database` argument in a module of awswrangler is a Glue database."""
+    """Return whether the `database` argument in an awswrangler module means a Glue database."""
     return any(module == name or module.startswith(f"{name}.") for name in _GLUE)
 
 
 def _with_defaults(
     function: Callable[..., Any], defaults: Mapping[str, object]
 ) -> Callable[..., Any]:
-    """Wrap a function to fill in defaults (session, database) that it takes and a call omits."""
+    """Wrap a function so that a call gets the defaults (session, database) that it omits."""
     its = signature(function)
     fitting = {name: value for name, value in defaults.items() if name in its.parameters}
 
@@ -72,9 +72,10 @@ def _with_defaults(
 
 
 def _omits_database(name: str, its: Signature, passed: Mapping[str, object]) -> bool:
-    """Return whether a call of awswrangler must not get the default `database`: it names no table.
+    """Return whether a call of awswrangler names no table, so that no database may be added.
 
-    Without both, to_parquet writes plain files.
+    to_parquet then writes plain files. `its` is the function's signature, `passed` what the call
+    passes.
     """
     table = its.parameters.get("table")
     return (

@@ -72,7 +72,7 @@ class S3BlobStore:
         return self._list(below)
 
     def _list(self, below: str) -> Iterator[BlobInfo]:
-        """Yield the blobs below a key prefix."""
+        """Yield the blobs whose S3 key begins with `below`."""
         base = len(self._aws.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
             for page in (
@@ -105,7 +105,7 @@ class S3BlobStore:
             side_by_side(self._send, last)
 
     def _send(self, pair: tuple[Path, str]) -> None:
-        """Upload one file to its blob URI."""
+        """Upload one file to a blob URI; `pair` holds both."""
         path, key = pair
         with path.open("rb") as file:
             if path.stat().st_size < _LARGE:
@@ -114,12 +114,10 @@ class S3BlobStore:
                 self._aws.s3().upload_fileobj(file, self._aws.bucket, key)
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Download the blobs below a prefix, several at a time.
+        """Download the blobs below a prefix into a folder, several at a time.
 
-        The "folders" that S3's console makes are left out.
-
-        Raises:
-            NotFound: There is nothing below the prefix.
+        Empty objects that S3's console makes for folders are left out. Raises NotFound if there is
+        nothing.
         """
         base = prefix.rstrip("/") + "/"
         blobs = [
@@ -135,7 +133,7 @@ class S3BlobStore:
             )
 
     def _fetch(self, pair: tuple[BlobInfo, Path]) -> None:
-        """Download one blob to a file."""
+        """Download one blob to a file; `pair` holds both."""
         blob, goal = pair
         with arriving(goal, _TEMPORARY) as file:
             if blob.size < _LARGE:

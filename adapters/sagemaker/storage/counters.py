@@ -141,7 +141,7 @@ class DynamoCounters:
             return None
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's counts by name, by one strongly consistent GetItem.
+        """Return the counts of a unit (such as a user) by name, by a strongly consistent read.
 
         Raises:
             NotFound: `apply` was not called for the endpoint.
@@ -198,9 +198,9 @@ class DynamoCounters:
         )
 
     def _again(self, call: Callable[[], T]) -> T:
-        """Call `call`, again after a transient error that came quickly.
+        """Call `call`; repeat it after a transient error that came quickly, and return its result.
 
-        Counting twice is allowed, not counting is not.
+        A repeated call may count twice, which is better than not at all.
         """
         began, patience = time.monotonic(), _OFFLINE if self._aws.offline else _PATIENCE
         for pause in _PAUSES:
@@ -224,9 +224,9 @@ def remove(aws: Aws, endpoint: str) -> None:
 
 
 def tables(aws: Aws) -> list[tuple[str, str]]:
-    """List the project's DynamoDB tables of counters as (endpoint, ARN), by names and tags.
+    """Return the project's DynamoDB tables of counters as (endpoint, ARN), by names and tags.
 
-    Tagging's own list may lag.
+    The list that the tagging service has of them may be late.
     """
     client, start = aws.client("dynamodb"), names.underscored(aws.project, "")
     with aws.reading("ListTables", start):
@@ -236,7 +236,7 @@ def tables(aws: Aws) -> list[tuple[str, str]]:
 
 
 def _owned_table(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
-    """Return (endpoint, ARN) of a table if its tags say it counts for this project, else None."""
+    """Return (endpoint, ARN) of the table `name` if its tags name this project, else None."""
     table = client.describe_table(TableName=name)["Table"]
     tags = {
         tag["Key"]: tag["Value"]
@@ -253,14 +253,20 @@ def _owned_table(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
 def _changes(
     amounts: Mapping[str, int], forget: Collection[str], until: datetime
 ) -> Iterator[dict[str, Any]]:
-    """Yield UpdateItem's arguments for a change of counts, usually one; additions come first."""
+    """Yield the UpdateItem arguments for a change of counts; additions come before removals.
+
+    Usually it is one. `until` is when the counts expire.
+    """
     every = [*amounts.items(), *((name, None) for name in forget if name not in amounts)]
     for start in range(0, max(len(every), 1), _MOST):
         yield _change(every[start : start + _MOST], until)
 
 
 def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str, Any]:
-    """Return UpdateItem's arguments for counts to add to, or to remove where the amount is None."""
+    """Return the UpdateItem arguments for a part of a change: amounts to add, None to remove.
+
+    `until` is when the counts expire.
+    """
     values = {
         amount: f":{number}"
         for number, amount in enumerate(
@@ -288,7 +294,7 @@ def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str
 
 
 def _item_key(unit: str) -> dict[str, dict[str, str]]:
-    """Return the DynamoDB key of a unit's item."""
+    """Return the DynamoDB key of the item that holds a unit's counts."""
     return {_UNIT: {"S": unit}}
 
 

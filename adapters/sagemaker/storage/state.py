@@ -25,7 +25,7 @@ def state(target: Target) -> Documents:
 
 
 def documents(aws: Aws, folder: str) -> Documents:
-    """Return a compare-and-swap store of small documents below a folder of the project's root."""
+    """Return a compare-and-swap store of small documents in S3, below a folder of the project."""
     return Documents(_S3Objects(aws, folder), aws, _WORDS, folder)
 
 
@@ -51,7 +51,7 @@ class _S3Objects:
         )
 
     def look(self, key: str) -> ObjectHead | None:
-        """Return an object's token and nonce without its bytes, or None if it is absent."""
+        """Return an object's token and write marker (nonce), or None if it is absent."""
         try:
             with translated(f"looking at {key}"):
                 reply: dict[str, Any] = self._aws.s3().head_object(**self._object(key))
@@ -64,7 +64,10 @@ class _S3Objects:
         )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
-        """Write an S3 object if its ETag is still the expected one; return the new one."""
+        """Write an S3 object if its ETag is still `expect`, and return the new ETag.
+
+        `nonce` is stored with it, to recognize this write.
+        """
         condition: dict[str, str] = {"IfNoneMatch": "*"} if expect is None else {"IfMatch": expect}
         with translated(f"writing {key}", effect=True):
             reply = self._aws.s3(retrying=False).put_object(
@@ -73,7 +76,7 @@ class _S3Objects:
         return _bare(reply["ETag"])
 
     def remove(self, key: str, token: str) -> None:
-        """Delete an S3 object if its ETag is still this one."""
+        """Delete an S3 object if its ETag is still `token`."""
         with translated(f"deleting {key}"):
             self._aws.s3(retrying=False).delete_object(**self._object(key), IfMatch=token)
 

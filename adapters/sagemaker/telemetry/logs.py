@@ -62,7 +62,7 @@ class CloudWatchLogs:
             raise NotFound(f"{resource} has written no log yet") from error
 
     def _last(self, group: str, prefix: str | None, limit: int) -> LogPage:
-        """Return the last log lines, looked for in ever longer spans of time."""
+        """Return the last `limit` log lines of a group, searched in ever longer spans of time."""
         now = epoch_milliseconds(self._target.clock())
         events: list[dict[str, Any]] = []
         for back in _BACK:
@@ -72,7 +72,7 @@ class CloudWatchLogs:
         return _page(events[-limit:] if limit else [], previous=_Cursor(now, ()))
 
     def _following(self, group: str, prefix: str | None, cursor: _Cursor, limit: int) -> LogPage:
-        """Return the first log lines after a cursor."""
+        """Return the first `limit` log lines of a group after a cursor."""
         events: list[dict[str, Any]] = []
         for event in self._events(group, prefix, start=cursor.timestamp):
             if event["timestamp"] == cursor.timestamp and event["eventId"] in cursor.ids:
@@ -83,7 +83,7 @@ class CloudWatchLogs:
         return _page(events, previous=cursor)
 
     def _events(self, group: str, prefix: str | None, *, start: int) -> Iterator[dict[str, Any]]:
-        """Yield a CloudWatch log group's events since a time in milliseconds."""
+        """Yield the events since `start` (ms) of a CloudWatch log group, in streams of a prefix."""
         request: dict[str, Any] = {"logGroupName": group, "startTime": start}
         if prefix is not None:
             request["logStreamNamePrefix"] = prefix
@@ -102,9 +102,9 @@ class CloudWatchLogs:
 
 
 def place(aws: Aws, ref: str) -> tuple[str, str | None]:
-    """Return the CloudWatch log group for a resource's name, and a prefix of its log streams.
+    """Return the CloudWatch log group of a resource, and the prefix of its log streams.
 
-    None: all streams of the group.
+    The prefix is None if all streams of the group are the resource's.
     """
     if ref.startswith("arn:"):
         kind, _, name = ref.rpartition(":")[2].partition("/")
@@ -123,7 +123,7 @@ def place(aws: Aws, ref: str) -> tuple[str, str | None]:
 
 
 def _page(events: list[dict[str, Any]], *, previous: _Cursor) -> LogPage:
-    """Return log events as a page of lines, with the cursor for the next page."""
+    """Return log events as a page of lines; its cursor continues after them and `previous`."""
     if not events:
         return LogPage(lines=(), cursor=msgspec.json.encode(previous).decode())
     last = events[-1]["timestamp"]

@@ -84,9 +84,9 @@ class CloudWatchMetrics:
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _endpoint(self, name: str, endpoint: str) -> tuple[list[str], datetime]:
-        """Return an endpoint's variant names and its creation time.
+        """Return the variant names and the creation time of an endpoint.
 
-        They are from the endpoints' host if it has just read them.
+        `name` is SageMaker's name for it, `endpoint` ours.
         """
         asked_at, described = self._aws.described.get(name, (None, {}))
         if (
@@ -114,7 +114,10 @@ class CloudWatchMetrics:
     def _read(
         self, name: str, variants: Sequence[str], start: datetime, end: datetime
     ) -> dict[tuple[str, str], Values]:
-        """Read all metrics of the variants in a time span, repeating partial answers."""
+        """Read all metrics of an endpoint's variants in a time span, repeating partial answers.
+
+        They are returned by variant and metric.
+        """
         ids: dict[str, tuple[str, str, float]] = {}
         queries: list[dict[str, Any]] = []
         for variant in variants:
@@ -164,7 +167,10 @@ class CloudWatchMetrics:
 
 
 def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) -> dict[str, Any]:
-    """Return one query of GetMetricData for a variant's metric and statistic."""
+    """Return a GetMetricData query for a metric of a variant.
+
+    `name` is the query's id; `endpoint` and `variant` are SageMaker's names.
+    """
     dimensions = [
         {"Name": "EndpointName", "Value": endpoint},
         {"Name": "VariantName", "Value": variant},
@@ -178,7 +184,7 @@ def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) 
 
 
 def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
-    """Convert a variant's metric values to a bucket for each minute with finished requests.
+    """Convert a variant's metric values to one bucket for each minute that has requests.
 
     Missing error counts are 0. A missing latency, as when no request reached the model, is nan,
     never 0.

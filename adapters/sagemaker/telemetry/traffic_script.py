@@ -32,7 +32,7 @@ class StackTrafficScript:
         self._known = False  # that what answers is our stack
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Put made-up minutes of traffic into the local stack's CloudWatch metrics, for rehearsals.
+        """Put minutes of invented traffic into the local stack's CloudWatch metrics.
 
         Raises:
             NotFound: There is no such endpoint.

@@ -45,7 +45,7 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def scratch(aws: Aws) -> Iterator[str]:
-    """Give the block an S3 key prefix for one statement's files, which are removed at its end."""
+    """Yield an S3 key prefix for the files of one statement, which are removed after the block."""
     prefix = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         yield prefix
@@ -58,7 +58,7 @@ def scratch(aws: Aws) -> Iterator[str]:
 
 
 def run(aws: Aws, statement: str, prefix: str) -> None:
-    """Run an SQL statement in Athena and wait for its end; its output goes below the prefix.
+    """Run an SQL statement in Athena and wait for its end; output goes below an S3 prefix.
 
     Raises:
         Invalid: The statement failed, with Athena's reason. Other kinds of failures by `_REASONS`.
@@ -107,7 +107,7 @@ def _state(execution: dict[str, Any]) -> str:
 
 
 def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
-    """Return the error for an Athena query that did not succeed."""
+    """Return the error for the failed Athena query `name`, from its description."""
     status = execution["Status"]
     reason = (
         status.get("StateChangeReason")
@@ -142,9 +142,9 @@ def objects(aws: Aws, prefix: str) -> list[Object]:
 
 
 def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
-    """Read Parquet files in S3 into one Arrow table of a schema.
+    """Read Parquet files in S3 into one Arrow table, columns by position, names by `schema`.
 
-    Columns are taken by their places, as Athena writes names in small letters.
+    Athena changes names to small letters.
     """
     import pyarrow as pa
 

@@ -58,9 +58,9 @@ class _Manifest(StoredDocument, frozen=True, kw_only=True):
 
 
 def append(aws: Aws, stored: StoredTable, data: pa.Table, batch: str) -> None:
-    """Write rows of a table to S3 as one Parquet object for each date.
+    """Write rows of a table to S3 as a batch: one Parquet object for each date.
 
-    `data` is as the table declares it, in the order of its time.
+    `data` has the table's columns, in the order of its time.
     """
     parts = dict(by_date(data, stored.document.time_column))
     if not parts:
@@ -78,7 +78,7 @@ def append(aws: Aws, stored: StoredTable, data: pa.Table, batch: str) -> None:
 
 
 def save(aws: Aws, stored: StoredTable, select: str, batch: str) -> None:
-    """Write the rows of a query to S3 as a batch by UNLOAD; they never come to this process.
+    """Write the rows of a query to S3 as a batch by Athena's UNLOAD, not through this process.
 
     `select` is Athena's text of the table's columns and dt.
     """
@@ -111,12 +111,12 @@ def save(aws: Aws, stored: StoredTable, select: str, batch: str) -> None:
 
 
 def _folder(stored: StoredTable, day: str) -> str:
-    """Return the S3 key prefix of a table's rows of one date."""
+    """Return the S3 key prefix of a table's rows of the date `day`."""
     return f"{stored.prefix}{PARTITION}={day}/"
 
 
 def _copy(aws: Aws, source: str, goal: str) -> None:
-    """Copy an unloaded S3 object to its final key, unless another process has done so."""
+    """Copy an unloaded S3 object to its final key `goal`, unless another process has done so."""
     try:
         with translated(f"copying to s3://{aws.bucket}/{goal}", effect=True):
             aws.s3().copy_object(
@@ -131,7 +131,7 @@ def _copy(aws: Aws, source: str, goal: str) -> None:
 
 
 def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
-    """Unload a query's rows to a scratch folder, and write the batch's manifest of them."""
+    """Unload a query's rows to a scratch folder; return their manifest, stored at `key`."""
     staging = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         try:
@@ -158,7 +158,10 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
 
 
 def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
-    """Unload a query in groups of dates, since one UNLOAD writes a limited number of partitions."""
+    """Unload a query in several statements by groups of dates, below the prefix `staging`.
+
+    One UNLOAD writes a limited number of partitions.
+    """
     import pyarrow as pa
 
     dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"
@@ -216,7 +219,10 @@ def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]
 def _nulls(
     aws: Aws, item: athena.Object, footer: object, required: Mapping[str, str]
 ) -> dict[str, int]:
-    """Count the nulls in required columns of a Parquet object, by its statistics or its values."""
+    """Return the number of nulls in each required column of a Parquet object.
+
+    `footer` is the file's; where it has no statistics the values are read.
+    """
     counts: dict[str, int] = {}
     for group in range(footer.num_row_groups):  # type: ignore[attr-defined]  # a FileMetaData: pyarrow is imported lazily
         part = footer.row_group(group)  # type: ignore[attr-defined]
@@ -247,9 +253,9 @@ def _manifest(aws: Aws, key: str) -> _Manifest | None:
 
 
 def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
-    """Write a batch's manifest unless there is one; return the manifest that is valid.
+    """Write a batch's manifest at `key` unless there is one; return the valid manifest.
 
-    Its staging folder is unique, so our own is recognized after a lost reply.
+    Ours is recognized by its staging folder after a lost reply.
     """
     for attempt in range(_ATTEMPTS):
         try:

@@ -75,12 +75,7 @@ def read(aws: Aws, name: str) -> StoredTable | None:
 
 
 def existing(aws: Aws, name: str) -> StoredTable:
-    """Read a table that must exist from Glue.
-
-    Raises:
-        NotFound: There is no such table.
-        Invalid: It is a view.
-    """
+    """Return a table of Glue that must exist; raise NotFound without it, Invalid for a view."""
     stored = read(aws, name)
     existing_table(name, stored.document if stored else None)
     assert stored is not None  # noqa: S101  else it was NotFound
@@ -93,9 +88,9 @@ def documents(stored: Mapping[str, StoredTable]) -> dict[str, Document]:
 
 
 def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) -> Document:
-    """Create a Glue table, or change it under the version that was read.
+    """Create a Glue table, or change it if it is still as it was read; repeat otherwise.
 
-    It begins anew if somebody else was faster. `change` gets the old description, or None.
+    `change` gets the old description or None, and returns the new one.
     """
     glue = aws.client("glue")
     for _ in range(_ATTEMPTS):
@@ -125,7 +120,7 @@ def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) ->
 
 
 def mark_view(aws: Aws, document: Document) -> None:
-    """Write a view's project and neutral SQL into its Glue table's parameters."""
+    """Store a view's project and SQL in its Glue table's parameters."""
     table = _get(aws, document.name)
     if table is None:
         raise NotFound(
@@ -137,7 +132,10 @@ def mark_view(aws: Aws, document: Document) -> None:
 
 
 def widen(aws: Aws, stored: StoredTable, first: str, last: str) -> StoredTable:
-    """Extend a Glue table's partition projection to include dates, and return the table."""
+    """Extend the dates of a Glue table's partition projection by `first` to `last`.
+
+    It returns the changed table.
+    """
     for _ in range(_ATTEMPTS):
         if stored.dates[0] <= first and last <= stored.dates[1]:
             return stored
@@ -197,7 +195,7 @@ def _stored_table(aws: Aws, table: dict[str, Any]) -> StoredTable | None:
 
 
 def _update(aws: Aws, old: StoredTable, changed: dict[str, Any]) -> None:
-    """Change a Glue table, unless it changed since it was read."""
+    """Change a Glue table's description, if the table is still as `old` was read."""
     version = {"VersionId": old.table["VersionId"]} if old.table.get("VersionId") else {}
     with translated(f"changing table {old.document.name}", effect=True):
         aws.client("glue").update_table(
@@ -206,7 +204,7 @@ def _update(aws: Aws, old: StoredTable, changed: dict[str, Any]) -> None:
 
 
 def ensure_database(aws: Aws) -> None:
-    """Create the project's Glue database, unless it exists."""
+    """Create the project's Glue database if it does not exist."""
     aws.s3()  # where its rows will be
     try:
         with translated(f"making database {aws.database}", effect=True):
@@ -236,7 +234,7 @@ def _table_parameters(aws: Aws, document: Document) -> dict[str, str]:
 
 
 def _input(aws: Aws, document: Document, dates: tuple[str, str]) -> dict[str, Any]:
-    """Return a table's description as Glue's TableInput."""
+    """Return a table's description as Glue's TableInput; `dates` bound its partitions."""
     where = location(aws, document)
     return {
         "Name": document.name,

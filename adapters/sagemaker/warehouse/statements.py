@@ -26,9 +26,9 @@ _LONGEST = 262_144  # bytes of a statement
 
 
 def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bool]:
-    """Return Athena SQL for a neutral query with each column cast, and whether it has an order.
+    """Return Athena SQL for a query with each column cast, and whether it is ordered.
 
-    A query with an order has `isthmus_row` as its last column.
+    An ordered query has `isthmus_row` as its last column, to sort by.
     """
     refuse(sql)
     tree = parse(athena.bind(sql, params))
@@ -73,7 +73,7 @@ def unload(select_sql: str, location: str, *, partitioned: bool) -> str:
 
 
 def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
-    """Return the text of a CREATE VIEW statement with the columns written out.
+    """Return the text of a CREATE VIEW statement that lists the columns.
 
     A column that is added to the table below a `SELECT *` then does not make the view stale.
     """
@@ -95,7 +95,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Raise Invalid, with the line, if neutral SQL cannot be expressed in Athena's SQL."""
+    """Raise Invalid, with the line, if a query cannot be expressed in Athena's SQL."""
     if problems := athena.check(sql):
         first = problems[0]
         raise Invalid(
@@ -124,7 +124,7 @@ def _cast(name: str, kind: ColumnType) -> str:
 
 
 def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
-    """Return the query with a row number by its ORDER BY as a column, and whether it has one.
+    """Add a row number by a query's ORDER BY as a column; return the query, and whether it has one.
 
     A file of UNLOAD keeps no order, so the rows are sorted by that number when they are read.
     """
@@ -152,7 +152,8 @@ def _outer(
 ) -> exp.Expr:
     """Return a term of ORDER BY as an expression over the query's output columns.
 
-    A term that is none of them becomes a hidden column.
+    `outputs` are the output names by small letters, `names` in order. A term that is no output
+    becomes a hidden column, named by `place`.
     """
     if isinstance(key, exp.Literal) and key.is_int:
         return exp.column(exp.to_identifier(names[int(key.name) - 1], quoted=True))

@@ -39,9 +39,9 @@ class AthenaWarehouse:
         apply(self._aws, table)
 
     def observe(self, table: str) -> TableState | None:
-        """Return a table's columns, bytes, and its row count if few files tell it.
+        """Return a table's columns, bytes and number of rows, or None if there is no table.
 
-        None if there is no such table.
+        The number is None if too many files would have to be read.
         """
         stored = catalogue.read(self._aws, table)
         if stored is None:
@@ -57,13 +57,13 @@ class AthenaWarehouse:
         return TableState(columns=stored.document.columns, rows=self._count(objects), size=size)
 
     def _count(self, objects: Sequence[athena.Object]) -> int | None:
-        """Return the number of rows by the Parquet footers, or None if there are too many files."""
+        """Return the number of rows in S3 objects by their Parquet footers; None for too many."""
         if len(objects) > _COUNTED:
             return None
         return sum(footer.num_rows for footer in athena.footers(self._aws, objects))
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Write rows as Parquet files by `dt` in S3, under the batch's name.
+        """Append rows to a table as a batch of Parquet files in S3, in folders by `dt`.
 
         Raises:
             NotFound: There is no such table.
@@ -76,7 +76,7 @@ class AthenaWarehouse:
             batches.append(self._aws, stored, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """Append the rows of a query by one UNLOAD, whose files become the batch's.
+        """Append the rows of a query to a table as one batch, by Athena's UNLOAD.
 
         Raises:
             NotFound: There is no such table.
@@ -100,7 +100,7 @@ class AthenaWarehouse:
             batches.save(self._aws, stored, select, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Return a query's rows in the ports' types, by an UNLOAD into scratch/, read and removed.
+        """Return a query's rows in the ports' types, by an UNLOAD whose files are then removed.
 
         Raises:
             Invalid: The query is wrong, with the position; Athena is not asked if the subset lacks
@@ -120,14 +120,17 @@ class AthenaWarehouse:
             return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what in a statement Athena's SQL cannot express, with lines; no call is made."""
+        """Return a problem for each part of a query that Athena's SQL cannot express.
+
+        No call is made.
+        """
         from ..sql import check
 
         return check(sql)
 
 
 def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Table:
-    """Read the rows that an UNLOAD has written, in the query's order."""
+    """Read the rows that an UNLOAD wrote below an S3 prefix; if `ordered`, in the query's order."""
     import pyarrow as pa
 
     stored_schema = schema.append(pa.field(statements.ROW, pa.int64())) if ordered else schema
@@ -138,7 +141,7 @@ def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Tabl
 def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Document:
     """Create or change a table or view in Glue, and return its stored description.
 
-    With `stream_key`, single events are appended to the table as well; the EventLog calls it so.
+    With `stream_key` the table takes single events, too, and this is their key column.
     """
     check_spec(spec)
     tables = catalogue.read_all(aws)

@@ -23,7 +23,7 @@ _ITS_OWN = (
 
 
 def guard(spec: EndpointSpec, endpoint: Any) -> None:
-    """Refuse to deploy a version to an adopted endpoint that does not run it already."""
+    """Raise Refused if a spec deploys a version that its adopted endpoint does not run."""
     if is_adopted(endpoint.labels):
         adoption.guard(
             spec,
@@ -36,10 +36,10 @@ def guard(spec: EndpointSpec, endpoint: Any) -> None:
 
 
 def deployed_model(variant: VariantSpec, endpoint: Any) -> Any:
-    """Return a DeployedModel that deploys once more a version that the adopted endpoint runs.
+    """Return a DeployedModel for a variant, copied from one that runs its version already.
 
-    It gets the variant's name. If the variant sets no replicas, it gets those of the model that has
-    the name now.
+    An adopted endpoint's containers cannot be made otherwise. A variant without replicas gets those
+    of the model that has its name now.
     """
     from google.cloud.aiplatform_v1 import DeployedModel
 

@@ -90,7 +90,7 @@ class VertexAdopter:
         )
 
     def _endpoint(self, native: str) -> Any:
-        """Return Vertex AI's endpoint by its id, or by its full resource name."""
+        """Return Vertex AI's endpoint by its id or its full resource name."""
         session = self._session
         path = native if "/" in native else lookup.resource_name(session, native)
         try:
@@ -115,12 +115,10 @@ class VertexAdopter:
         return endpoint
 
     def _options(self, name: str, number: str) -> dict[str, Any]:
-        """Return the options (`adopted:`) that profiles.yaml needs for an adopted endpoint.
+        """Return the `adopted:` options that profiles.yaml needs for an adopted endpoint.
 
-        They are empty if its id follows our rules.
-
-        Raises:
-            Refused: The project has an endpoint of the name.
+        There are none if its id follows our rules. Raises Refused if the project has an endpoint
+        `name`.
         """
         session = self._session
         whole = endpoint_id(session.name, name)
@@ -136,7 +134,7 @@ class VertexAdopter:
     def _variant(
         self, number: str, endpoint: Any, model: Any, name: str, spec: VariantSpec | None
     ) -> RunningVariant:
-        """Describe a running endpoint's variant: its model, machine, traffic and known version."""
+        """Describe a variant of a running endpoint: model, machine, traffic and known version."""
         version = self._version(number, model)
         if PROJECT_LABEL in version.labels and PROJECT_LABEL not in endpoint.labels:
             raise Refused(
@@ -163,7 +161,7 @@ class VertexAdopter:
         )
 
     def _version(self, number: str, model: Any) -> Any:
-        """Return the registry's model version that a DeployedModel serves; it never changes.
+        """Return the registered model version that a DeployedModel serves.
 
         Raises:
             Unsupported: It was deleted, or no container serves it.
@@ -186,7 +184,7 @@ class VertexAdopter:
 def variant_names(
     models: Sequence[Any], known_specs: Mapping[str, VariantSpec | None]
 ) -> dict[str, str]:
-    """Return the name of the variant that each DeployedModel is, by DeployedModel's id.
+    """Return the variant's name for each DeployedModel of an endpoint, by the model's id.
 
     It is the registered name if there is one, else the display name. If several have the same name,
     their version or their place is appended.
@@ -210,22 +208,21 @@ def variant_names(
 
 
 def _own_name(model: Any) -> str:
-    """Return the name of a variant from the display name of its DeployedModel."""
+    """Return a variant's name made from the display name of its DeployedModel."""
     spec = deployed_models.spec_of(model.display_name)
     return spec.name if spec is not None else _cut(neutral(model.display_name), "")
 
 
 def _cut(name: str, ending: str) -> str:
-    """Return a name with an ending, cut to the maximum length of a variant's name."""
+    """Return a name with an ending, shortened to the greatest length of a variant's name."""
     return name[: VARIANT_LENGTH - len(ending)].rstrip("_") + ending
 
 
 def release(session: Session, name: str) -> bool:
     """Remove Isthmus's labels from an adopted endpoint, which keeps running.
 
-    Returns:
-        True if it was adopted, or if its labels are off already, as a list may come late. False if
-        none was adopted, or it is gone.
+    It returns True if the endpoint was adopted, even if its labels are off already, and False
+    otherwise.
     """
     if lookup.is_given_back(session, name):
         return True
@@ -248,11 +245,10 @@ def release(session: Session, name: str) -> bool:
 
 
 def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None:
-    """Refuse to adopt an endpoint if traffic cannot be split between its models.
+    """Raise an error if an endpoint cannot be adopted, as traffic cannot be split.
 
-    Raises:
-        Busy: It is changing.
-        Unsupported: It has something that this adapter does not know how to split.
+    `under_way` are its running operations. Raises Busy while it changes, Unsupported for what this
+    adapter cannot split.
     """
     if any(not operation.done for operation in under_way):
         raise Busy(
@@ -282,7 +278,7 @@ def _token(endpoint: Any) -> str:
 
 
 def _update(session: Session, endpoint: Any, **fields: Any) -> None:
-    """Change fields of an endpoint, with its etag as the precondition."""
+    """Change fields of an endpoint if its etag is still the one that `endpoint` has."""
     from google.cloud.aiplatform_v1 import Endpoint
 
     changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)

@@ -87,7 +87,7 @@ def spec_of(name: str) -> VariantSpec | None:
 
 
 def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
-    """Return the variant's spec of each DeployedModel by its id; None for those of others."""
+    """Return each DeployedModel's variant spec by the model's id; None for those of others."""
     labels = dict(endpoint.labels)
     return {
         model.id: adopted_as(labels, model) or spec_of(model.display_name)
@@ -98,7 +98,7 @@ def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
 def variants_by_planned_id(
     endpoint: Any, variants: Iterable[VariantSpec]
 ) -> dict[str, VariantSpec]:
-    """Return the variants by the id of the DeployedModel that each is, or will be.
+    """Return the variants by the id of the DeployedModel that each is or will be.
 
     An adopted DeployedModel keeps its id; Isthmus's own get one from a hash.
     """
@@ -111,9 +111,9 @@ def variants_by_planned_id(
 
 
 def planned_id(variant: VariantSpec) -> str:
-    """Return the id for a variant's DeployedModel: 10 digits of a hash of the variant.
+    """Return the id for a variant's DeployedModel: 10 digits of the variant's hash.
 
-    Because of it, Vertex AI refuses to deploy the same variant twice.
+    So Vertex AI refuses to deploy the same variant twice.
     """
     digest = int.from_bytes(sha256(msgspec.json.encode(identity(variant))).digest()[:8])
     return str(10**9 + digest % (9 * 10**9))
@@ -126,14 +126,11 @@ def description(
     apart: Iterable[str] = (),
     theirs: str = "",
 ) -> str:
-    """Return the text of an endpoint's description: JSON with the variants that were requested.
+    """Return an endpoint's description: JSON text with the variants that were requested.
 
-    Args:
-        spec: The spec.
-        operations: All operations on the endpoint; the description names the failed deployments, so
-            that later looks do not count them again.
-        apart: The variants of a sticky endpoint that may have an endpoint of their own.
-        theirs: The description that an adopted endpoint had before.
+    `operations` are all of the endpoint's; its failed deployments are noted, not to count them
+    again. `apart` are sticky variants that may have their own endpoints. `theirs` is an adopted
+    endpoint's own text.
     """
     requested = tuple(map(display_name, spec.variants))
     names = tuple(map(number_of, failed_deployments(operations)))[-_FORGIVEN:]
@@ -143,9 +140,9 @@ def description(
 
 
 def intention(endpoint: Any) -> Intention:
-    """Parse the variants that were requested last from an endpoint's description.
+    """Return the variants that were last requested, as an endpoint's description says.
 
-    If Isthmus did not write the description, they are the variants that are deployed.
+    If Isthmus did not write the description, they are the deployed ones.
     """
     try:
         return decoder(Intention).decode(endpoint.description)
@@ -157,7 +154,7 @@ def intention(endpoint: Any) -> Intention:
 
 
 def failed_deployments(operations: Iterable[Any]) -> list[Any]:
-    """Return those of an endpoint's operations that are failed deployments of a model."""
+    """Return those operations of an endpoint that are failed deployments."""
     return [
         operation
         for operation in operations
@@ -174,7 +171,7 @@ def number_of(operation: Any) -> str:
 
 
 def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the variants that were requested last by DeployedModel's id, in the spec's order."""
+    """Return the variants that were last requested, by DeployedModel's id, in the spec's order."""
     return variants_by_planned_id(
         endpoint,
         [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None],
@@ -182,7 +179,7 @@ def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the deployed variants by name, including models that Isthmus did not deploy.
+    """Return an endpoint's deployed variants by name, also those that Isthmus did not deploy.
 
     While a variant is replaced two models have its name: the one with more traffic is returned.
     """
@@ -232,7 +229,7 @@ def state(name: str, look: EndpointLook) -> EndpointState:
 
 
 def token(endpoint: Any) -> str:
-    """Return a compare-and-swap token: a digest of traffic split, models, replicas and last shift.
+    """Return a compare-and-swap token: a digest of split, models, replicas and last shift.
 
     An etag would not do: each read returns another one for the same content. `update_time` and a
     model's `status` change without a caller, too (localstack/gcp/services/aiplatform/etags.py). So
@@ -245,7 +242,7 @@ def token(endpoint: Any) -> str:
 
 
 def _identity(model: Any) -> list[Any]:
-    """Return the values that identify one deployment of a model: another one differs in them."""
+    """Return the values that tell one deployment of a model from another."""
     bounds = [
         (resources.min_replica_count, resources.max_replica_count)
         for resources in (model.dedicated_resources, model.automatic_resources)
@@ -254,9 +251,9 @@ def _identity(model: Any) -> list[Any]:
 
 
 def revision(endpoint: Any) -> str:
-    """Return the revision of the spec that runs.
+    """Return the revision of the spec that an endpoint runs, or `foreign:<id>`.
 
-    It is `foreign:<id>` if Isthmus deployed or adopted not all of the models.
+    The latter is for an endpoint some of whose models Isthmus neither deployed nor adopted.
     """
     if foreign := foreign_revision(endpoint):
         return foreign
@@ -265,7 +262,7 @@ def revision(endpoint: Any) -> str:
 
 
 def foreign_revision(endpoint: Any) -> str:
-    """Return `foreign:<id>` if not all of an endpoint is Isthmus's own or adopted, else ""."""
+    """Return `foreign:<id>` if some of an endpoint is neither Isthmus's nor adopted, else ""."""
     ours = all(specs(endpoint).values())
     return (
         ""
@@ -275,7 +272,7 @@ def foreign_revision(endpoint: Any) -> str:
 
 
 def effective_variants(endpoint: Any) -> list[VariantSpec]:
-    """Return the deployed variants of which the endpoint's revision is made.
+    """Return the deployed variants by which an endpoint's revision is computed.
 
     While a variant is replaced its old model counts, and the new one only when the old one is gone.
     """
@@ -286,7 +283,7 @@ def effective_variants(endpoint: Any) -> list[VariantSpec]:
 
 
 def traffic(saw: EndpointState) -> dict[str, Decimal]:
-    """Return each variant's traffic in percent, without failed variants."""
+    """Return each variant's traffic in percent; failed variants are left out."""
     return {variant.name: variant.percent for variant in saw.variants if variant.phase != "failed"}
 
 
@@ -310,9 +307,9 @@ def names(endpoint: Any) -> dict[str, str]:
 
 
 def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
-    """Return the state of a requested variant that is not deployed: creating, or else failed.
+    """Return the state of a requested variant that is not deployed: failed if `hopeless`.
 
-    It is failed if `hopeless`: its deployment has failed.
+    Otherwise it is being created.
     """
     return VariantState(
         name=spec.name,
@@ -327,7 +324,10 @@ def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
 
 
 def _variants(endpoint: Any, models: Mapping[str, Any], *, hopeless: bool) -> list[VariantState]:
-    """Return the states of the requested variants, then of the other deployed ones."""
+    """Return the states of the requested variants, then of the other deployed ones.
+
+    A requested variant that is not deployed is being created, or has failed if `hopeless`.
+    """
     states: dict[str, VariantState] = {}
     for key, spec in intended_variants(endpoint).items():
         states[spec.name] = (
@@ -375,9 +375,9 @@ def _variant_state(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState
 
 
 def _failure(missing: Sequence[VariantSpec], failures: Sequence[Any]) -> str:
-    """Return as text why requested variants are not deployed.
+    """Return a text on why requested variants are not deployed: all failures' messages.
 
-    Operations name no model, so it gives the messages of all that failed.
+    Operations do not say which model they are for.
     """
     words = dict.fromkeys(operation.error.message for operation in failures)
     return f"{', '.join(spec.name for spec in missing)}: {' / '.join(words)}"

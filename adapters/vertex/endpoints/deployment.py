@@ -46,7 +46,7 @@ class Deployer:
         self._session, self._profile, self._shared = session, profile, shared
 
     def create(self, name: str, endpoint_id: str, description: str) -> None:
-        """Create an endpoint with the project's labels, unless somebody else has."""
+        """Create an endpoint with the project's labels; do nothing if it exists by now."""
         from google.cloud.aiplatform_v1 import CreateEndpointRequest, Endpoint
 
         endpoint = Endpoint(
@@ -72,7 +72,7 @@ class Deployer:
             pass
 
     def deploy_variants(self, spec: EndpointSpec, look: EndpointLook, versions: Versions) -> None:
-        """Start the changes that bring an endpoint's deployed models nearer to its spec.
+        """Start the operations that bring an endpoint's deployed models nearer to its spec.
 
         The request is written first, under the etag of the look; then models are deployed and
         undeployed, else replicas changed. A variant that has the endpoint to itself is replaced
@@ -104,7 +104,10 @@ class Deployer:
         )
 
     def remove(self, spec: EndpointSpec, look: EndpointLook) -> None:
-        """Start to undeploy an endpoint's models; delete the endpoint once it has none."""
+        """Start to undeploy all of an endpoint's models, or delete it if it has none.
+
+        `look` is the endpoint as it was read.
+        """
         endpoint = look.endpoint
         if not endpoint.deployed_models:
             with suppress(NotFound), self._session.mutating("DeleteEndpoint", endpoint.name):
@@ -119,10 +122,9 @@ class Deployer:
         )
 
     def _start(self, changes: Sequence[_Change]) -> None:
-        """Start several operations on an endpoint at once.
+        """Start several operations on an endpoint.
 
-        If an endpoint takes no second operation while the first one runs, the next `apply` goes on
-        from there.
+        If it takes no second one while the first runs, the next `apply` starts the rest.
         """
         for place, change in enumerate(changes):
             try:
@@ -143,10 +145,10 @@ class Deployer:
         versions: Versions,
         numbers: Mapping[str, VariantSpec],
     ) -> list[_Change]:
-        """Return the DeployModel operations for the spec's variants that are not deployed.
+        """Return the DeployModel operations for the spec's variants that are not deployed yet.
 
-        If nothing has traffic yet, the first variant gets all of it, as does a variant that has the
-        endpoint to itself.
+        `numbers` are variants by model id. If nothing has traffic, the first variant gets all of
+        it; so does a variant with an endpoint of its own.
         """
         deployed_ids = {model.id for model in look.endpoint.deployed_models}
         return [
@@ -169,7 +171,7 @@ class Deployer:
         ]
 
     def _deployed_model(self, variant: VariantSpec, version: ModelVersion, endpoint: Any) -> Any:
-        """Return the DeployedModel to deploy for a variant: model version, machine and replicas."""
+        """Return the DeployedModel that deploys a variant: its model version, machine, replicas."""
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel, MachineSpec
 
         if labels.is_adopted(endpoint.labels):
@@ -191,9 +193,9 @@ class Deployer:
     def _rescale(
         self, spec: EndpointSpec, endpoint: Any, numbers: Mapping[str, VariantSpec]
     ) -> None:
-        """Change the minimum and maximum replicas of each variant's model to the spec's.
+        """Set the minimum and maximum replicas of each variant's model to those of the spec.
 
-        An adopted variant without bounds keeps its own.
+        `numbers` are variants by model id. An adopted variant without bounds keeps its own.
         """
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel
 
@@ -232,7 +234,10 @@ class Deployer:
     def _undeployments(
         self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]
     ) -> list[_Change]:
-        """Return the UndeployModel operations for models, after which the split is as given."""
+        """Return the UndeployModel operations for models; `split` is the traffic afterwards.
+
+        `numbers` are the models' ids.
+        """
         return [
             _Change(
                 operation="UndeployModel",
@@ -248,11 +253,7 @@ class Deployer:
         ]
 
     def update(self, endpoint: Any, **fields: Any) -> Any:
-        """Change fields of an endpoint under its etag, and return the result.
-
-        Raises:
-            Conflict: It has changed since the look that `endpoint` is.
-        """
+        """Change fields of an endpoint, and return it; raise Conflict if its etag has changed."""
         from google.cloud.aiplatform_v1 import Endpoint
 
         changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)
@@ -268,5 +269,5 @@ class Deployer:
 
 
 def _alone(spec: EndpointSpec) -> bool:
-    """Return whether each variant has an endpoint of its own, as in sticky routing."""
+    """Return whether each variant is to have an endpoint of its own, as sticky routing needs."""
     return spec.routing == "sticky"

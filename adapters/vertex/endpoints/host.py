@@ -56,7 +56,7 @@ class VertexEndpoints:
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Take one step of an endpoint towards its spec; return its state from before.
+        """Take one step of an endpoint towards its spec; return its state before the step.
 
         While an operation runs on the endpoint nothing is sent: the next call goes on from there.
 
@@ -95,8 +95,7 @@ class VertexEndpoints:
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
         """Set the traffic split, unless the endpoint changed since the token `expect` was read.
 
-        An etag also becomes stale by what changes neither split nor models (a monitoring job): then
-        the endpoint is looked at once more.
+        If only its etag changed, as by a monitoring job, the endpoint is read and written again.
         """
         look, shares = self._checked_shift(endpoint, split, expect=expect)
         try:
@@ -108,7 +107,7 @@ class VertexEndpoints:
     def _checked_shift(
         self, endpoint: str, split: Mapping[str, Decimal], *, expect: str
     ) -> tuple[EndpointLook, dict[str, int]]:
-        """Check a traffic split; return the endpoint as seen, and the split by DeployedModel's id.
+        """Check a traffic split; return the endpoint as read, and the split by DeployedModel's id.
 
         It raises what `shift` raises.
         """
@@ -133,7 +132,7 @@ class VertexEndpoints:
         return look, deployed_models.split_of(look.endpoint, requested_split)
 
     def _write_split(self, endpoint: str, look: EndpointLook, shares: Mapping[str, int]) -> None:
-        """Write an endpoint's traffic split, and a label that makes older tokens stale.
+        """Write an endpoint's traffic split, and a label that makes earlier tokens stale.
 
         Raises:
             Conflict: The endpoint was changed since it was looked at.
@@ -163,7 +162,7 @@ class VertexEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Send the instances in one prediction request, which is never repeated; return the reply.
+        """Send the instances in one prediction request, which is not repeated; return the reply.
 
         Raises:
             Unsupported: The request is for one variant of a weighted endpoint.
@@ -177,8 +176,8 @@ class VertexEndpoints:
     def _look(self, endpoint: str, variant: str | None = None) -> EndpointLook | None:
         """Read an endpoint and its long-running operations from Vertex AI, or return None.
 
-        Operations are read first: one that ends between the two calls is seen as running, and its
-        effect is seen too.
+        With `variant` it is the variant's own endpoint, of a sticky endpoint. Operations are read
+        first: one that ends between the two calls is seen as running, with its effect.
         """
         name = lookup.path(self._session, endpoint, variant)
         listed = operations.list_operations(self._session, self._session.endpoints, name)
@@ -186,14 +185,14 @@ class VertexEndpoints:
         return None if described is None else EndpointLook(endpoint=described, operations=listed)
 
     def _require_endpoint(self, endpoint: str, variant: str | None = None) -> EndpointLook:
-        """Read an endpoint with its operations; raise NotFound if there is none."""
+        """Read an endpoint, or a variant's own one, with its operations; raise NotFound."""
         look = self._look(endpoint, variant)
         if look is None:
             raise hosting.not_found(endpoint)
         return look
 
     def _parts(self, endpoint: str, look: EndpointLook) -> Parts:
-        """Read the own endpoint of each variant of a sticky endpoint; a weighted one has none."""
+        """Read the own endpoint of each variant of a sticky endpoint; others have none."""
         return {
             variant: self._look(endpoint, variant)
             for variant in deployed_models.intention(look.endpoint).apart
@@ -212,7 +211,11 @@ class VertexEndpoints:
     def _deploy(
         self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
     ) -> None:
-        """Start the changes that bring an endpoint nearer to a spec, weighted or sticky."""
+        """Start the changes that bring an endpoint nearer to a spec, in weighted or sticky routing.
+
+        `look` is the endpoint as read, `parts` its variants' own endpoints, `versions` the
+        registered versions.
+        """
         if spec.routing == "sticky":
             self._deploy_sticky(spec, look, parts, versions)
         elif not look.running:
@@ -221,9 +224,10 @@ class VertexEndpoints:
     def _deploy_sticky(
         self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
     ) -> None:
-        """Start the changes that bring the endpoints of a sticky one's variants nearer to a spec.
+        """Start the changes that bring a sticky endpoint's own endpoints nearer to a spec.
 
-        The request is written first, then each variant's endpoint is made, changed, or removed.
+        Each variant has an endpoint of its own. The request is written first, then each variant's
+        endpoint is created, changed or removed.
         """
         if not sticky.is_described(spec, look.endpoint):
             self._deployer.update(look.endpoint, description=sticky.description(spec, parts))
@@ -239,7 +243,7 @@ class VertexEndpoints:
     def _deploy_variant(
         self, spec: EndpointSpec, part: EndpointLook | None, versions: Versions
     ) -> None:
-        """Create or change the own endpoint of one variant of a sticky endpoint."""
+        """Create, or change, the own endpoint of a sticky endpoint's variant."""
         (variant,) = spec.variants
         if part is None:
             self._create(spec, variant.name)
@@ -259,12 +263,12 @@ def fixed(target: Target, endpoint: str) -> str:
 
 
 def _is_sticky(look: EndpointLook) -> bool:
-    """Return whether an endpoint has sticky routing, by what its description stores."""
+    """Return whether an endpoint has sticky routing, as its stored description says."""
     return bool(deployed_models.intention(look.endpoint).apart)
 
 
 def _state(endpoint: str, look: EndpointLook, parts: Parts) -> EndpointState:
-    """Convert what was read of a weighted or sticky endpoint to an EndpointState."""
+    """Convert what was read of an endpoint to its state; `parts` are a sticky one's endpoints."""
     return (
         sticky.state(endpoint, look.endpoint, parts)
         if _is_sticky(look)
@@ -273,7 +277,7 @@ def _state(endpoint: str, look: EndpointLook, parts: Parts) -> EndpointState:
 
 
 def _kind_difference(standing: Any, *, shared: bool) -> str:
-    """Return text on how an endpoint's kind, shared or dedicated, differs from the profile's.
+    """Return a text on how an endpoint's kind, shared or dedicated, differs from the profile's.
 
     It is "" if it does not differ, or if the endpoint was adopted.
     """

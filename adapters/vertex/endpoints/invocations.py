@@ -113,7 +113,7 @@ class Invoker:
             return self._http().post(place.url, data=body, headers=headers, timeout=_SECONDS + 5)
 
     def _place(self, endpoint: str, variant: str | None) -> _Place:
-        """Look up the URL of the endpoint that answers for a variant, and cache it."""
+        """Return the URL of the endpoint that answers for a variant, cached after its look-up."""
         described = self._answering(endpoint, variant)
         session = self._session
         host = described.dedicated_endpoint_dns or f"{session.location}-aiplatform.googleapis.com"
@@ -123,7 +123,7 @@ class Invoker:
         return place
 
     def _http(self) -> Any:
-        """Return this thread's HTTP session: a requests session is not made for several threads."""
+        """Return this thread's HTTP session, as threads cannot share one."""
         http = getattr(self._local, "http", None)
         if http is None:
             http = self._local.http = self._session.http()
@@ -131,14 +131,14 @@ class Invoker:
 
 
 def _asked_nobody(answer: Any) -> bool:
-    """Return whether an HTTP response means that no model has seen the request."""
+    """Return whether an HTTP response shows that no model has received the request."""
     return answer.status_code == 404 or (
         answer.status_code == 400 and _error_of(answer.content).status == "FAILED_PRECONDITION"
     )
 
 
 def _error_of(body: bytes) -> _Error:
-    """Return the error message and status in a response's body."""
+    """Return the error message and status in the body of a response."""
     try:
         return _refusal.decode(body).error
     except msgspec.MsgspecError:
@@ -146,7 +146,7 @@ def _error_of(body: bytes) -> _Error:
 
 
 def _model_error(endpoint: str, status: int, body: bytes) -> Exception:
-    """Return the error for a response that is no prediction."""
+    """Return the error for a response of an endpoint that is no prediction."""
     error = _error_of(body)
     text = f"invoking {endpoint}: {error.message} ({status} {error.status})"
     if status == 404 and "endpoint" in error.message.lower():

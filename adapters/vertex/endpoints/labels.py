@@ -24,7 +24,7 @@ _OURS = (PROJECT_LABEL, KIND_LABEL, NAME_LABEL, TOUCH)
 
 
 def adopted_as(labels: Mapping[str, str], model: Any) -> VariantSpec | None:
-    """Return the variant as which the project adopted a DeployedModel, by the labels, or None."""
+    """Return the variant as which labels say that a DeployedModel was adopted, or None."""
     if not is_adopted(labels):
         return None
     name, _, rest = labels.get(_label_key(model), "").partition("-")
@@ -56,7 +56,7 @@ def with_variants(
 
 
 def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return an endpoint's labels without Isthmus's own."""
+    """Return an endpoint's labels without those that Isthmus set."""
     return {
         key: value
         for key, value in labels.items()

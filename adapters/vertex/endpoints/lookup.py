@@ -16,14 +16,17 @@ from . import deployed_models
 
 
 def number(session: Session, endpoint: str, variant: str | None = None) -> str:
-    """Return an endpoint's id at Vertex AI: by rule, or the one of an adopted endpoint."""
+    """Return an endpoint's id at Vertex AI: by our rule, or an adopted one's own.
+
+    With `variant` it is that of the variant's own endpoint.
+    """
     if variant is None and endpoint in session.adopted:
         return session.adopted[endpoint]
     return endpoint_id(session.name, endpoint, variant)
 
 
 def path(session: Session, endpoint: str, variant: str | None = None) -> str:
-    """Return the full resource name of an endpoint at Vertex AI."""
+    """Return the full resource name at Vertex AI of an endpoint, or of a variant's own one."""
     return resource_name(session, number(session, endpoint, variant))
 
 
@@ -33,7 +36,7 @@ def resource_name(session: Session, name: str) -> str:
 
 
 def find(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
-    """Return Vertex AI's description of a project's endpoint, or None.
+    """Return Vertex AI's description of a project's endpoint, or of a variant's own one, or None.
 
     Raises:
         Refused: profiles.yaml names an endpoint that this project has not adopted.
@@ -49,7 +52,7 @@ def find(session: Session, endpoint: str, variant: str | None = None) -> Any | N
 
 
 def is_given_back(session: Session, endpoint: str) -> bool:
-    """Return whether an endpoint that profiles.yaml names as adopted has no project's label."""
+    """Return whether an adopted endpoint of profiles.yaml no longer has a project's label."""
     standing = _get(session, path(session, endpoint)) if endpoint in session.adopted else None
     return standing is not None and PROJECT_LABEL not in standing.labels
 
@@ -64,9 +67,9 @@ def _get(session: Session, name: str) -> Any | None:
 
 
 def serving(session: Session, endpoint: str) -> list[Any]:
-    """Return the Vertex AI endpoints on which an endpoint's models are deployed.
+    """Return the Vertex AI endpoints to which an endpoint's models are deployed.
 
-    They are one for each variant of a sticky endpoint, else the endpoint itself. Raise NotFound if
+    They are one for each variant of a sticky endpoint, else the endpoint itself. Raises NotFound if
     there is none.
     """
     head = find(session, endpoint)
@@ -80,7 +83,7 @@ def serving(session: Session, endpoint: str) -> list[Any]:
 def answering(
     session: Session, endpoint: str, variant: str | None, rules: hosting.HostRules
 ) -> Any:
-    """Return the Vertex AI endpoint to which a prediction request is sent.
+    """Return the Vertex AI endpoint to which a prediction request for a variant is sent.
 
     Raises:
         NotFound: There is no such endpoint, or variant.

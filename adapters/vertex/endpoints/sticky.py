@@ -24,14 +24,15 @@ Parts = Mapping[str, EndpointLook | None]  # by variant; None: it has no endpoin
 
 
 def of_variant(spec: EndpointSpec, variant: VariantSpec) -> EndpointSpec:
-    """Return the spec for the own endpoint of one variant: the spec with that variant alone."""
+    """Return a spec with one variant alone, for the variant's own endpoint."""
     return replace(spec, variants=(variant,))
 
 
 def is_described(spec: EndpointSpec, head: Any) -> bool:
-    """Return whether the description of a sticky endpoint's head stores this spec.
+    """Return whether the description of a sticky endpoint's main endpoint (`head`) stores a spec.
 
-    It may also name variants that are gone.
+    The head has no models; each variant has an endpoint. The description may also name variants
+    that are gone.
     """
     says = deployed_models.intention(head)
     return says.isthmus == tuple(map(deployed_models.display_name, spec.variants)) and {
@@ -40,9 +41,9 @@ def is_described(spec: EndpointSpec, head: Any) -> bool:
 
 
 def description(spec: EndpointSpec, parts: Parts) -> str:
-    """Return the description text of a sticky endpoint's head, which has no models of its own.
+    """Return the description text of the main endpoint of a sticky one, which has no models.
 
-    It is JSON that names the variants which have an endpoint of their own.
+    It is JSON that names the variants that have an endpoint of their own, which `parts` are.
     """
     names = {variant.name for variant in spec.variants}
     return deployed_models.description(
@@ -51,10 +52,10 @@ def description(spec: EndpointSpec, parts: Parts) -> str:
 
 
 def state(name: str, head: Any, parts: Parts) -> EndpointState:
-    """Combine the endpoints of a sticky endpoint's variants into one EndpointState.
+    """Return the state of a sticky endpoint, combined from its variants' own endpoints.
 
-    Requested variants come first, then those being removed. All traffic is the first one's; see
-    endpoints/traffic/router.py.
+    `head` is its main endpoint, `parts` the variants'. Requested variants come first, then those
+    being removed. All traffic is the first one's; see endpoints/traffic/router.py.
     """
     present = {variant: part for variant, part in parts.items() if part is not None}
     states = {variant: deployed_models.state(name, part) for variant, part in present.items()}
@@ -91,7 +92,7 @@ def state(name: str, head: Any, parts: Parts) -> EndpointState:
 
 
 def _token(head: Any, parts: Mapping[str, EndpointLook]) -> str:
-    """Return a compare-and-swap token: a digest of the tokens of head and variants."""
+    """Return a compare-and-swap token: a digest of the main endpoint's and the variants' tokens."""
     return digest(
         deployed_models.token(head),
         *(
@@ -107,7 +108,7 @@ def _missing(spec: VariantSpec) -> VariantState:
 
 
 def _leaving(variant: str, part: EndpointLook, state: EndpointState) -> Sequence[VariantState]:
-    """Return the states of a sticky endpoint's variant that is being removed.
+    """Return the states of a variant whose own endpoint is being removed.
 
     They are those of the models still deployed for it, else one state that is `deleting`.
     """
@@ -121,7 +122,10 @@ def _leaving(variant: str, part: EndpointLook, state: EndpointState) -> Sequence
 
 
 def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> Phase:
-    """Return a sticky endpoint's phase: updating only while an operation runs."""
+    """Return a sticky endpoint's phase, from its variants' states.
+
+    It is updating only while an operation is `running`.
+    """
     if failed and not running:
         return "failed"
     if not any(variant.phase == "ready" for variant in variants):
@@ -130,7 +134,7 @@ def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> 
 
 
 def _revision(endpoints: Sequence[Any]) -> str:
-    """Return the revision of the spec that runs on a sticky endpoint's Vertex AI endpoints."""
+    """Return the revision of the spec that the endpoints of a sticky endpoint's variants run."""
     if foreign := next(filter(None, map(deployed_models.foreign_revision, endpoints)), ""):
         return foreign
     variants = [
@@ -140,6 +144,6 @@ def _revision(endpoints: Sequence[Any]) -> str:
 
 
 def _with_share(variant: VariantState, *, whole: bool) -> VariantState:
-    """Return a variant's state with 100 percent of the traffic, or with none."""
+    """Return a variant's state with all of the traffic if `whole`, else with none."""
     percent = HUNDRED if whole else Decimal(0)
     return replace(variant, percent=percent, target_percent=percent)

@@ -48,12 +48,10 @@ class PubSubEventLog:
         self._ready: dict[str, EventRules] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        """Create a stream's table, the topics for events and rejects, and their subscriptions.
+        """Create a stream's table, its topics for events and rejected events, and subscriptions.
 
-        It does not wait until they are ready.
-
-        Raises:
-            Invalid: As the port says.
+        It does not wait until they are ready. Raises Invalid for a spec that breaks the port's
+        rules.
         """
         check_stream(stream)
         spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
@@ -71,7 +69,7 @@ class PubSubEventLog:
                 self._make("CreateSubscription", session.subscriber.create_subscription, request)
 
     def _make(self, operation: str, create: Callable[..., Any], request: dict[str, Any]) -> None:
-        """Create a Pub/Sub topic or subscription, unless it exists."""
+        """Create a Pub/Sub topic or subscription by calling `create`; do nothing if it exists."""
         try:
             with (
                 suppress(AlreadyExists),
@@ -84,9 +82,9 @@ class PubSubEventLog:
             ) from error
 
     def observe(self, stream: str) -> Phase | None:
-        """Return "ready" while the BigQuery subscription is active, or None if nothing exists.
+        """Return "ready" if a stream's BigQuery subscription is active, None if nothing exists.
 
-        It is "creating" while topic or subscription is lacking.
+        It is "creating" in between.
         """
         topic, _ = _topics(self._session, stream)
         source, delivery = (
@@ -100,14 +98,10 @@ class PubSubEventLog:
         return "ready" if delivery.state == _ACTIVE else "failed"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Publish events to the stream's topic, and return those that do not fit.
+        """Publish events to the stream's topic, and return those that do not fit, with reasons.
 
-        Pub/Sub takes all events of a call or none.
-
-        Raises:
-            NotFound: There is no such stream.
-            Busy: BigQuery writes no more of it.
-            OutcomeUnknown: Some may be durable, so all may be sent again.
+        Pub/Sub takes all events of a call or none. Raises NotFound without stream, Busy if BigQuery
+        no longer takes its events, OutcomeUnknown if some may be stored: send all again.
         """
         cached = self._ready.get(stream)
         bodies, rejected = _encode(cached or self._open(stream), events)
@@ -121,7 +115,7 @@ class PubSubEventLog:
         return tuple(rejected)
 
     def _publish(self, stream: str, topic: str, bodies: list[bytes]) -> None:
-        """Publish the messages of one Publish call: all of them or none."""
+        """Publish messages in one call, which takes all of them or none."""
         try:
             with translated(f"appending to {stream}", effect=True):
                 self._session.publisher.publish(
@@ -132,12 +126,7 @@ class PubSubEventLog:
             raise
 
     def _open(self, stream: str) -> EventRules:
-        """Return the checks for a stream's events, once the stream takes events.
-
-        Raises:
-            NotFound: There is no such stream.
-            Busy: It takes no events.
-        """
+        """Return the rules for a stream's events; raise NotFound or Busy if it takes no events."""
         table = catalogue.look(self._session, stream)
         document = None if table is None else catalogue.document_of(self._session, table)
         phase = self.observe(stream)
@@ -153,9 +142,9 @@ class PubSubEventLog:
 
 
 def remove(session: Session, stream: str) -> None:
-    """Delete a stream's topics and subscriptions; its table stays. It may be absent.
+    """Delete a stream's topics and subscriptions; its table stays.
 
-    The inventory calls this. The topic by which it is listed goes last.
+    The inventory calls this. Each may be absent; the topic by which the stream is listed goes last.
     """
     topic, dead = _topics(session, stream)
     for path in (
@@ -192,7 +181,7 @@ def topics(session: Session) -> Iterator[tuple[str, str]]:
 
 
 def _encode(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list[Rejected]]:
-    """Encode events as Pub/Sub messages, and collect the events that do not fit the stream."""
+    """Encode events as Pub/Sub messages; return these and the rejected events, with reasons."""
     return encode_events(events, partial(messages.message, rules))
 
 
@@ -206,7 +195,7 @@ def _topic_arguments(session: Session, stream: str, path: str) -> dict[str, Any]
 
 
 def _writing(session: Session, stream: str) -> dict[str, Any]:
-    """Return the arguments that create the subscription which writes events into BigQuery."""
+    """Return the arguments to create the subscription that writes a stream's events to BigQuery."""
     topic, dead = _topics(session, stream)
     writer = {"service_account_email": session.service_account} if session.service_account else {}
     return {
@@ -225,7 +214,7 @@ def _writing(session: Session, stream: str) -> dict[str, Any]:
 
 
 def _keeping(session: Session, stream: str) -> dict[str, Any]:
-    """Return the arguments that create the subscription which keeps rejected events.
+    """Return the arguments to create the subscription that stores a stream's rejected events.
 
     A topic without a subscription keeps nothing.
     """
@@ -247,7 +236,7 @@ def _topics(session: Session, stream: str) -> tuple[str, str]:
 
 
 def _subscription_path(session: Session, stream: str, ending: str = "") -> str:
-    """Return the full resource name of a stream's subscription."""
+    """Return the full resource name of a stream's subscription, with `ending` after its name."""
     return f"projects/{session.project}/subscriptions/{names.dashed(session.name, stream)}{ending}"
 
 

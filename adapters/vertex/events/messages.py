@@ -40,7 +40,7 @@ def message(rules: EventRules, event: Row) -> bytes:
 
 
 def _json_value(column: Column, value: object) -> object:
-    """Convert a value for JSON: a timestamp to BigQuery's canonical text, in UTC milliseconds.
+    """Convert a column's value for JSON: a timestamp to BigQuery's text, in UTC ms.
 
     Raises:
         Invalid: A float that JSON does not have.
@@ -56,7 +56,7 @@ def _json_value(column: Column, value: object) -> object:
 
 
 def calls(messages: list[bytes]) -> list[list[bytes]]:
-    """Split messages into groups, one a Publish call, within the service's limits."""
+    """Split Pub/Sub messages into groups, one for each Publish call, within the limits."""
     calls: list[list[bytes]] = [[]]
     size = 0
     for body in messages:

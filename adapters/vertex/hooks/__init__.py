@@ -70,7 +70,7 @@ class Adoption:
     """See target.Adoptable."""
 
     def adopter(self, target: Target) -> Adopter:
-        """Return what takes over an endpoint that runs at Vertex AI, made without Isthmus."""
+        """Return the object that adopts endpoints that run at Vertex AI and were made elsewhere."""
         from ..endpoints.adoption import VertexAdopter
 
         return VertexAdopter(target)
@@ -80,7 +80,7 @@ class NativeObjects:
     """See target.Native."""
 
     def objects(self, target: Target) -> VertexObjects:
-        """Return an accessor of Google's SDK's own objects by the project's names for them."""
+        """Return an accessor of the Google SDK's objects by the project's names."""
         from ..resources.native import VertexObjects
 
         return VertexObjects(target)
@@ -90,7 +90,7 @@ class FixedSettings:
     """See target.FixedAtCreation."""
 
     def differences(self, target: Target, endpoint: str) -> str:
-        """Return text on how an endpoint differs from the profile in fixed settings, or ""."""
+        """Return how an endpoint differs from the profile in unchangeable settings, or ""."""
         from ..endpoints.host import fixed
 
         return fixed(target, endpoint)

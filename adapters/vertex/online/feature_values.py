@@ -23,7 +23,7 @@ _WITHIN = 10  # seconds for each
 
 
 def source_sql(latest: str, features: Sequence[Column]) -> str:
-    """Return SQL that selects the columns a feature view serves, from SQL for the newest rows."""
+    """Return SQL of the columns that a feature view serves, over SQL of the newest rows."""
     outputs = [KEY, f"UNIX_MILLIS(event_timestamp) AS {TIME}"]
     for feature in features:
         name = f"`{feature.name}`"
@@ -37,10 +37,7 @@ def source_sql(latest: str, features: Sequence[Column]) -> str:
 
 
 def empty_sql(features: Sequence[Column]) -> str:
-    """Return SQL with the columns that a feature view serves, and no row.
-
-    It is the view's source until the first sync.
-    """
+    """Return SQL with the columns that a feature view serves and no rows, for before a sync."""
     kinds = {
         KEY: "STRING",
         TIME: "INT64",
@@ -66,7 +63,10 @@ def fetch(session: Session, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str,
 
 
 def _answers(stub: Any, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Any]]:
-    """Call FetchFeatureValues for each pair at once, and yield the answer of each that has one."""
+    """Call FetchFeatureValues for all pairs at once; yield each pair that has an answer, with it.
+
+    A pair is a feature view and an entity key.
+    """
     from google.cloud.aiplatform_v1.types import FeatureViewDataKey, FetchFeatureValuesRequest
 
     calls = []
@@ -90,7 +90,7 @@ def _answers(stub: Any, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[tupl
 
 
 def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
-    """Decode an answer of FetchFeatureValues to feature_timestamp and the features, by name.
+    """Return feature_timestamp and the features in an answer of FetchFeatureValues, by name.
 
     A feature that was added since the last sync is None.
     """
@@ -116,5 +116,5 @@ def _moment(value: Any) -> object:
 
 
 def by_view(keys: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Return each (view, entity key) pair once, in order."""
+    """Return each pair of view and entity key once, in order."""
     return list(dict.fromkeys((view, key) for view, view_keys in keys.items() for key in view_keys))

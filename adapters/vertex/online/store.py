@@ -114,7 +114,7 @@ class VertexFeatures:
             )
 
     def _make(self, operation: str, path: str, create: Callable[[], Any]) -> None:
-        """Create an online store or a feature view and wait for it, unless it exists."""
+        """Call `create` and wait for its operation, unless the resource at `path` exists."""
         try:
             with self._session.mutating(operation, path):
                 begun = create()
@@ -134,12 +134,10 @@ class VertexFeatures:
         )
 
     def _write(self, view: str, change: Callable[[_View | None], _View]) -> _View:
-        """Create the BigQuery view behind an online view, or change it under its etag.
+        """Create or change the BigQuery view of an online view; return its stored description.
 
-        Return the online view's stored description.
-
-        Raises:
-            AlreadyExists: The name is another table's.
+        `change` gets the old description or None. The write is repeated if others changed it.
+        Raises AlreadyExists if the name is another table's.
         """
         from google.cloud.bigquery import Table
 
@@ -196,9 +194,10 @@ class VertexFeatures:
         return OnlineViewState(phase=phase, columns=columns)
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:  # noqa: ARG002
-        """Copy the whole history's newest feature values to the online store, whatever `since` is.
+        """Copy the newest feature values of the whole history to the online store.
 
-        If an earlier sync served rows up to a later time than `until`, these stay.
+        Google copies all rows, whatever `since` is. Rows that an earlier sync served up to a later
+        time than `until` stay.
         """
         if (feature_view := _feature_view(self._session, view.name)) is None or catalogue.read(
             self._session, _source(view.name)
@@ -227,7 +226,7 @@ class VertexFeatures:
         return SyncReport(rows=ended.sync_summary.row_synced, until=from_epoch(document.until))
 
     def _start_sync(self, view: str, path: str) -> str:
-        """Start a sync of a feature view, and return its resource name.
+        """Start a sync of a feature view at `path`, and return the sync's name.
 
         A sync that is already running may have read the data too early, so it does not count.
         """
@@ -261,17 +260,14 @@ class VertexFeatures:
             )
 
     def _sync_of(self, name: str) -> Any:
-        """Return Vertex AI's description of a feature view's sync."""
+        """Return Vertex AI's description of a feature view's sync, by its name."""
         with self._session.reading("GetFeatureViewSync", name):
             return self._session.features.get_feature_view_sync(request={"name": name})
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """Return for each view the feature values of each entity key, in order; None without any.
+        """Return for each view the feature values of its entity keys, in order; None without.
 
-        There is a FetchFeatureValues for each key, many at once.
-
-        Raises:
-            NotFound: There is no such view.
+        Raises NotFound if there is no such view.
         """
         features = {view: self._reader(view) for view in keys}
         paths = {view: view_path(self._session, view) for view in keys}
@@ -293,9 +289,9 @@ class VertexFeatures:
         }
 
     def _reader(self, view: str, *, within: float = _KNOWN) -> tuple[Column, ...]:
-        """Return the features that a view serves, cached for some seconds.
+        """Return the features that a view serves, cached for `within` seconds.
 
-        Raise NotFound if it is gone.
+        Raises NotFound if it is gone.
         """
         seen_at, features = self._readers.get(view, (-math.inf, ()))
         if seen_at + within < (now := time.monotonic()):
@@ -309,7 +305,7 @@ class VertexFeatures:
 
 
 def remove(session: Session, view: str) -> None:
-    """Delete a feature view, then its BigQuery view; both may be absent.
+    """Delete an online view: its feature view, then its BigQuery view; both may be absent.
 
     The inventory calls this.
     """
@@ -321,10 +317,7 @@ def remove(session: Session, view: str) -> None:
 def remove_store(session: Session) -> None:
     """Delete the project's online store without waiting; it may be absent.
 
-    The inventory calls this.
-
-    Raises:
-        Busy: It has feature views.
+    The inventory calls this. Raises Busy while it has feature views.
     """
     with suppress(NotFound), translated("deleting the online store", effect=True):
         session.features.delete_feature_online_store(request={"name": _store_path(session)})
@@ -344,12 +337,12 @@ def resources(session: Session) -> dict[tuple[str, str], str]:
 
 
 def _source(view: str) -> str:
-    """Return the name of the BigQuery view behind an online view."""
+    """Return the name of the BigQuery view from which an online view is synced."""
     return f"{view}_latest"
 
 
 def _source_query(session: Session, document: _View) -> str:
-    """Return the SQL text of the BigQuery view behind an online view.
+    """Return the SQL of the BigQuery view from which an online view is synced.
 
     Before the first sync it has no row, as its history may not exist yet.
     """
@@ -368,9 +361,9 @@ def _source_query(session: Session, document: _View) -> str:
 
 
 def _document(session: Session, view: str, table: Any) -> _View:
-    """Return an online view's stored description, from its BigQuery view.
+    """Return an online view's stored description, from its BigQuery view `table`.
 
-    Raise AlreadyExists if the table of that name was not made for an online view.
+    Raises AlreadyExists if this was not made for an online view.
     """
     if (
         table.labels.get(names.KIND_LABEL) != f"{KIND}_source"

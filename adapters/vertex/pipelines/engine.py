@@ -35,7 +35,7 @@ class VertexPipelines:
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
-        """Start a run as a PipelineJob under our id, so that a repeat finds the one there is."""
+        """Start a run as a PipelineJob under the run's own id, so that a repeat starts nothing."""
         if read(self._blobs, run.run_id) is None:
             write(self._blobs, Execution(run=run, pipeline=dashed(run.pipeline, run.run_id)))
         name = dashed(run.pipeline, run.run_id)

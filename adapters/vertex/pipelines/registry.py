@@ -54,9 +54,10 @@ class VertexRegistry:
         self._registering = threading.Lock()  # a claim is this object's, not a thread's
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """Register a model version, or return the one that has the digest; wait for the upload.
+        """Register a model version, or return the one that has the digest.
 
-        UploadModel runs under a claim of the digest, so two at once, or a repeat, make one version.
+        It waits for the upload, and holds a claim on the digest meanwhile, so that two at once, or
+        a repeat, make one version.
         """
         name = self._name(model)
         version = self._by_digest(name, digest)
@@ -69,7 +70,7 @@ class VertexRegistry:
         return _model_version(model, version)
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
-        """Return a model's version by its number or alias; raise NotFound with those that exist."""
+        """Return a model's version by its number or alias; NotFound names those that exist."""
         versions = self._versions(self._name(model))
         return _model_version(model, _find_version(model, versions, number_or_alias))
 
@@ -92,9 +93,9 @@ class VertexRegistry:
                 self._merge(f"{name}@{other.version_id}", f"-{theirs}")
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Record a version's approval in its labels.
+        """Record a version's approval and the reason `note` in its labels.
 
-        Labels are replaced as a whole: read, changed, and written under the etag that was read.
+        Labels are replaced as a whole: read, changed, and written if the etag is still the same.
         """
         from google.cloud.aiplatform_v1 import Model
 
@@ -148,7 +149,10 @@ class VertexRegistry:
     def _upload(
         self, model: str, *, uri: str, digest: str, image: str, renew: Callable[[], None]
     ) -> Any:
-        """Upload a new model version and return it; the first one makes the model."""
+        """Upload a new model version, and return it; the first upload creates the model.
+
+        `renew` is called meanwhile, to renew the claim on the digest.
+        """
         from google.cloud.aiplatform_v1 import (
             EnvVar,
             Model,
@@ -205,7 +209,10 @@ class VertexRegistry:
         )
 
     def _await_uploads(self, name: str, renew: Callable[[], None]) -> None:
-        """Wait until no upload of the model runs: a killed process may have started it."""
+        """Wait until no upload of the model runs, such as one of a killed process.
+
+        `renew` is called meanwhile, to renew the claim on the digest.
+        """
         for operation in operations.list_operations(self._session, self._session.models, name):
             if not operation.done and operation.metadata.type_url.endswith(
                 "UploadModelOperationMetadata"
@@ -221,7 +228,7 @@ class VertexRegistry:
 
     @contextmanager
     def _exclusive(self, model: str, digest: str) -> Iterator[Callable[[], None]]:
-        """Hold a claim on a digest inside the block, so that nobody else registers it.
+        """Hold a claim on a digest while the block runs, so that no other process registers it.
 
         It yields a function that renews the claim: an upload may take longer than a claim stands.
         """
@@ -257,10 +264,7 @@ class VertexRegistry:
         return msgspec.json.encode(_Claim(holder=self._holder, until=moment))
 
     def _claim(self, key: str) -> str | None:
-        """Take the claim on a digest in the StateStore; return its token.
-
-        None: another process holds it.
-        """
+        """Take the claim on a digest in the StateStore; return its token, or None if it is held."""
         state, now = self._target.state, self._target.clock()
         standing = state.get(key)
         if standing is not None:
@@ -277,7 +281,7 @@ class VertexRegistry:
             return None
 
     def _merge(self, version: str, alias: str) -> None:
-        """Add an alias to a model version, or take it away (`-` in front)."""
+        """Add an alias to a model version, or remove it if it begins with `-`."""
         with self._session.mutating("MergeVersionAliases", f"{version} {alias}"):
             self._session.models.merge_version_aliases(name=version, version_aliases=[alias])
 
@@ -302,7 +306,7 @@ def _model_version(model: str, version: Any) -> ModelVersion:
 
 
 def _digest(version: Any) -> str:
-    """Return the digest in the environment of a version's container, or ""."""
+    """Return the model digest that a version's container environment states, or ""."""
     return next(
         (
             str(variable.value)
@@ -314,7 +318,7 @@ def _digest(version: Any) -> str:
 
 
 def _find_version(model: str, versions: Sequence[Any], ref: int | str) -> Any:
-    """Return Vertex AI's version by number or alias; raise NotFound with those that exist."""
+    """Return Vertex AI's version by number or alias `ref`; NotFound names those that exist."""
     theirs = ref.replace("_", "-") if isinstance(ref, str) else None
     for version in versions:
         if (

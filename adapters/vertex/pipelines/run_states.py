@@ -70,7 +70,10 @@ def run_state(
 
 
 def _step_state(name: str, task: Any, *, why: Why, log: Link, url: Link) -> StepState:
-    """Convert a task of a PipelineJob to a StepState."""
+    """Convert a task of a PipelineJob to our state of the step `name`.
+
+    `why` returns the reason that it wrote down, `log` where its log is, `url` its job's page.
+    """
     phase = _STEP[task.state.name]
     job = task.executor_detail.container_detail.main_job
     return StepState(

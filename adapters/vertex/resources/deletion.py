@@ -26,10 +26,10 @@ _EMPTY = timedelta(minutes=10)
 
 
 def endpoint(session: Session, name: str) -> None:
-    """Delete an endpoint, after its traffic and models.
+    """Delete an endpoint, after its traffic and its models.
 
-    The endpoints of a sticky endpoint's variants are deleted first. An adopted endpoint only loses
-    its labels, and keeps running.
+    The own endpoints of a sticky endpoint's variants are deleted first. An adopted endpoint only
+    loses its labels, and keeps running.
     """
     if adoption.release(session, name):
         return
@@ -45,7 +45,7 @@ def endpoint(session: Session, name: str) -> None:
 
 
 def _take_traffic(session: Session, path: str) -> bool:
-    """Remove an endpoint's traffic split; return False if the endpoint is absent."""
+    """Remove an endpoint's traffic split; return False if there is no such endpoint."""
     described = _get_endpoint(session, path)
     if described is not None and described.traffic_split:
         with translated(f"taking the traffic from {path}", effect=True):
@@ -105,7 +105,7 @@ def model(session: Session, name: str) -> None:
 
 
 def store(session: Session, _name: str) -> None:
-    """Delete the project's online store, once its feature views are gone."""
+    """Delete the project's only online store, waiting until its feature views are gone."""
 
     def gone() -> bool:
         try:
@@ -146,7 +146,7 @@ def endpoint_cost(session: Session, name: str) -> Decimal | None:
 
 
 def _of_variants(session: Session, name: str) -> list[str]:
-    """Return the resource names of a sticky endpoint's variants; an adopted endpoint has none.
+    """Return the resource names of the own endpoints of a sticky endpoint's variants.
 
     The endpoint's description names them; those that a listing finds are added, as either may lack
     some.

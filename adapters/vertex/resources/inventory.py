@@ -45,7 +45,7 @@ class VertexInventory:
         self._session = session_of(target)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """List a project's Google resources; of another project than the target's, by labels."""
+        """Yield a project's Google resources; those of any but the target's project by label."""
         session = self._session
         resources, adopted = _labelled_resources(session, project)
         if project == session.name:
@@ -74,7 +74,7 @@ class VertexInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """Delete a resource by its kind's deleter, which does not wait. It may be absent.
+        """Delete a resource by the function for its kind, without waiting; it may be absent.
 
         Raises:
             Busy: Something changes or uses it.
@@ -90,10 +90,9 @@ class VertexInventory:
 
 
 def _labelled_resources(session: Session, project: str) -> tuple[Found, set[str]]:
-    """Return a project's labelled endpoints, models and pipelines, by kind and name.
+    """Return a project's labelled endpoints, models and pipelines, and the names of adopted ones.
 
-    A pipeline is known by the jobs that ran it. The names of the adopted endpoints are returned
-    with them.
+    The former are by kind and name. A pipeline is known by the jobs that ran it.
     """
     lists: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "endpoint": (

@@ -56,7 +56,7 @@ class VertexObjects:
         return aiplatform
 
     def endpoint(self, name: str, variant: str | None = None) -> Any:
-        """Return an endpoint as the SDK's aiplatform.Endpoint.
+        """Return an endpoint, or a variant's own one, as the SDK's aiplatform.Endpoint.
 
         A sticky endpoint has one for each `variant`; without `variant` it is the one that names
         these.
@@ -99,12 +99,9 @@ class VertexObjects:
             return sdk.PipelineJob.get(path)
 
     def feature_group(self, view: str) -> Any:
-        """Return the SDK's object for a feature view: here its FeatureView, which serves it online.
+        """Return the SDK's FeatureView that serves an online view; targets share the method's name.
 
-        The method is named as that of every target.
-
-        Raises:
-            NotFound: Nothing serves the view online.
+        Raises NotFound if nothing serves the view.
         """
         path = view_path(self._session, view)
         _ = self.session

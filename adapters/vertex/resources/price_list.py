@@ -61,7 +61,7 @@ def _price_list(session: Session, date: str) -> PriceList:
 
 
 def _skus(session: Session) -> Iterator[dict[str, Any]]:
-    """Yield the SKUs of Vertex AI from Google's billing catalogue."""
+    """Yield the SKUs (priced items) of Vertex AI from Google's billing catalogue."""
     from google.api_core.exceptions import from_http_response
 
     query = {"currencyCode": "USD", "pageSize": "5000"}
@@ -78,7 +78,7 @@ def _skus(session: Session) -> Iterator[dict[str, Any]]:
 
 
 def _price(sku: Mapping[str, Any], unit: str) -> Decimal | None:
-    """Return a SKU's one on-demand price in USD for a unit, or None."""
+    """Return the USD of a SKU (priced item) for a unit, or None unless it has one price."""
     rates = [
         rate["unitPrice"]
         for pricing in sku.get("pricingInfo", ())

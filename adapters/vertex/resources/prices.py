@@ -70,13 +70,13 @@ def current(profile: Profile, location: str | None = None) -> PriceList:
 
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
-    """Return the USD an hour of machines of one type, or None if that is unknown."""
+    """Return the USD an hour of `count` machines of a type, or None if that is unknown."""
     price = prices.hourly[machine] if machine in prices.hourly else _of_parts(prices, machine)
     return None if price is None else price * count
 
 
 def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
-    """Return a machine's USD an hour from the prices of its CPUs and memory, or None if unknown.
+    """Return a machine's USD an hour, added up of its CPUs and memory, or None if unknown.
 
     A machine with an accelerator is unknown, as that is a part of its own.
     """
@@ -92,14 +92,14 @@ def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
 
 
 def total(prices: PriceList, replicas: Mapping[str, int]) -> Decimal | None:
-    """Return the USD an hour of replicas by machine type; None as soon as one price is unknown."""
+    """Return the USD an hour of replicas by machine type; None if a price is unknown."""
     costs = [hourly(prices, machine, count) for machine, count in replicas.items()]
     known_costs = [cost for cost in costs if cost is not None]
     return sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None
 
 
 def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
-    """Return the minimum number of replicas of each machine type that the variants need."""
+    """Return how many replicas of each machine type the variants need at least."""
     replicas: dict[str, int] = {}
     for variant in variants:
         machine = serving_machine(profile, variant)

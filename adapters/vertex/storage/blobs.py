@@ -69,7 +69,7 @@ class GcsBlobStore:
         return self._list(below)
 
     def _list(self, below: str) -> Iterator[BlobInfo]:
-        """Yield the blobs below an object name's prefix."""
+        """Yield the blobs whose object name begins with `below`."""
         base = len(self._session.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
             for blob in list_blobs(self._session, self._session.key(below)):
@@ -97,12 +97,10 @@ class GcsBlobStore:
             side_by_side(_send, last)
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Download the blobs below a prefix, several at a time.
+        """Download the blobs below a prefix into a folder, several at a time.
 
-        The "folders" that the console makes are left out.
-
-        Raises:
-            NotFound: There is nothing below the prefix.
+        Empty objects that the console makes for folders are left out. Raises NotFound if there is
+        nothing.
         """
         base = prefix.rstrip("/") + "/"
         blobs = [
@@ -144,13 +142,13 @@ def delete_below(session: Session, prefix: str) -> None:
 
 
 def _send(pair: tuple[Path, Any]) -> None:
-    """Upload one file to its blob."""
+    """Upload one file to a blob; `pair` holds both."""
     path, blob = pair
     blob.upload_from_filename(str(path), content_type="application/octet-stream", retry=retry())
 
 
 def _fetch(pair: tuple[Any, Path]) -> None:
-    """Download one blob to its file."""
+    """Download one blob to a file; `pair` holds both."""
     blob, goal = pair
     with arriving(goal, _TEMPORARY) as file:
         blob.download_to_file(file, retry=retry())

@@ -74,7 +74,7 @@ class FirestoreCounters:
         wait(lambda: self.observe(endpoint), bool, deadline=operations.USUAL, what=f"making {name}")
 
     def _set(self, endpoint: str, field: str, settings: dict[str, Any]) -> None:
-        """Change a Firestore field's index or TTL settings."""
+        """Change the index or TTL settings of a field in an endpoint's Firestore database."""
         name = _field(self._session, endpoint, field)
         with self._session.mutating("UpdateField", name):
             self._session.firestore_admin.update_field(field={"name": name, **settings})
@@ -95,7 +95,7 @@ class FirestoreCounters:
         return "failed" if field.ttl_config.state == _NEEDS_REPAIR else "ready"
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's counts by name, by one strongly consistent BatchGetDocuments.
+        """Return the counts of a unit (such as a user) by name, by a strongly consistent read.
 
         Raises:
             NotFound: `apply` was not called for the endpoint.
@@ -119,11 +119,10 @@ class FirestoreCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add amounts to a unit's counts, by a Commit for each 500 of them.
+        """Add amounts to a unit's counts, kept until `until`, and remove the counts in `forget`.
 
-        Raises:
-            NotFound: `apply` was not called for the endpoint.
-            Unavailable: Firestore does not answer.
+        Each 500 of them are one commit. Raises NotFound if `apply` was not called for the endpoint,
+        Unavailable if Firestore does not answer.
         """
         session, database = self._session, _database(self._session, endpoint)
         client = _client(session)
@@ -147,7 +146,7 @@ def remove(session: Session, endpoint: str) -> None:
 
 
 def databases(session: Session) -> Iterator[tuple[str, str]]:
-    """List the project's Firestore databases of counters as (endpoint, database).
+    """Yield the project's Firestore databases of counters as (endpoint, database).
 
     There are none if Firestore's API is not enabled.
     """
@@ -168,7 +167,10 @@ def databases(session: Session) -> Iterator[tuple[str, str]]:
 def _commits(
     database: str, unit: str, amounts: Mapping[str, int], forget: Collection[str], until: datetime
 ) -> Iterator[Any]:
-    """Yield the Firestore commits for a change of counts, usually one; removals come first."""
+    """Yield the Firestore commits for a change of counts; removals come before additions.
+
+    Usually it is one. `until` is when the counts expire.
+    """
     from google.cloud.firestore_v1 import types
 
     increments = [(name, amount) for name, amount in amounts.items() if name not in forget]
@@ -221,9 +223,9 @@ def _client(session: Session) -> Any:
 
 
 def _again(session: Session, call: Callable[[], T]) -> T:
-    """Call `call`, again after transient errors or contention.
+    """Call `call`; repeat it after a transient error or contention, and return its result.
 
-    Counting twice is allowed, not counting is not.
+    A repeated call may count twice, which is better than not at all.
     """
     repeated: T = _retry(_OFFLINE if session.offline else _PATIENCE)(call)()
     return repeated
@@ -231,7 +233,7 @@ def _again(session: Session, call: Callable[[], T]) -> T:
 
 @cache
 def _retry(patience: float) -> Any:
-    """Return Google's Retry object for counters, with a time limit in seconds."""
+    """Return Google's Retry object for counters, which gives up after `patience` seconds."""
     from google.api_core.retry import Retry
 
     return Retry(

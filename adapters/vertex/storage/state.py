@@ -53,7 +53,7 @@ class _GcsObjects:
         return None
 
     def look(self, key: str) -> ObjectHead | None:
-        """Return an object's token and nonce without its bytes, or None if it is absent."""
+        """Return an object's token and write marker (nonce), or None if it is absent."""
         blob = self._get(key)
         if blob is None:
             return None
@@ -64,7 +64,10 @@ class _GcsObjects:
         )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
-        """Write an object if its generation is still the expected one; return the new one."""
+        """Write an object if its generation is still `expect`, and return the new generation.
+
+        `nonce` is stored with it, to recognize this write.
+        """
         blob = self._blob(key)
         blob.metadata = {"nonce": nonce}
         with translated(f"writing {key}", effect=True):
@@ -78,7 +81,7 @@ class _GcsObjects:
         return str(blob.generation)
 
     def remove(self, key: str, token: str) -> None:
-        """Delete an object if its generation is still this one."""
+        """Delete an object if its generation is still `token`."""
         with translated(f"deleting {key}"):
             self._blob(key).delete(
                 if_generation_match=_generation(token), retry=None, timeout=CONTROL
@@ -110,10 +113,9 @@ class _GcsObjects:
 
 
 def _generation(token: str | None) -> int:
-    """Convert a token to the object generation to match; 0 if the object must be absent.
+    """Return the object generation that a token stands for; 0 if the object must be absent.
 
-    Raises:
-        Conflict: The token was never one of this store.
+    Raises Conflict for a text that is no token of this store.
     """
     if token is None:
         return 0

@@ -7,9 +7,9 @@ from typing import Any
 
 
 def percentile(distribution: Any, share: float) -> float:
-    """Return a percentile of a distribution of values, interpolated within its bucket.
+    """Return a distribution's percentile (`share` of 0 to 1), interpolated within its bucket.
 
-    ALIGN_PERCENTILE does the same. `share` is between 0 and 1.
+    ALIGN_PERCENTILE of Cloud Monitoring does the same.
     """
     bounds = _bounds(distribution.bucket_options)
     left = share * distribution.count

@@ -72,7 +72,10 @@ class CloudLogging:
         )
 
     def _entries(self, chosen: str, order: str, size: int) -> Iterator[Any]:
-        """Yield the log entries that a Cloud Logging filter selects."""
+        """Yield the log entries that the Cloud Logging filter `chosen` selects, in an order.
+
+        `size` is how many are fetched in one call.
+        """
         request = {
             "resource_names": [f"projects/{self._session.project}"],
             "filter": chosen,
@@ -84,7 +87,7 @@ class CloudLogging:
 
 
 def _filter(session: Session, ref: str) -> str:
-    """Return the text of Cloud Logging's filter for the log of an endpoint, a variant or a job."""
+    """Return the Cloud Logging filter for the log of an endpoint, a variant or a job (`ref`)."""
     if ref.startswith("projects/") and "/customJobs/" in ref:
         ref = f"jobs/{ref.rpartition('/')[2]}"
     parts = ref.split("/")
@@ -111,7 +114,10 @@ def _filter(session: Session, ref: str) -> str:
 
 
 def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:
-    """Return the id of the DeployedModel that is a variant; raise NotFound if there is none."""
+    """Return the id of a variant's DeployedModel; raise NotFound if it is not deployed.
+
+    `described` is Vertex AI's endpoint or None.
+    """
     for number, spec in deployed_models.specs(described).items() if described is not None else ():
         if spec is not None and spec.name == variant:
             return number
@@ -119,7 +125,7 @@ def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:
 
 
 def _page(entries: list[Any], *, previous: _Cursor) -> LogPage:
-    """Return log entries as a page of lines, with the cursor for the next page."""
+    """Return log entries as a page of lines; its cursor continues after them and `previous`."""
     if not entries:
         return LogPage(lines=(), cursor=msgspec.json.encode(previous).decode())
     last = _moment(entries[-1])

@@ -60,7 +60,7 @@ class CloudMonitoring:
         }
 
     def _minutes(self, described: Any, window: Window) -> dict[str, tuple[Bucket, ...]]:
-        """Return the metrics by minute of one of Vertex AI's endpoints, by variant."""
+        """Return the metrics by minute of each variant of a Vertex AI endpoint."""
         # an earlier endpoint of the same name had metrics of its own
         start = max(window.start, _minute_start(described.create_time))
         if start >= window.end:
@@ -97,7 +97,7 @@ class CloudMonitoring:
 
 
 def _of_models(series: Iterable[Any]) -> list[Any]:
-    """Return the series of latency within the model, if the metric tells it apart, else all."""
+    """Return the time series of latency within the model, or all if the metric has no such part."""
     listed = list(series)
     apart = [line for line in listed if line.metric.labels.get("latency_type") == "model"]
     return apart or listed
@@ -106,7 +106,7 @@ def _of_models(series: Iterable[Any]) -> list[Any]:
 def _counts(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> dict[str, dict[datetime, Counter[str]]]:
-    """Count the requests by variant, minute and HTTP status.
+    """Count requests by variant, minute and HTTP status; `names` are variants by model id.
 
     While a version is replaced, two DeployedModels are one variant.
     """
@@ -119,7 +119,7 @@ def _counts(
 def _distributions(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> dict[str, dict[datetime, Any]]:
-    """Return the latency histograms by variant and minute.
+    """Return the latency histograms by variant and minute; `names` are variants by model id.
 
     If two DeployedModels are one variant, the histogram with more requests counts.
     """
@@ -134,9 +134,9 @@ def _distributions(
 def _points(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> Iterator[tuple[str, Mapping[str, str], datetime, Any]]:
-    """Yield each point of the series as (variant, labels, start of the minute, value).
+    """Yield each point of time series as (variant, labels, start of the minute, value).
 
-    Points of models that are not deployed any more are left out.
+    `names` are variants by DeployedModel's id; points of other models are left out.
     """
     for line in series:
         labels = line.metric.labels
@@ -155,7 +155,8 @@ def _buckets(
 ) -> Iterator[Bucket]:
     """Yield the metrics of each minute in which requests finished.
 
-    An absent latency is nan, never 0.
+    `statuses` counts requests by HTTP status, `latencies` has histograms. An absent latency is nan,
+    never 0.
     """
     for minute, counts in sorted(statuses.items()):
         requests = sum(counts.values())
@@ -175,7 +176,7 @@ def _buckets(
 
 
 def _count(counts: Mapping[str, int], first: str) -> int:
-    """Return the number of requests whose HTTP status begins with a digit, such as 5."""
+    """Return how many requests have an HTTP status that begins with the digit `first`."""
     return sum(count for status, count in counts.items() if status.startswith(first))
 
 

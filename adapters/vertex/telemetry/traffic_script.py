@@ -30,7 +30,7 @@ class StackTrafficScript:
         self._session = session_of(target)
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Put made-up minutes of traffic into the local stack's metrics, for rehearsals.
+        """Put minutes of invented traffic into the local stack's metrics, for rehearsals.
 
         Raises:
             NotFound: There is no such endpoint.

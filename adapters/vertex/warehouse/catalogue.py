@@ -61,7 +61,7 @@ class Catalogue(Mapping[str, Document]):
 
 
 def listing(session: Session) -> Catalogue:
-    """List the project's tables and views in BigQuery; empty if there is no dataset."""
+    """Return the project's tables and views in BigQuery; none if there is no dataset."""
     digests: dict[str, str] = {}
     with suppress(NotFound), session.reading("tables.list", session.dataset):
         for item in session.bigquery.list_tables(
@@ -93,9 +93,9 @@ class TableLabels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(session: Session, name: str) -> TableLabels | None:
-    """Return a table's labels and description, or None, without BigQuery's heavy client.
+    """Return a table's labels and description, or None, without importing BigQuery's client.
 
-    That would bring pandas and PyArrow, 100 MB, into a gateway.
+    That would load pandas and PyArrow, 100 MB, into a gateway.
     """
     try:
         with session.reading("tables.get", name):
@@ -133,12 +133,7 @@ def document_of(session: Session, table: Any) -> Document | None:
 
 
 def existing(session: Session, name: str) -> Document:
-    """Return the stored description of a table that must exist.
-
-    Raises:
-        NotFound: There is no such table.
-        Invalid: It is a view.
-    """
+    """Return the description of a table that must exist; raise NotFound, or Invalid for a view."""
     table = read(session, name)
     return existing_table(name, None if table is None else document_of(session, table))
 
@@ -149,9 +144,10 @@ def write(
     change: Callable[[Document | None], Document],
     view_query: str | None = None,
 ) -> Document:
-    """Create a BigQuery table or view, or change it under the etag that was read.
+    """Create a BigQuery table or view, or change it if it is still as it was read.
 
-    It begins anew if somebody else was faster. `change` gets the old description, or None.
+    It is repeated if another process was faster. `change` gets the old description or None, and
+    returns the new one; `view_query` is a view's SQL.
     """
     for _ in range(_ATTEMPTS):
         table = read(session, name)
@@ -192,7 +188,7 @@ def remove(session: Session, name: str) -> None:
 
 
 def ensure_dataset(session: Session) -> None:
-    """Create the project's BigQuery dataset, once a session, unless it exists."""
+    """Create the project's BigQuery dataset if it does not exist; checked once a session."""
     from google.cloud.bigquery import Dataset
 
     if session in _DATASETS:
@@ -206,7 +202,7 @@ def ensure_dataset(session: Session) -> None:
 
 
 def _new_table(session: Session, document: Document, view_query: str | None) -> Any:
-    """Return the BigQuery Table object with which to create a table or view."""
+    """Return a BigQuery Table object for creating a table, or a view with the SQL `view_query`."""
     from google.cloud.bigquery import Table, TimePartitioning
 
     table = Table(f"{session.project}.{session.dataset}.{document.name}")
@@ -223,7 +219,7 @@ def _new_table(session: Session, document: Document, view_query: str | None) -> 
 def _changed_table(
     session: Session, table: Any, document: Document, view_query: str | None
 ) -> tuple[Any, list[str]]:
-    """Return a BigQuery Table changed to a new description, and the names of the changed fields."""
+    """Return a BigQuery Table changed to a new description, and the names of changed fields."""
     table.labels, table.description = _labels(session, document), _description(document)
     if view_query is not None:
         table.view_query = view_query
@@ -242,7 +238,7 @@ def _fields(document: Document) -> list[Any]:
 
 
 def _field(name: str, kind: str) -> Any:
-    """Return a BigQuery schema field, which is never REQUIRED.
+    """Return a BigQuery schema field of a type, which is never REQUIRED.
 
     A column that is added to a table cannot be REQUIRED, nor can a query's rows be appended to one.
     Required values are checked before rows are written.

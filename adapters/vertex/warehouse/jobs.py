@@ -32,10 +32,10 @@ _CALL = 60  # seconds
 
 
 def once(session: Session, stem: str, start: Callable[[str], Any], what: str) -> None:
-    """Run a BigQuery job exactly once, however often this is repeated.
+    """Run a BigQuery job exactly once, however often this is called with one `stem`.
 
-    It starts jobs `<stem>-0`, `<stem>-1`, ... until one of them has succeeded. `start` takes a
-    job's id and starts it, with no retries but the client's.
+    It starts jobs `<stem>-0`, `<stem>-1`, ... until one has succeeded. `start` starts a job with an
+    id, `what` is being done, for errors.
     """
     failures = 0
     for attempt in range(_TRIES):
@@ -60,7 +60,7 @@ def once(session: Session, stem: str, start: Callable[[str], Any], what: str) ->
 
 
 def _start(session: Session, name: str, start: Callable[[str], Any], what: str) -> tuple[Any, bool]:
-    """Start a BigQuery job; return the job of that id, and whether this call started it."""
+    """Start the BigQuery job `name`; return it, and whether this call started it."""
     for _ in range(_STARTS):
         try:
             with translated(what, effect=True):

@@ -46,7 +46,7 @@ class GoogleSources:
                 bucket.blob(name).download_to_filename(str(goal), retry=retry())
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """Yield the rows of `dataset.table`, or `project.dataset.table`, with their own types.
+        """Yield the rows of `dataset.table` or `project.dataset.table` as Arrow tables.
 
         A table is read as it is, a view by a query. Without rows there is one empty table.
 

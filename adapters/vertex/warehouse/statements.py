@@ -30,9 +30,9 @@ class Select(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> Select:
-    """Return BigQuery SQL for a neutral query, with the names of its columns.
+    """Return BigQuery SQL for a query, with the names of its columns.
 
-    Columns are renamed so that no two clash.
+    Columns (`returned`) are renamed so that no two clash; tables are in a dataset.
     """
     tree = _parsed(sql, params)
     names = named_outputs(tree, returned)
@@ -44,7 +44,7 @@ def select_into(
 ) -> str:
     """Return BigQuery SQL that selects a query's rows as a table stores them, with their date.
 
-    A null where a value is required is an error.
+    `returned` are the query's columns. A null where a value is required is an error.
     """
     tree = _parsed(sql, params)
     inside = dict(zip(returned, named_outputs(tree, returned), strict=True))
@@ -58,7 +58,7 @@ def select_into(
 
 
 def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
-    """Return the SQL text of a BigQuery view with its columns written out.
+    """Return the SQL of a BigQuery view that lists its columns.
 
     A column that is added to the table below a `SELECT *` then does not change the view.
     """
@@ -78,7 +78,7 @@ def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Raise Invalid, with the line, if neutral SQL cannot be expressed in BigQuery's SQL."""
+    """Raise Invalid, with the line, if a query cannot be expressed in BigQuery's SQL."""
     if problems := bigquery.check(sql):
         first = problems[0]
         raise Invalid(
@@ -92,7 +92,7 @@ def quoted(name: str) -> str:
 
 
 def _parsed(sql: str, params: Params) -> exp.Query:
-    """Parse a neutral query; parameters whose value is None become NULL in the tree."""
+    """Parse a query; parameters whose value is None become NULL in its tree."""
     refuse(sql)
     empty = {name for name, value in params.items() if value is None}
     tree = parse(sql)
@@ -102,12 +102,15 @@ def _parsed(sql: str, params: Params) -> exp.Query:
 
 
 def _render(tree: exp.Query, dataset: str) -> str:
-    """Return an SQL tree as text in BigQuery's SQL, its tables in the dataset."""
+    """Return an SQL tree as text in BigQuery's SQL, with tables in a dataset."""
     return _checked(bigquery.render(tree.sql("duckdb", copy=False), dataset).sql)
 
 
 def _stored_value(document: Document, column: Column, inside: str | None) -> str:
-    """Return SQL text for a column as the table stores it: cast, a refused null an error."""
+    """Return SQL of a column as the table stores it: cast, and with an error for a refused null.
+
+    `inside` is the column's name in the query, or None if the query lacks it.
+    """
     if inside is None:
         return f"CAST(NULL AS {BIGQUERY[column.type]}) AS {quoted(column.name)}"
     value = _cast(column, inside)
@@ -118,7 +121,10 @@ def _stored_value(document: Document, column: Column, inside: str | None) -> str
 
 
 def _cast(column: Column, inside: str) -> str:
-    """Return SQL text that casts a column to its type, a timestamp truncated to milliseconds."""
+    """Return SQL that casts a column to its type, cutting a timestamp to milliseconds.
+
+    `inside` is the column's name in the query.
+    """
     value = f"CAST({quoted(inside)} AS {BIGQUERY[column.type]})"
     return f"TIMESTAMP_TRUNC({value}, MILLISECOND)" if column.type == "timestamp" else value
 

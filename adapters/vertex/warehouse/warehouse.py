@@ -51,7 +51,7 @@ class BigQueryWarehouse:
     def observe(self, table: str) -> TableState | None:
         """Return a table's columns, bytes and number of rows as BigQuery counts them, or None.
 
-        Its rows are None if it is a view, and while any are streamed.
+        The number is None for a view, and while rows are being streamed in.
         """
         stored = catalogue.read(self._session, table)
         document = None if stored is None else catalogue.document_of(self._session, stored)
@@ -100,7 +100,7 @@ class BigQueryWarehouse:
             _query_into(self._session, document, select, query.params, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Return a query's rows in the ports' types, by the Storage API if they are many.
+        """Return a query's rows in the ports' types.
 
         Raises:
             Invalid: The query is wrong, with the position; BigQuery is not asked if the subset
@@ -113,7 +113,10 @@ class BigQueryWarehouse:
         return _as_bound(rows, select.names, query.schema)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what in a statement BigQuery's SQL cannot express, with lines; no call is made."""
+        """Return a problem for each part of a query that BigQuery's SQL cannot express.
+
+        No call is made.
+        """
         from ..sql import check
 
         return check(sql)
@@ -122,7 +125,7 @@ class BigQueryWarehouse:
 def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -> Document:
     """Create or change a table or view in BigQuery, and return its stored description.
 
-    With `stream_key`, single events are appended to the table as well; the EventLog calls it so.
+    With `stream_key` the table takes single events, too, and this is their key column.
     """
     check_spec(spec)
     documents = catalogue.listing(session)
@@ -150,7 +153,10 @@ def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -
 
 
 def remove(session: Session, name: str) -> None:
-    """Delete a table or view, which may be absent. The inventory calls this."""
+    """Delete a table or view, which may be absent.
+
+    The inventory calls this for the table's resource.
+    """
     catalogue.remove(session, name)
 
 
@@ -169,14 +175,14 @@ def resources(session: Session) -> dict[tuple[str, str], str]:
 def _stem(session: Session, document: Document, batch: str) -> str:
     """Return the prefix of the ids of the BigQuery jobs that write a batch.
 
-    A table that was deleted and made again has another one.
+    It differs for a table that was deleted and made again.
     """
     content = f"{session.dataset}/{document.name}/{document.incarnation}/{batch}"
     return f"isthmus-{session.name}-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> None:
-    """Append Arrow rows to a BigQuery table by a load job named after the batch."""
+    """Append Arrow rows to a BigQuery table by a load job, once for a batch name."""
     from google.cloud.bigquery import LoadJobConfig
 
     body = _parquet(document, rows)
@@ -201,7 +207,7 @@ def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> N
 def _query_into(
     session: Session, document: Document, select: str, params: Mapping[str, object], batch: str
 ) -> None:
-    """Append a query's rows to a BigQuery table by a query job named after the batch."""
+    """Append a query's rows to a BigQuery table by a query job, once for a batch name."""
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(
@@ -233,7 +239,7 @@ def _query_rows(session: Session, text: str, params: Mapping[str, object]) -> pa
 
 
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
-    """Return BigQuery's result with its columns in the query's order and types.
+    """Return BigQuery's result with its columns in the query's order (`names`) and types.
 
     BigQuery returns the columns of a `*` in another order where columns were added, and times in
     microseconds.
@@ -283,7 +289,7 @@ def _with_zone(value: object) -> object:
 
 
 def _parquet(document: Document, rows: pa.Table) -> bytes:
-    """Encode rows, with their date in dt, as the bytes of a Parquet file.
+    """Encode rows, with their date in the column dt, as the bytes of a Parquet file.
 
     Times are marked as UTC, else BigQuery would load DATETIMEs.
     """

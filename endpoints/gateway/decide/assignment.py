@@ -79,7 +79,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     duel: Duel | None = None  # then `variant` is the first of the two, for who cannot ask both
 
     def undrawn(self) -> Decision:
-        """Return the decision without its interleaving, for a product that ranks elsewhere.
+        """Return the decision without its interleaving, for a product that ranks its items itself.
 
         The first variant answers, and the unit counts in no comparison.
         """
@@ -98,21 +98,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bucket(purpose: Purpose, salt: str, unit: str) -> int:
-    """Return the hash bucket of a unit, 0 to 9999: the same at every call with this salt."""
+    """Return the hash bucket of a unit, from 0 to 9999; it depends on the purpose and the salt."""
     return _hash(_prefix(purpose, salt) + unit.encode()) * BUCKETS >> 32
 
 
 def uppers(weights: Sequence[float]) -> list[int]:
-    """Return for each arm's weight the bucket (0 to 10,000) at which the arm's range ends.
+    """Return, for each arm's weight, the bucket (0 to 10,000) at which the arm's range ends.
 
-    That is floor(10000 x the cumulated share); the last arm ends at 10,000.
+    It is floor(10000 x the cumulated share); the last arm's range ends at 10,000.
     """
     parts = [Fraction(str(weight)) for weight in weights]  # 0.1 is a tenth
     return [int(BUCKETS * part / sum(parts)) for part in accumulate(parts)]
 
 
 def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> bool:
-    """Return whether a request's attributes meet all conditions of a rule or of a targeting."""
+    """Return whether a request's attributes meet all of these conditions."""
     return all(is_met(condition, attributes.get(condition.attribute)) for condition in conditions)
 
 
@@ -186,7 +186,7 @@ class Assigner:
         )  # what a unit gets whose arm cannot be served
 
     def decide(self, unit: str, attributes: Mapping[str, Any]) -> Decision:
-        """Return the arms and parameters of a unit, from one experiment at most in each layer.
+        """Return the arms and parameters of a unit, which is in one experiment of a layer at most.
 
         Units with the same outcomes share one decision, which is kept.
         """
@@ -203,9 +203,9 @@ class Assigner:
         return decision
 
     def _outcomes(self, key: int) -> list[_Outcome]:
-        """Return the outcome of every layer, decoded from the one number that combines them all.
+        """Return the outcome in every layer that is encoded in `key`, one number for all of them.
 
-        The number is the key under which `decide` keeps its decisions.
+        It is the number by which `decide` keeps its decisions.
         """
         chosen: list[_Outcome] = []
         for _, outcomes in reversed(self._parts):
@@ -229,9 +229,10 @@ class _Outcome(msgspec.Struct, frozen=True):
 def _decision(
     defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]
 ) -> Decision:
-    """Return a unit's arms and parameters, merged from its outcomes in all layers.
+    """Return a unit's arms and parameters, merged from its outcomes in all experiment layers.
 
-    Where two set a parameter, the later layer's value wins.
+    `defaults` are the declared parameters, and `outside` those of units in no experiment. Where two
+    outcomes set a parameter, the later layer's value counts.
     """
     values, sources = dict(outside), dict[str, Source]()
     for outcome in outcomes:
@@ -270,7 +271,7 @@ _hash: Callable[[bytes], int] = mmh3.mmh3_32_uintdigest
 
 
 def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_Outcome]]:
-    """Return the function that picks a unit's variant under a sticky split, and its outcomes."""
+    """Return a function that picks a unit's variant under a sticky split, and the outcomes."""
     variant_of, prefix = array("H", bytes(2 * BUCKETS)), _prefix("split", endpoint)  # by bucket
     for number, ranges in enumerate(split.values()):
         for low, high in ranges:
@@ -283,9 +284,10 @@ def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_O
 
 
 def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:
-    """Return the function that maps a unit to an outcome in an experiment layer, and all outcomes.
+    """Return a function that picks a unit's outcome in an experiment layer, and all outcomes.
 
-    The outcomes: no experiment; the layer's holdout; the arms and the holdout of each run.
+    The outcomes: no experiment; the layer's holdout; the arms and the holdout of each run. `about`
+    has the layer's settings.
     """
     inside, outside = (_holdout_assignment(name, arm, about.holdout) for arm in ("in", "holdout"))
     untouched = {
@@ -330,7 +332,8 @@ def _holdout_assignment(name: str, arm: str, holdout: int) -> tuple[Assignment, 
 def _arm(run: LiveRun, *, first: int) -> _Choose:
     """Return the function that maps a unit to the number of its arm in an experiment's run.
 
-    0: the unit is not targeted. The arms are counted from `first`; the holdout follows them.
+    The number is 0 for a unit that the run does not target. The arms are numbered from `first` on;
+    the run's holdout has the number after them.
     """
     targeting, last = run.targeting, first + len(run.arms)
     holdout, holdout_below, prefix = (
@@ -351,9 +354,10 @@ def _arm(run: LiveRun, *, first: int) -> _Choose:
 
 
 def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
-    """Return what a unit gets in each arm of a run, and last in the run's holdout.
+    """Return what a unit gets in each arm of a run, and last what it gets in the run's holdout.
 
-    A unit of the holdout gets the control's parameters.
+    A unit of the holdout gets the control's parameters. `besides` are assignments that are logged
+    with each, such as that to the layer's holdout.
     """
     duel = Duel(run=run.run, salt=run.salt, variants=run.interleave) if run.interleave else None
 
@@ -367,9 +371,10 @@ def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
 
 
 def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
-    """Return the function that maps a unit to an outcome of a shipped run, and all its outcomes.
+    """Return a function that picks a unit's outcome of a shipped run, and all outcomes.
 
-    The outcomes: not targeted; the layer's holdout; one for each arm; the experiment's holdout.
+    The outcomes: not targeted; the layer's holdout; one for each arm; the run's holdout. `about`
+    has the layer's settings.
     """
     ships = next(arm for arm in run.arms if arm.name == run.ships)
     control = run.arms[0]
@@ -391,13 +396,16 @@ def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Ou
 def _sources(
     run: LiveRun, name: str, arm: str, how: Literal["split", "holdout", "shipped"]
 ) -> dict[str, Source]:
-    """Return, by parameter that the run sets, the run and arm that its value comes from."""
+    """Return the run and the arm that each parameter's value comes from, by the parameter's name.
+
+    `how` is the reason why the unit is in the arm.
+    """
     source = Source(run=name, arm=arm, how=how, targeted=bool(run.targeting))
     return {parameter: source for other in run.arms for parameter in other.parameters}
 
 
 def _prefix(purpose: Purpose, salt: str) -> bytes:
-    """Return the bytes that are hashed before a unit's name; each salt shuffles the units anew."""
+    """Return the bytes that are hashed before a unit's name; a new salt shuffles the units anew."""
     return f"isthmus/1:{purpose}:{salt}:".encode()
 
 

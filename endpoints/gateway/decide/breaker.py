@@ -44,7 +44,7 @@ class Breaker:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Close the circuit breaker and make new locks, for a process that was just forked."""
+        """Reset the circuit breaker to closed, with new locks, in a process just forked."""
         self.away: IsthmusError | None = None  # the last failure; None: the store is there
         self._lock = (
             threading.RLock()
@@ -52,7 +52,7 @@ class Breaker:
         self._ending = threading.Event()
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's counts from the store; fail at once while the circuit breaker is open."""
+        """Return a unit's counts in the store by name; fail at once while the breaker is open."""
         return self._call(endpoint, unit, lambda: self._store.get(endpoint, unit))
 
     def add(
@@ -64,7 +64,11 @@ class Breaker:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add to a unit's counts in the store; fail at once while the circuit breaker is open."""
+        """Add amounts to a unit's counts in the store; fail at once while the breaker is open.
+
+        `forget` are names of counts to delete; after `until` all of the unit's counts may be
+        deleted.
+        """
         self._call(
             endpoint,
             unit,
@@ -72,13 +76,13 @@ class Breaker:
         )
 
     def end(self) -> None:
-        """End the probing thread without waiting for it, and treat the store as available."""
+        """End the thread that probes the store, without waiting; count the store as available."""
         with self._lock:
             self._ending.set()
             self.away = None
 
     def _call(self, endpoint: str, unit: str, call: Callable[[], T]) -> T:
-        """Call the store, or raise its last error at once while the circuit breaker is open.
+        """Call the store; while the breaker is open, raise the store's last error instead.
 
         A transient failure that took long opens the breaker.
         """
@@ -93,7 +97,7 @@ class Breaker:
             raise
 
     def _open(self, endpoint: str, unit: str, error: IsthmusError) -> None:
-        """Open the circuit breaker: fail calls at once, and probe the store in a thread."""
+        """Open the circuit breaker after an error: calls fail, and a thread probes the store."""
         with self._lock:
             if self.away is None:
                 self._ending = threading.Event()
@@ -110,7 +114,7 @@ class Breaker:
                 self.away = error
 
     def _ask(self, endpoint: str, unit: str, ending: threading.Event) -> None:
-        """Probe the store of counts at intervals until it answers, then close the breaker."""
+        """Probe the store of counts at intervals until it answers or `ending` is set."""
         while not ending.wait(self._between):
             problem = self._problem(endpoint, unit)
             with self._lock:
@@ -121,7 +125,7 @@ class Breaker:
                     return
 
     def _problem(self, endpoint: str, unit: str) -> IsthmusError | None:
-        """Read a unit's counts as a probe; return the error of an unreachable store, or None."""
+        """Read a unit's counts to probe the store; return its error if unreachable, or None."""
         try:
             self._store.get(endpoint, unit)
         except _TRANSIENT as error:

@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def caps_of(rules: Sequence[Rule]) -> tuple[UnitCap, ...]:
-    """Return those of the rules that limit how often a unit is shown an item."""
+    """Return the rules that limit how often a unit is shown an item (frequency caps)."""
     return tuple([rule for rule in rules if isinstance(rule, UnitCap)])
 
 
@@ -45,10 +45,10 @@ class UnitCounts(msgspec.Struct, frozen=True):
 
 
 def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
-    """Return by frequency cap how often a unit was shown each value within the cap's time window.
+    """Return how often a unit was shown each value within a cap's time window, by cap.
 
-    It is counted from what is stored. Names of stored counts that have left their window are
-    returned, too, so that they are deleted.
+    `counts` are the stored counts. The result also names those that have left their window, to be
+    deleted.
     """
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
     shown_counts: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
@@ -70,9 +70,9 @@ def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
 def entries(
     caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime
 ) -> dict[str, int]:
-    """Return the counts to add for an answer by name: 1 for each shown value that a cap limits.
+    """Return the counts to add for an answer, by name: 1 for each shown value that a cap limits.
 
-    `shown`: the features of its items that rules read.
+    `shown` has, for each shown item, the features that rules read.
     """
     names: dict[str, int] = {}
     for cap in caps:
@@ -84,24 +84,26 @@ def entries(
 
 
 def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
-    """Return the time after which counts added at `wall` have left every frequency cap's window."""
+    """Return the time from which counts that are added at `wall` matter to no frequency cap."""
     return wall + max(cap.window for cap in caps) * (BUCKETS + 1) / BUCKETS
 
 
 @lru_cache(maxsize=1_000)
 def _prefix(cap: UnitCap) -> str:
-    """Return the start of the names of a cap's stored counts: a digest and the window in seconds.
+    """Return the text with which the names of a cap's stored counts begin.
 
-    It stays the same when the rule's `max` changes, or the days on which it holds.
+    It is a digest of the cap and its window in seconds; it does not depend on the rule's `max` or
+    on the days on which the rule holds.
     """
     digest = hashlib.sha256(_encode((cap.by, cap.when))).hexdigest()[:8]
     return f"{digest}.{cap.window // timedelta(seconds=1)}"
 
 
 def _bucket_now(prefix: str, moment: int) -> int | None:
-    """Return the number of the present time bucket (a 24th) of a frequency cap's window.
+    """Return the number of the present time bucket (a 24th of the window) of a frequency cap.
 
-    None if the `prefix` of a stored count's name is not a cap's (`_prefix`).
+    `prefix` is how names of the cap's counts begin, and `moment` the time in milliseconds. None if
+    the prefix is no cap's.
     """
     seconds = prefix.partition(".")[2]
     return (

@@ -58,7 +58,7 @@ class DocumentCopy(Generic[Document]):
 
     @property
     def age(self) -> float | None:
-        """The seconds since the copy was last confirmed; None before the first answer."""
+        """Return the seconds since the copy was last confirmed; None before the first answer."""
         seen_at = self.last.seen
         return None if seen_at is None else max(0.0, self._clock() - seen_at)
 
@@ -73,13 +73,14 @@ class DocumentCopy(Generic[Document]):
             self.note_problem(repr(error))
 
     def note_problem(self, problem: str) -> None:
-        """Keep the last good copy of the document, and note why a newer one was not read."""
+        """Keep the last good copy of the document; note the problem with reading a newer one."""
         self.last = msgspec.structs.replace(self.last, problem=problem)
 
     def _accept(self, document: Versioned | None, began: float) -> CopyState[Document]:
-        """Return the new local copy, made from a document that was just read from the store.
+        """Return the new local copy, made from a document that the store returned.
 
-        Raises Invalid or Refused if the document is absent, unsound, or older than the copy.
+        `began` is the time of the call. Raises Invalid or Refused if the document is absent,
+        damaged, or older than the copy.
         """
         value = self.last.value
         if document is None:
@@ -97,7 +98,7 @@ class DocumentCopy(Generic[Document]):
         return CopyState(value=value, seen=began)
 
     def _newer(self, value: Document, than: Document | None) -> Document:
-        """Return a newly read document, unless it is older than the copy that is kept.
+        """Return a newly read document, unless it is older than `than`, the copy that is kept.
 
         A document that was deleted and begun anew has a lower version and a later time: it is
         newer.

@@ -63,7 +63,7 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def aims(self) -> bool:
-        """Whether an arm of the run sets which model variant answers."""
+        """Return whether an arm of the run sets which model variant answers."""
         return any("variant" in arm.parameters for arm in self.arms)
 
 

@@ -62,7 +62,7 @@ class LiveReader:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Drop the parent's thread and locks after a fork, and keep the last copies."""
+        """Drop the parent process's thread and locks after a fork; keep the last copies."""
         self._lock = threading.Lock()
         self._looked = threading.Event()
         self._waits = True  # for the first look
@@ -71,7 +71,7 @@ class LiveReader:
 
     @property
     def last(self) -> CopyState[Live]:
-        """The local copy of the live document (which experiments run), as last read."""
+        """Return the local copy of the live document (which experiments run), as last read."""
         return self._live.last
 
     def current(self) -> CopyState[Live]:
@@ -87,7 +87,7 @@ class LiveReader:
         return self.last
 
     def split(self, endpoint: str) -> sticky.Split | None:
-        """Return a sticky endpoint's split of units over variants, or None if none is certain.
+        """Return how a sticky endpoint's units are split over variants; None if uncertain.
 
         That is so if the endpoint is not sticky, has no document, or the copy is too old.
         """
@@ -96,17 +96,17 @@ class LiveReader:
 
     @property
     def age(self) -> float | None:
-        """The seconds since the live document was last confirmed; None before the first answer."""
+        """Return the seconds since the live document was last confirmed; None before that."""
         return self._live.age
 
     @property
     def version(self) -> int | None:
-        """The version of the live document that is served, or None before the first read."""
+        """Return the version of the live document that is served; None before the first read."""
         return self.last.value.version if self.last.value else None
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why assignments or a sticky split may be out of date."""
+        """Return sentences on why assignments or a sticky split may be out of date."""
         return (
             *self._live_problems(),
             *(problem for copy in self._splits.values() if (problem := self._split_problem(copy))),
@@ -132,7 +132,7 @@ class LiveReader:
         return ()
 
     def _split_problem(self, copy: DocumentCopy[sticky.Split]) -> str:
-        """Return why a sticky split is not applied or is old, as text; empty if it is current."""
+        """Return, as text, why a sticky split is not applied or is old; "" if it is current."""
         problem, age = copy.last.problem, copy.age
         if age is None:
             return (
@@ -183,7 +183,7 @@ class LiveReader:
             thread.join(_ENDING)
 
     def _run(self, ending: threading.Event) -> None:
-        """Read the live document and the sticky splits at each interval until told to end."""
+        """Read the live document and the sticky splits at intervals until `ending` is set."""
         while not ending.is_set():
             self.look()
             self._looked.set()
@@ -199,7 +199,7 @@ class LiveReader:
 
 
 def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
-    """Return a reader of running experiments and sticky splits for these endpoints' gateways."""
+    """Return a reader of the running experiments and the sticky splits of these endpoints."""
     state = project.target.state
     splits = {
         e.name: partial(state.get, sticky.key(e.name)) for e in endpoints if e.routing == "sticky"
@@ -208,7 +208,7 @@ def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
 
 
 def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
-    """Return whether a copy of a sticky split was read too long ago to route requests by it."""
+    """Return whether a copy of a sticky split is too old to route requests by it."""
     return copy.age is None or copy.age >= sticky.KEPT.total_seconds()
 
 
@@ -232,7 +232,7 @@ def _split(endpoint: str, value: bytes) -> sticky.Split:
 
 
 def _fault(run: LiveRun, live: Live) -> str:
-    """Return what is wrong with a run in the live document, as text; empty if it can be served."""
+    """Return, as text, why a run in the live document cannot be served; "" if it can."""
     ends = [arm.upper for arm in run.arms]
     explore = [arm.parameters["explore"] for arm in run.arms if "explore" in arm.parameters]
     if run.layer not in live.layers:
@@ -252,7 +252,7 @@ def _fault(run: LiveRun, live: Live) -> str:
 
 
 def _unnamed_variants(run: LiveRun) -> str:
-    """Return a text if a run interleaves variants that its arms do not name, else an empty one."""
+    """Return an error text if a run interleaves variants that its arms do not name; else ""."""
     named = {arm.parameters.get("variant") for arm in run.arms}
     return (
         ""
@@ -262,7 +262,7 @@ def _unnamed_variants(run: LiveRun) -> str:
 
 
 def _shared_buckets(run: LiveRun, live: Live) -> str:
-    """Return a text if running experiments of the run's layer share buckets, else an empty one."""
+    """Return an error text if another running experiment has some of a run's buckets; else ""."""
     ranges = sorted(
         span
         for other in live.runs

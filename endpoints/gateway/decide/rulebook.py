@@ -45,7 +45,7 @@ class Rulebook:
     def active(self, entity: str, context: Mapping[str, Any], now: datetime) -> tuple[Rule, ...]:
         """Return the business rules that hold for a request, in the order of their application.
 
-        `entity`: of the candidates; `context`: the request's attributes.
+        `entity` is the kind of its candidates, and `context` has its attributes.
         """
         return tuple(
             [
@@ -57,7 +57,10 @@ class Rulebook:
 
 
 def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
-    """Return whether a rule applies to a request: its dates and its conditions hold."""
+    """Return whether a rule applies to a request now: its dates and its conditions hold.
+
+    `context` has the request's attributes.
+    """
     return (
         (rule.since is None or now >= rule.since)
         and (rule.until is None or now < rule.until)
@@ -66,14 +69,14 @@ def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
 
 
 def pinned_items(rules: Sequence[Rule], request: RankRequest) -> list[int | str]:
-    """Return the items that pin rules add to a request's candidates, as it does not list them."""
+    """Return the items that pin rules add to a request, as they are not among its candidates."""
     pins = [rule.item for rule in rules if isinstance(rule, Pin) and rule.position <= request.slots]
     return [item for item in dict.fromkeys(pins) if item not in request.candidates]
 
 
 @lru_cache(maxsize=1_000)
 def name_of(rule: Rule) -> str:
-    """Return a rule's name in answers, figures and `explain`, such as `cap item_category 2`.
+    """Return the name of a rule in answers, metrics and `explain`, such as `cap item_category 2`.
 
     It does not depend on the rule's parameters.
     """
@@ -108,5 +111,5 @@ def _length(window: timedelta) -> str:
 
 
 def _short(name: str) -> str:
-    """Return the last part of a dotted attribute name, without what stands before it."""
+    """Return the last part of a dotted attribute name."""
     return name.rpartition(".")[2]

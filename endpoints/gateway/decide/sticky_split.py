@@ -38,7 +38,7 @@ def key(endpoint: str) -> str:
 
 
 def whole(variant: str) -> dict[str, Ranges]:
-    """Return the split that gives one variant all buckets, and so every unit."""
+    """Return the split that gives all buckets, and so every unit, to one variant."""
     return {variant: ((0, BUCKETS - 1),)}
 
 
@@ -51,17 +51,17 @@ def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
 
 
 def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
-    """Return the traffic share of each variant in percent that every gateway serves by now.
+    """Return each variant's traffic share in percent, as every gateway serves it at `now`.
 
-    Until no gateway can have an older copy, these are the shares before the change.
+    As long as a gateway may have an older copy, they are the shares before the change.
     """
     return split.before if -_AHEAD < now - split.written < KEPT else shares(split.ranges)
 
 
 def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
-    """Return each variant's ranges of buckets for a new split, moving as few buckets as possible.
+    """Return the ranges of buckets of each variant for a new split, moving as few as possible.
 
-    A variant that the new split does not name loses all its buckets.
+    `ranges` are the present ones. A variant that the new split does not name gets none.
     """
     owned = {variant: _buckets(spans) for variant, spans in ranges.items()}
     counts = {variant: int(percent / STEP) for variant, percent in split.items()}
@@ -77,7 +77,7 @@ def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> 
 
 
 def sound(split: Split, what: str) -> Split:
-    """Return the split if each bucket belongs to exactly one variant, else raise Invalid.
+    """Return a split in which each bucket is of exactly one variant; else raise Invalid.
 
     `what` names the document in the error.
     """

@@ -109,7 +109,7 @@ class Application:
             await send({"type": "websocket.close"})
 
     async def open(self) -> Service:
-        """Return the service of the gateways; the first call opens it and starts to warm it up."""
+        """Return the service of all gateways; the first call creates it and warms it up."""
         async with self._opening:
             service = self._service
             if service is None:
@@ -119,12 +119,12 @@ class Application:
         return service
 
     async def warmed(self) -> None:
-        """Wait until the first attempt to warm up has ended."""
+        """Wait until the first attempt to warm up the service has ended."""
         await self.open()
         await self._tried.wait()
 
     async def close(self) -> None:
-        """Stop serving: deliver what is logged, and end the threads."""
+        """Stop serving: write the waiting log rows, and end the threads."""
         if self._keeping is not None:
             self._keeping.cancel()
         if self._service is not None:
@@ -143,7 +143,7 @@ class Application:
     def _in_thread(
         self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
     ) -> asyncio.Future[_Result]:
-        """Run a blocking function in a thread pool, and return its result as an asyncio future.
+        """Run a blocking function in a thread pool; return its result as an asyncio future.
 
         Until it ends it counts as under way.
         """
@@ -166,7 +166,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep(self, service: Service) -> None:
-        """Warm the models up until that succeeds; publish this process's metrics once a second."""
+        """Warm up until that succeeds; then publish this process's metrics each second."""
         pause, due, warm = 1.0, 0.0, False
         while True:
             if not warm and time.monotonic() >= due:
@@ -242,7 +242,7 @@ class Application:
         ), _JSON
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
-        """Return the error that refuses a request before its body is read, or None."""
+        """Return the error for a request that is refused before its body is read; None to go on."""
         path = scope["path"].encode()
         refused = ambiguous(scope["headers"]) or refusal(
             self._door, scope["method"].encode(), path, headers, partial(self._stranger, scope)
@@ -262,10 +262,10 @@ class Application:
         return failure(405, f"it takes {method}") if scope["method"] != method else None
 
     def _stranger(self, scope: Scope) -> Refusal | None:
-        """Return the refusal of a local caller whose Unix user may not ask this server, or None.
+        """Return the error for a local caller whose Unix user is not allowed, or None.
 
-        Isthmus's own server judges a connection once; another ASGI server passes no such answer, so
-        each request is judged there.
+        Isthmus's own server checks a connection once; behind another ASGI server each request is
+        checked here.
         """
         if STRANGER in scope.get("extensions", {}):
             refused: Refusal | None = scope["extensions"][STRANGER](self._door.users)
@@ -275,7 +275,7 @@ class Application:
     async def _post(
         self, service: Service, receive: Receive, headers: Mapping[bytes, bytes], path: str
     ) -> Answer:
-        """Read a request's body and answer it; refuse it when too many wait already."""
+        """Read a request's body and answer it; refuse the request when too many wait already."""
         parts: list[bytes] = []
         try:
             await self._receive_body(receive, headers, parts)
@@ -308,7 +308,7 @@ class Application:
     async def _receive_body(
         self, receive: Receive, headers: Mapping[bytes, bytes], parts: list[bytes]
     ) -> None:
-        """Receive a request's body into `parts`, counting its bytes in `_bodies`."""
+        """Receive a request's body into the list `parts`, counting its bytes in `_bodies`."""
         if b"expect" in headers and int(headers.get(b"content-length", b"0")) > MAX_BYTES:
             raise _TooLarge  # it asks before it sends
         size, more = 0, True
@@ -327,7 +327,7 @@ class Application:
             raise _TooLarge
 
     async def _health(self, service: Service) -> Answer:
-        """Return the /health response, checking at most once a second for all probes together.
+        """Return the /health response, from one check a second at most for all probes together.
 
         Many probes must not cause much work.
         """
@@ -346,24 +346,24 @@ class Application:
         return Answer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
 
     def _note_look(self, _future: object) -> None:
-        """Note when a health check ended, so that the next one comes a second later."""
+        """Note that a health check ended, so that the next one comes a second later."""
         self._looking, self._looked = None, time.monotonic()
 
 
 def _method(path: str) -> str | None:
-    """Return the one HTTP method that a path takes, or None for an unknown path."""
+    """Return the only HTTP method of an API path, or None for an unknown path."""
     return "POST" if _is_flag(path) else _METHODS.get(path)
 
 
 def _is_flag(path: str) -> bool:
-    """Return whether a path asks for one feature flag or for all (OpenFeature's protocol)."""
+    """Return whether a path is of OpenFeature's protocol: for one feature flag or for all."""
     return path == ofrep.PATH or (
         path.startswith(f"{ofrep.PATH}/") and len(path) > len(ofrep.PATH) + 1
     )
 
 
 def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
-    """Return the response of the API call that a path names, such as /rank, to a body."""
+    """Answer an API call by its path, such as /rank, from the request's body and headers."""
     if path == ofrep.PATH:
         return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
     return (
@@ -374,7 +374,7 @@ def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, byte
 
 
 def _tell(service: Service, seconds: float) -> None:
-    """Print to stderr how long each endpoint's warm-up took, or why it is not ready."""
+    """Print how long each endpoint took to warm up, or why it is not ready, to stderr."""
     for name, readiness in service.as_it_was().endpoints.items():
         state = (
             f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"

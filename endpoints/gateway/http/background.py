@@ -50,11 +50,9 @@ def in_background(
 ) -> Iterator[Background]:
     """Serve an endpoint's gateway over HTTP in a thread while the `with` block runs.
 
-    Serving begins once it is known which experiments run: earlier callers would get the defaults,
-    and count for no arm. Raises Unavailable if that is not known within a minute, or the gateway
-    did not start.
-
-    `seed`: of what the gateway draws (see Gateway).
+    Serving begins when the running experiments are known, as earlier callers would get the defaults
+    and count for no arm. Raises Unavailable if that takes a minute, or if the gateway does not
+    start. `samples` makes example requests, and `seed` is for what the gateway draws at random.
     """
     service = Service(
         project,

@@ -53,7 +53,7 @@ class Calls:
         return self._of_endpoint(body, ranked)
 
     def assign(self, body: bytes) -> Answer:
-        """Answer POST /assign: return a unit's arms, and log them unless `log` is false."""
+        """Answer POST /assign: return a unit's arms, and log them unless the body says not to."""
 
         def assigned(gateway: Gateway, request: dict[str, Any]) -> Answer:
             log = request.pop("log", True)
@@ -92,7 +92,7 @@ class Calls:
         )
 
     def flag(self, key: str, body: bytes) -> Answer:
-        """Answer OpenFeature's request for one feature flag: a parameter of an endpoint."""
+        """Answer OpenFeature's request for one feature flag: an endpoint's parameter."""
         name = key.partition(".")[0]
         if name not in self._gateways:
             return ofrep.refusal(
@@ -117,7 +117,7 @@ class Calls:
     def flags(self, body: bytes, if_none_match: str) -> Answer:
         """Answer OpenFeature's request for all feature flags, or that they are unchanged.
 
-        `if_none_match`: the caller's header of that name.
+        `if_none_match` is the request's header of that name, by which the caller knows them.
         """
 
         def evaluated(context: dict[str, Any]) -> Answer:
@@ -129,7 +129,10 @@ class Calls:
         return _answer_or_failure(lambda: _of_context(body, evaluated))
 
     def _evaluate(self, gateway: Gateway, context: dict[str, Any]) -> tuple[Decision, int | None]:
-        """Return a unit's arms and parameters for a flag's context; count them as metrics."""
+        """Return a unit's arms and parameters for a flag's context; count the arms as metrics.
+
+        The second result is the version of the live document.
+        """
         decision, config = gateway.evaluate(context[ofrep.KEY], context)
         self._count(decision.arms)
         return decision, config
@@ -137,10 +140,10 @@ class Calls:
     def _of_endpoint(
         self, body: bytes, answer: Callable[[Gateway, dict[str, Any]], Answer]
     ) -> Answer:
-        """Return the answer of the gateway of the endpoint that the request's JSON body names.
+        """Answer a JSON body by `answer`, called with the gateway of the endpoint that it names.
 
-        The name may be left out where only one endpoint is served. A body that cannot be read, or
-        another name, is answered by an error.
+        The name may be left out where only one endpoint is served. An unreadable body, or an
+        unknown name, is answered by an error.
         """
         try:
             request = _decode(body)
@@ -167,13 +170,16 @@ class Calls:
         )
 
     def _count(self, arms: Mapping[str, str]) -> None:
-        """Add a unit's assignments to the metrics, by experiment run and arm."""
+        """Add a unit's assignments (arms by experiment run) to the metrics."""
         for run, arm in arms.items():
             self._counters.add(_assignment_sample(run, arm))
 
 
 def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: str = "") -> Answer:
-    """Answer a feature flag request by the context in its body; errors are OpenFeature's."""
+    """Answer a feature flag request by `answer`, called with the context in the request's body.
+
+    Errors become OpenFeature's error responses; `key` is the flag's name in them.
+    """
     try:
         return answer(ofrep.context_of(body))
     except ofrep.RefusedError as refusal:
@@ -185,9 +191,9 @@ def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: st
 
 
 def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
-    """Return what `answer` returns; turn any exception into an error response.
+    """Return what `answer` returns; turn an exception into an error response.
 
-    One request must not end the server.
+    So no request can end the server.
     """
     try:
         return answer()
@@ -209,5 +215,5 @@ def has_field(project: Project, name: str, field: str) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _assignment_sample(run: str, arm: str) -> str:
-    """Return the Prometheus sample name, with labels, that counts assignments to an arm."""
+    """Return the name and labels of the Prometheus metric that counts assignments to an arm."""
     return sample(counters.ASSIGNMENTS, run=run, arm=arm)

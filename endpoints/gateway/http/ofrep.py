@@ -56,7 +56,7 @@ class RefusedError(Exception):
 def context_of(body: bytes) -> dict[str, Any]:
     """Return the OpenFeature context in a request's JSON body.
 
-    Raises RefusedError if it cannot be read, or lacks targetingKey, by which units are assigned.
+    Raises RefusedError if it is unreadable, or lacks targetingKey: the unit.
     """
     try:
         context = _decode(body).get("context", {})
@@ -72,9 +72,10 @@ def context_of(body: bytes) -> dict[str, Any]:
 
 
 def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -> Flag | None:
-    """Return a flag's value for a unit's arms, or None if there is no flag of this key.
+    """Return the value of the feature flag `key` for a unit's arms, or None if there is none.
 
-    `endpoint.parameter` is one parameter, `endpoint` all of them as an object.
+    The key is `endpoint.parameter`, or `endpoint` for all parameters as an object. `config` is the
+    live document's version.
     """
     _, dot, name = key.partition(".")
     settings = _settings(endpoint, decision)
@@ -89,16 +90,19 @@ def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -
 
 
 def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Flag]:
-    """Return an endpoint's flags: one with all parameters as an object, and one for each."""
+    """Return an endpoint's feature flags: one for all parameters as an object, one for each.
+
+    `config` is the live document's version.
+    """
     settings = _settings(endpoint, decision)
     keys = [endpoint.name, *(f"{endpoint.name}.{name}" for name in settings)]
     return [evaluated for key in keys if (evaluated := flag(key, endpoint, decision, config))]
 
 
 def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
-    """Return the unit's parameter values by name; those declared as float always as floats.
+    """Return a unit's parameter values by name, those that are declared as float as floats.
 
-    Clients compare types, so a whole number has a point, too.
+    OpenFeature's clients compare types, so that a whole number must have a point, too.
     """
     floats = {name for name, parameter in endpoint.parameters.items() if parameter.type == "float"}
     return {
@@ -108,7 +112,10 @@ def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
 
 
 def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:
-    """Return a feature flag: its value, OpenFeature's reason, and the experiments that set it."""
+    """Return a feature flag: its value, OpenFeature's reason, and the experiments that set it.
+
+    `config` is the live document's version.
+    """
     by_run = {source.run: source for source in sources}
     reasons: list[Reason] = [*(_reason(source) for source in by_run.values()), "STATIC"]
     metadata: dict[str, str | int] = {"run": ",".join(by_run)} if by_run else {}
@@ -122,9 +129,9 @@ def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -
 
 
 def _reason(source: Source) -> Reason:
-    """Return OpenFeature's reason code for where a parameter's value comes from, such as SPLIT.
+    """Return OpenFeature's reason code, such as SPLIT, for where a parameter's value comes from.
 
-    DISABLED: the unit is in a holdout. A shipped arm is no split any more.
+    DISABLED says that the unit is in a holdout. A shipped arm is no split any more.
     """
     if source.how == "holdout":
         return "DISABLED"
@@ -132,14 +139,14 @@ def _reason(source: Source) -> Reason:
 
 
 def single(evaluated: Flag) -> Answer:
-    """Return one feature flag as an HTTP response in OpenFeature's JSON."""
+    """Return one feature flag as an HTTP response, in OpenFeature's JSON."""
     return Answer(status=200, body=_encode(evaluated))
 
 
 def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
-    """Return all feature flags as an HTTP response, or 304 if they are unchanged for this unit.
+    """Return all feature flags as an HTTP response, or 304 if the caller has these already.
 
-    `if_none_match`: the caller's header of that name.
+    `if_none_match` is the request's header of that name.
     """
     body = _encode({"flags": list(evaluated)})
     etag = f'"{sha256(body).hexdigest()[:32]}"'

@@ -79,7 +79,10 @@ _REFUSALS = {
 
 
 def document(spec: ProjectSpec, names: tuple[str, ...], *, token: bool) -> dict[str, Any]:
-    """Return the OpenAPI document of these endpoints. `token`: callers must send ISTHMUS_TOKEN."""
+    """Return the OpenAPI document of the API for these endpoints.
+
+    With `token`, callers must send ISTHMUS_TOKEN.
+    """
     _, components = msgspec.json.schema_components(
         [Ranking, Assigned, Health, Rejection], ref_template="#/components/schemas/{name}"
     )
@@ -195,7 +198,11 @@ def _post(
     *,
     error: str = "Error",
 ) -> dict[str, Any]:
-    """Return the OpenAPI description of a POST path."""
+    """Return the OpenAPI description of a POST path.
+
+    `name` is the operation's id; `body`, `answer` and `error` are the schemas of the request, the
+    answer and an error. With `token`, callers must send a bearer token.
+    """
     return {
         "post": {
             "summary": summary,
@@ -217,7 +224,10 @@ def _one_of(schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _assignment(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
-    """Return the JSON schema of a request to /assign."""
+    """Return the JSON schema of a request to /assign.
+
+    `several` says that it must name the endpoint, as more than one is served.
+    """
     shape = shape_of(spec, endpoint)
     log = {"type": "boolean", "description": "false: nobody is logged as assigned"}
     properties = _common(shape, endpoint, several=several) | {"log": log}
@@ -257,7 +267,10 @@ def _nullable(attribute: Attribute) -> dict[str, Any]:
 
 
 def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
-    """Return the JSON schema of a request to /rank: one shape for each key of candidates."""
+    """Return the JSON schema of a request to /rank, with one form for each key of candidates.
+
+    `several` says that it must name the endpoint, as more than one is served.
+    """
     shape = shape_of(spec, endpoint)
     places = {
         "type": "integer",
@@ -296,7 +309,10 @@ def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[st
 
 
 def _common(shape: RequestShape, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
-    """Return the JSON schema properties that requests to /rank and /assign have in common."""
+    """Return the JSON schema properties that requests to /rank and /assign have in common.
+
+    `several` says that they include the endpoint's name, as more than one is served.
+    """
     common: dict[str, Any] = {
         **{name: _nullable(attribute) for name, attribute in shape.attributes.items()},
         **{name: _of_request(attribute) for name, attribute in shape.of_request.items()},
@@ -329,7 +345,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
 
 
 def _of_request(attribute: Attribute) -> dict[str, Any]:
-    """Return the JSON schema of an attribute that only requests carry, with its allowed values."""
+    """Return the JSON schema of an attribute that is in requests only, with its allowed values."""
     allowed = attribute.allowed and [*attribute.allowed, *([] if attribute.required else [None])]
     bounds = {"minimum": attribute.min, "maximum": attribute.max, "enum": allowed}
     return {
@@ -339,7 +355,7 @@ def _of_request(attribute: Attribute) -> dict[str, Any]:
 
 
 def _answer(description: str, schema: str) -> dict[str, Any]:
-    """Return the OpenAPI description of an answer whose schema is a named one."""
+    """Return the OpenAPI description of an answer, whose schema is a component of this name."""
     return _json(description, {"$ref": f"#/components/schemas/{schema}"})
 
 

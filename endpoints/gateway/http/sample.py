@@ -26,7 +26,7 @@ class SampleFailed(Exception):
 
 class Samples(Protocol):
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """Return an example request; raise SampleFailed if there is none."""
+        """Return an example request to an endpoint; raise SampleFailed if there is none."""
         ...
 
 
@@ -42,14 +42,14 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
 
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """Return an example request; raise SampleFailed if the log has no row to make it from."""
+        """Return an example request to an endpoint; raise SampleFailed if its log is empty."""
         try:
             return self._read_cache(endpoint)
         except OSError as error:
             raise SampleFailed(f"{self.folder}: {error.strerror or error}") from error
 
     def _read_cache(self, endpoint: str) -> dict[str, Any]:
-        """Return the endpoint's example request, made by the first of all workers that asks."""
+        """Return an endpoint's example request; the first worker that asks makes the file of it."""
         path = Path(self.folder) / f"{endpoint}.json"
         with (Path(self.folder) / f"{endpoint}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -60,7 +60,7 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
     def _run(self, endpoint: str) -> bytes:
-        """Make an example request in a process of its own, and return it as JSON."""
+        """Run a process that makes an example request to an endpoint; return it as JSON."""
         command = [
             sys.executable,
             "-P",
@@ -88,7 +88,10 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(settings: str, endpoint: str) -> int:
-    """Make an example request in a process of its own, and print it as JSON."""
+    """Make an example request to an endpoint in this process, and print it as JSON.
+
+    It is the program of a process of its own; `settings` says which project to open, as JSON.
+    """
     from ....core.runtime.project import open as open_project
     from ..smoke import example_request
 

@@ -59,9 +59,9 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def serve(project: Project, settings: Settings, listening: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way and deliver what was answered.
+    """Serve the gateways until SIGTERM or SIGINT, then finish open requests and write the log.
 
-    A second signal ends at once.
+    A second signal ends the process at once.
     """
     folder = shared_folder()
     try:
@@ -73,7 +73,10 @@ def serve(project: Project, settings: Settings, listening: socket.socket) -> Non
 
 
 def _service(project: Project, settings: Settings, folder: Path, slot: int) -> Service:
-    """Create the service of all gateways for one worker process."""
+    """Create the service of all gateways for a worker process.
+
+    `folder` is shared by all workers; `slot` is this worker's number.
+    """
     sampler = Sampler(
         project=settings.project,
         target=settings.target,
@@ -97,9 +100,10 @@ def _run(
     *,
     warm_first: bool = False,
 ) -> bool:
-    """Serve until stopped; return whether a thread hangs, so that the process would not end.
+    """Serve until a signal; return whether a thread still hangs, so that the process would not end.
 
-    All that was answered is delivered by then.
+    The log rows of all answers are written by then. With `warm_first` requests are accepted only
+    once the models are warm.
     """
     request_door = door(
         listen=settings.host,
@@ -123,7 +127,10 @@ def _run(
 
 
 def main(text: str) -> int:
-    """Run a worker: open the project, and serve until the supervisor stops it."""
+    """Run a worker process: open the project, and serve until the supervisor stops it.
+
+    `text` has its settings as JSON. Returns the exit code.
+    """
     from ....core.runtime.project import open as open_project
 
     worker = msgspec.json.decode(text, type=Worker)
@@ -152,7 +159,7 @@ def main(text: str) -> int:
 
 
 def _end_with_parent() -> None:
-    """Stop this worker, as SIGTERM would, once the supervisor's process is gone."""
+    """Stop this worker process, as SIGTERM would, once the supervisor's process is gone."""
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)  # the supervisor was killed: as if it had asked

@@ -98,11 +98,11 @@ class Service:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the endpoints that are served."""
+        """Return the names of the endpoints that are served."""
         return tuple(self._served)
 
     def warm(self) -> bool:
-        """Warm up: read features and predict with every variant, since first requests take seconds.
+        """Read features and predict with every variant, as first calls are slow; return success.
 
         False: try again later.
         """
@@ -134,7 +134,7 @@ class Service:
     def _variant_errors(
         self, name: str, gateway: Gateway, request: dict[str, Any]
     ) -> dict[str, str]:
-        """Return by variant the error of each that answers no test request; empty if all do."""
+        """Send test requests to each variant; return the errors of those that answer none."""
         state = self.project.target.endpoints.observe(name)
         missing = (
             {variant.name: "it was not reached" for variant in state.variants} if state else {}
@@ -151,7 +151,7 @@ class Service:
         return missing
 
     def health(self) -> Health:
-        """Check that the endpoints exist, features can be read and the log is stored.
+        """Check that endpoints exist, features can be read and the log is stored; return that.
 
         Return the health.
         """
@@ -170,7 +170,7 @@ class Service:
         return self.as_it_was()
 
     def as_it_was(self) -> Health:
-        """Return the health status by the last checks and present metrics, without a new check."""
+        """Return the health by the checks that were made last and by the present metrics."""
         figures = totals(self.folder)
         return Health(
             ready=self._ready,
@@ -202,7 +202,10 @@ class Service:
         return counters.exposition(totals(self.folder) | self._ages[1])
 
     def openapi(self, *, token: bool) -> bytes:
-        """Return the OpenAPI document of what is served, as JSON."""
+        """Return the OpenAPI document of the endpoints that are served, as JSON.
+
+        With `token`, callers must send ISTHMUS_TOKEN.
+        """
         return _encode(document(self.project.spec, self.names, token=token))
 
     def publish(self) -> None:
@@ -225,7 +228,7 @@ class Service:
             self.counters.set(counters.READY, self._ready)
 
     def close(self) -> int:
-        """Write the log rows of what was answered; return how many rows this process has lost."""
+        """Write the waiting log rows; return how many rows this process has lost in all."""
         for served in self._served.values():
             served.gateway.close(within=CLOSING)
         self.live.close()
@@ -263,7 +266,7 @@ class Service:
 
 
 def _readiness(served: _Endpoint) -> Readiness:
-    """Return whether an endpoint is ready, and why not: one that loses log rows is not."""
+    """Return whether an endpoint is ready, and why not; one that loses log rows is not ready."""
     if losing := served.gateway.losing:
         return msgspec.structs.replace(
             served.readiness, ready=False, problem=f"what it logs is being lost: {losing}"
@@ -272,7 +275,7 @@ def _readiness(served: _Endpoint) -> Readiness:
 
 
 def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the endpoints to serve: the named ones, or all that rank.
+    """Return the names of the endpoints to serve: `names`, or all that rank if it is empty.
 
     Raises NotFound, or Invalid if a request could not say which endpoint it is for.
     """
@@ -305,7 +308,7 @@ def _sum(figures: dict[str, float], name: str) -> int:
 
 
 def _counts(name: str, gateway: Gateway) -> Counter[str]:
-    """Return a gateway's counters by Prometheus sample name; those without an event yet are 0."""
+    """Return a gateway's counters by Prometheus name; a counter without an event yet is 0."""
     lost, tally = gateway.undelivered_rows, gateway.tally
     counts = {
         sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream]

@@ -38,9 +38,9 @@ class Tracked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def track(project: Project, events: Sequence[object]) -> Tracked:
-    """Validate and store events that a client sent; return which were accepted.
+    """Check and store events that a client sent; return which were accepted.
 
-    event_id (default: a new one) and event_timestamp (default: now) may be among the attributes.
+    An event without event_id or event_timestamp gets a new id and the present time.
     """
     reasons: dict[int, str] = {}
     rows: dict[str, dict[int, Row]] = {}

@@ -32,10 +32,9 @@ _SHORT_LIFE, _LONGEST_PAUSE = (
 
 
 def serve(settings: Settings, listening: socket.socket, count: int) -> int:
-    """Run the workers until SIGTERM or SIGINT; a second signal kills them.
+    """Run `count` workers until SIGTERM or SIGINT; a second signal kills them.
 
-    Returns:
-        The exit code: 0 when every worker finished the requests that it had begun.
+    Returns the exit code: 0 when every worker finished the requests that it had begun.
     """
     folder = shared_folder()
     try:
@@ -82,7 +81,7 @@ class _Workers:
         return self._code
 
     def _start(self, number: int) -> None:
-        """Start the worker process of a slot."""
+        """Start a worker process under this number."""
         slot = self._slots[number]
         worker = Worker(
             settings=self._settings,
@@ -103,7 +102,7 @@ class _Workers:
         threading.Thread(target=self._wait, args=(number, slot.process), daemon=True).start()
 
     def _start_again(self, number: int, slot: _Slot) -> None:
-        """Start a worker again; try later if the machine has no room for a process."""
+        """Start a worker again; plan another attempt if the machine has no room for a process."""
         try:
             self._start(number)
         except OSError as error:  # no memory, too many processes: the others serve on
@@ -114,12 +113,12 @@ class _Workers:
             )
 
     def _wait(self, number: int, process: subprocess.Popen[bytes]) -> None:
-        """Wait in a thread for a worker's end, and report it to the supervisor."""
+        """Wait in a thread until a worker's process ends, and report that to the supervisor."""
         process.wait()
         self._events.put(("ended", number))
 
     def _until_an_event(self) -> bool:
-        """Handle the next signal or end of a worker; return False once all workers ended."""
+        """Handle the next signal or the next end of a worker; return False once all have ended."""
         due = [slot.due for slot in self._slots if slot.due is not None]
         try:
             kind, number = self._events.get(
@@ -142,7 +141,7 @@ class _Workers:
         return self._on_end(number, slot, code)
 
     def _on_end(self, number: int, slot: _Slot, code: int) -> bool:
-        """React to a worker's end: plan its restart; return False if the server must stop."""
+        """Plan the restart of a worker that ended with `code`; return False to stop the server."""
         if (
             code == NOT_OPENED and slot.starts == 1
         ):  # it would end the same way again; it has said why
@@ -160,7 +159,10 @@ class _Workers:
         return True
 
     def _stop(self, number: int) -> bool:
-        """Stop the workers by SIGTERM; return False on a second signal, which kills them."""
+        """Stop the workers by SIGTERM; on a second signal set the exit code, and return False.
+
+        `number` is the signal's. Returns whether workers still run.
+        """
         running = [slot.process for slot in self._slots if slot.process]
         if self._stopping:
             say("stopped at once: what was answered and not delivered is lost")

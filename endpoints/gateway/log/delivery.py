@@ -14,9 +14,9 @@ from .streams import LATER, STREAMS
 
 
 def deliver(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
-    """Write rows to a log stream, leaving out columns that an older table does not have.
+    """Write rows to a log stream, and return the rows that it rejected.
 
-    Return the rows that were rejected.
+    Columns that an older table does not have are left out.
     """
     refused = emit_stream(project, STREAMS[stream], rows)
     lacking = LATER.intersection(name for refusal in refused for name in refusal.unknown)

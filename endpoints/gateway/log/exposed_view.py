@@ -14,11 +14,10 @@ OF_EXPOSURE = ("unit", "variant", "version", "assignments", "parameters", "posit
 def exposed_view(event: Event) -> TableSpec:
     """Return the view that joins each event of a kind to the exposure that it refers to.
 
-    The exposure's columns are null where there is no exposure, or none yet.
-
-    Each event is one row, also where an exposure's id stands on two dates: the earlier one counts.
-    An attribute of the event that has the name of an exposure's column is left out: the gateway's
-    record of what was shown counts, not the client's.
+    The exposure's columns are null where there is none, or none yet. Each event is one row, also
+    where an exposure's id stands on two dates: the earlier one counts. An attribute that has the
+    name of an exposure's column is left out: the gateway's record of what was shown counts, not the
+    client's.
     """
     own = [column.name for column in event_columns(event) if column.name not in OF_EXPOSURE]
     names = ", ".join(OF_EXPOSURE)

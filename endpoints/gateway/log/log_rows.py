@@ -37,12 +37,12 @@ class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def variant(self) -> str:
-        """The variant that scored the answer, or both variants of an interleaved one."""
+        """Return the variant that scored the answer, or both variants of an interleaved one."""
         return _AND.join([variant for variant, _ in self.by])
 
     @property
     def version(self) -> str:
-        """The model version that scored the answer, or both of an interleaved one."""
+        """Return the model version that scored the answer, or both of an interleaved one."""
         return _AND.join([version for _, version in self.by])
 
     def shared(self) -> dict[str, object]:
@@ -84,9 +84,9 @@ def exposures(answered: LoggedAnswer, places: Iterable[ShownItem]) -> list[Row]:
 
 
 def _pick_columns(answered: LoggedAnswer, place: ShownItem) -> dict[str, object]:
-    """Return the columns of an interleaved item: the variant that picked it, and its credit.
+    """Return the columns that name the variant that picked an interleaved item, and its credit.
 
-    Empty for an answer of a single variant.
+    They are empty for an answer of a single variant.
     """
     duel = answered.decision.duel
     if len(answered.by) == 1 or duel is None:
@@ -105,9 +105,9 @@ def is_interleaved(variant: str) -> bool:
 
 
 def credit(run: str, variant: str) -> str:
-    """Return the `credit` column of `exposures` as JSON text: the run and the credited variant.
+    """Return, as JSON text, which variant an item of a run's interleaving is credited to.
 
-    An outcome such as a click counts for that variant.
+    It is the column `credit` of `exposures`: an outcome such as a click counts for the variant.
     """
     return _encode({run: variant}).decode()
 
@@ -139,7 +139,8 @@ def ranking(
 ) -> Row:
     """Return the row of the log stream `rankings` for one answer.
 
-    `orders`: the model's, or of an interleaved answer those of both variants.
+    `orders` are the candidates in the model's order (for an interleaved answer, in that of both),
+    `overruled` which rules changed it, and `explore` the probability of a random order.
     """
     gateway, _, number = answered.request_id.rpartition("-")
     return {
@@ -174,8 +175,8 @@ def assignment(
 ) -> list[Row]:
     """Return the rows of the log stream `assignments` for a unit's arm in one run.
 
-    There is one row, and one more for each of the `segments` (attributes of a request) that this
-    request has.
+    There is one row, and one more for each of the `segments` (attributes of a request) that
+    `context` has. `config` is the live document's version.
     """
     row = {
         "event_timestamp": moment,

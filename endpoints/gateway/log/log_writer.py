@@ -155,9 +155,9 @@ class LogWriter:
             self.failing = ""
 
     def put(self, rows: Rows) -> tuple[str, ...]:
-        """Queue the log rows of one answer; return the log's problems to report with it.
+        """Queue the log rows of one answer; return problems of the log, to be reported with it.
 
-        These are the loss of its own rows or, once, that of earlier answers.
+        They are the loss of its own rows or, once, that of earlier answers.
         """
         answer = _Answer(rows)
         if not answer.size:
@@ -201,7 +201,7 @@ class LogWriter:
         return not fits()
 
     def _start(self) -> str:
-        """Start the thread that writes the log; return why it could not start, or an empty text.
+        """Start the thread that writes the log; return why it cannot be started, or "".
 
         It is no daemon: a program that ends waits for it, in a process of `multiprocessing`, too.
         """
@@ -286,14 +286,14 @@ class LogWriter:
             return group
 
     def _gone(self) -> None:
-        """Reset the writer's state when its delivery thread ends."""
+        """Forget the thread that writes the log, as it ends."""
         self._thread = None
         self._on_its_way = []
         if self._closers is not None:
             self._closers.discard(self.close)
 
     def _deliver(self, group: Sequence[_Answer]) -> list[_Loss]:
-        """Write a group's rows to the log, stream by stream, and return the losses."""
+        """Write the log rows of a group of answers, stream by stream, and return what was lost."""
         given_up = time.monotonic() + self._retries
         losses: list[_Loss] = []
         for stream, rows in _by_stream(group):
@@ -303,7 +303,7 @@ class LogWriter:
         return losses
 
     def _send(self, stream: Stream, rows: Sequence[Row], given_up: float) -> tuple[int, str]:
-        """Write rows to a stream, retrying transient errors; return how many were lost, and why."""
+        """Write rows to a stream, and retry until `given_up`; return how many were lost, why."""
         pause = _PAUSE
         while True:
             try:
@@ -326,14 +326,15 @@ class LogWriter:
     def _fails(self, stream: Stream, rows: Sequence[Row], why: str) -> tuple[int, str]:
         """Note that a stream's rows cannot be written; return how many are lost (all), and why.
 
-        One row is kept, with which `retry` tests whether the stream works again.
+        One row is kept, with which `retry` tests whether the stream works again. `why` is the
+        error.
         """
         self._sample = (stream, rows[-1])
         self.failing = why
         return len(rows), why
 
     def _settle(self, group: Sequence[_Answer], problem: str) -> None:
-        """Mark a written group's answers as done, with the problem, and wake waiting callers."""
+        """Mark a group's answers as written, or as lost by a problem, and wake waiting callers."""
         self._untold = problem if problem and not self._durable else self._untold
         for answer in group:
             answer.done, answer.problem = True, problem
@@ -367,7 +368,7 @@ class LogWriter:
 
 
 def _size(row: Row) -> int:
-    """Return how many units of the queue's capacity a log row takes: 1, more for long texts."""
+    """Return how much of the queue's capacity a log row takes: 1, or more for long texts."""
     return 1 + sum([len(value) for value in row.values() if type(value) is str]) // LONG
 
 

@@ -14,7 +14,7 @@ from ....project.specs.streams import Stream
 
 
 def _stream(name: Stream, *columns: Column) -> StreamSpec:
-    """Return a log stream's specification: its columns after those that all streams have."""
+    """Return a log stream's specification: the columns of all streams, then these."""
     return StreamSpec(
         name=name,
         columns=(

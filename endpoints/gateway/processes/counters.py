@@ -159,9 +159,9 @@ class Counters:
             self._raise(places.count, 1)
 
     def _answer_places(self, endpoint: str, variant: str, status: int) -> _AnswerPlaces:
-        """Return the offsets in the file of the metrics of one endpoint, variant and status.
+        """Return where the metrics of one endpoint, variant and status are in the file.
 
-        Missing metrics are created with 0: for Prometheus an absent bucket is not a bucket of 0.
+        Missing ones are created with 0: for Prometheus an absent bucket is not a bucket of 0.
         """
         labels = {"endpoint": endpoint, "variant": variant, "status": str(status)}
         return _AnswerPlaces(
@@ -175,7 +175,7 @@ class Counters:
         )
 
     def _raise(self, offset: int, amount: float) -> None:
-        """Add to the number at an offset of the shared file of metrics."""
+        """Add an amount to the number at an offset of the shared file of metrics."""
         _VALUE.pack_into(self._map, offset, _VALUE.unpack_from(self._map, offset)[0] + amount)
 
     def close(self) -> None:
@@ -207,9 +207,9 @@ class Counters:
 
 
 def totals(folder: Path) -> dict[str, float]:
-    """Return each metric's value by name, counters summed over all worker processes.
+    """Return each metric's value by name, summed over the worker processes.
 
-    Gauges are summed over the processes that still run.
+    The files of their metrics are in `folder`. Gauges are summed over the processes that still run.
     """
     summed: dict[str, float] = {}
     for path in sorted(folder.glob("*.counters")):
@@ -225,7 +225,7 @@ def totals(folder: Path) -> dict[str, float]:
 def exposition(figures: Mapping[str, float]) -> str:
     """Return metrics as text in Prometheus' text format, version 0.0.4.
 
-    Buckets stand in the order of their bounds; a figure that is NaN is unknown and left out.
+    Histogram buckets stand in the order of their bounds; a NaN is unknown and left out.
     """
     finite = {key: value for key, value in figures.items() if not math.isnan(value)}
     lines: list[str] = []
@@ -273,7 +273,7 @@ def _try_lock(file: int) -> bool:
     """Try to lock a process's file of metrics; return whether that succeeded.
 
     The kernel frees the lock when the process ends, so a lock that can be had shows a dead process.
-    Readers of the metrics share the lock, and are waited for.
+    Readers of the metrics share it; they are waited for.
     """
     until = time.monotonic() + _READING
     while True:

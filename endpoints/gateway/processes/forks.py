@@ -13,13 +13,13 @@ from typing import Protocol
 
 class Renewing(Protocol):
     def renew(self) -> None:
-        """Start afresh in a forked child, before it has a second thread."""
+        """Replace the locks and threads of the parent process, in a process just forked."""
 
 
 def renewed_when_forked(thing: Renewing) -> None:
-    """Register an object whose `renew()` is called in each forked process, while it exists.
+    """Register an object whose `renew()` is called in each process forked while it exists.
 
-    A child has the parent's locks, but none of its threads.
+    A child process has copies of its parent's locks, but none of its threads.
     """
     _things.add(thing)
 
@@ -28,7 +28,7 @@ _things: weakref.WeakSet[Renewing] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Renew locks and threads in a process that was just forked."""
+    """Call `renew()` of every registered object, in a process that was just forked."""
     for thing in _things:
         thing.renew()
 

@@ -17,9 +17,9 @@ _open: list[int] = []  # locked until this process ends, however it ends
 
 
 def shared_folder() -> Path:
-    """Create the folder in which a gateway's processes share files, readable by this user alone.
+    """Create a private folder in which a gateway's processes share files, and return it.
 
-    Its maker removes it; those of makers that were killed are removed here.
+    The process that created it removes it; those of killed gateways are removed here.
     """
     memory = Path("/dev/shm")  # noqa: S108  mkdtemp makes a name of its own in it
     above = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
@@ -34,7 +34,7 @@ def shared_folder() -> Path:
 
 
 def _sweep(above: Path) -> None:
-    """Remove the shared folders of gateways that were killed before they removed theirs."""
+    """Remove the shared folders, in the folder `above`, of gateways that were killed."""
     for folder in above.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another user's, or removed meanwhile
             if folder.stat().st_uid != os.getuid():

@@ -59,17 +59,17 @@ class Tally:
             self.shadows[outcome] += 1
 
     def answered_alone(self) -> None:
-        """Count a request that should have been interleaved, but has one variant's order alone."""
+        """Count a request that got one variant's order alone, where two should be interleaved."""
         with self._lock:
             self.undrafted += 1
 
     def aimed_at_nothing(self) -> None:
-        """Count a request whose experiment arm names a variant that is not deployed."""
+        """Count a request whose experiment arm names a variant that does not run."""
         with self._lock:
             self.gone += 1
 
     def percentile(self, share: float, variant: str | None = None) -> float | None:
-        """Return a percentile of a variant's latencies in ms; None without answers.
+        """Return a percentile (`share` from 0 to 1) of latencies in ms; None without answers.
 
         It is the value of the nearest rank. Without a `variant` all answers count.
         """

@@ -58,9 +58,9 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
 def steps(
     rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str, Any]
 ) -> tuple[tuple[Step, ...], list[int]]:
-    """Apply each rule in turn; return the ranking after each, and the eligible candidates.
+    """Apply each rule in turn; return the ranking after each one, and the eligible candidates.
 
-    The last arrangement is the one to show.
+    The first ranking is the model's own, and the last one is to be shown.
     """
     ranked = [index for index in candidates.best if index < candidates.sent]
     state = _State(of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores)
@@ -115,7 +115,7 @@ def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
 
 
 def _boost(rule: Boost, state: _State) -> _Applied:
-    """Change the scores of the items that the rule boosts, and sort the ranking again."""
+    """Change the scores of the items that a rule boosts, and sort the ranking by them."""
     group = _members(rule.where, state.of)
     times, add = (
         _figure(value, state.parameters, neutral)
@@ -161,7 +161,7 @@ def _reserve(rule: Reserve, state: _State) -> _Applied:
 
 
 def _cap(rule: Cap, state: _State) -> _Applied:
-    """Add a limit to the ranking's state: how many items with one value of a feature are shown."""
+    """Add a limit to the ranking: how many items with one value of a feature are shown."""
     return _with_fields(state, caps=(*state.caps, rule)), "", None
 
 
@@ -181,10 +181,10 @@ def _with_fields(state: _State, **fields: Any) -> _State:
 
 
 def _figure(value: float | str, parameters: Mapping[str, Any], neutral: float) -> Any:
-    """Return a rule's number; for text such as `$max`, the experiment arm's parameter `max`.
+    """Return a rule's number; a text such as `$max` stands for the parameter `max`.
 
-    A run outlives edits of project.yaml: where its arm has no number for the parameter, return
-    `neutral`, which changes nothing.
+    Where the parameter is no number, as after an edit of project.yaml, it is `neutral`, which
+    changes nothing.
     """
     figure = parameters[value.removeprefix("$")] if isinstance(value, str) else value
     return figure if isinstance(figure, int | float) else neutral
@@ -200,7 +200,7 @@ def _members(where: Sequence[Condition], candidates: Candidates) -> frozenset[in
 
 
 def _is_arranged_alike(previous: _State, changed: _State) -> bool:
-    """Return whether a rule changed nothing, so that the arrangement need not be made anew."""
+    """Return whether a rule left pins, reserved places, caps and order as they were."""
     return (
         previous.pins is changed.pins
         and previous.reserves is changed.reserves
@@ -210,7 +210,7 @@ def _is_arranged_alike(previous: _State, changed: _State) -> bool:
 
 
 def _arrangement(state: _State) -> Arrangement:
-    """Return the arrangement of items in places that results from pins, reserves and caps."""
+    """Assign the ranked items to places, by pins, reserved places and caps."""
     lanes: list[Lane] = []
     rest, taken = state.ranked, set(state.pins)
     for reserve, group in state.reserves:
@@ -229,10 +229,10 @@ def _arrangement(state: _State) -> Arrangement:
 
 
 def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
-    """Return the lane of places that are neither pinned nor reserved, with the caps applied.
+    """Return the places that are neither pinned nor reserved, with candidates and caps.
 
-    A lane is the places that a set of candidates competes for. A cap limits how many items with one
-    value of a feature are shown.
+    A lane is a set of places that the same candidates compete for. `rest` are the candidates, best
+    first. A cap limits how many items with one value of a feature are shown.
     """
     caps = [
         (cap.by, _figure(cap.max, state.parameters, len(state.of.items)), dict[Any, int]())
@@ -311,7 +311,8 @@ def effect_texts(
 ) -> list[tuple[str, str]]:
     """Return (rule name, text on what it changed) for each rule that changed the ranking.
 
-    If the order was drawn at random (`explored`) the texts name no moved items: no rule moved them.
+    `every` are the rankings after each rule. If the order was drawn at random (`explored`) the
+    texts name no items, as no rule moved them.
     """
     texts: list[tuple[str, str]] = []
     for previous_step, step in pairwise(every):
@@ -337,7 +338,7 @@ def effect_texts(
 
 
 def places_of(arrangement: Arrangement) -> dict[int, int]:
-    """Return the place in the answer by candidate index, for those that have one."""
+    """Return the place in the answer of each candidate that has one, by the candidate's index."""
     lanes = {
         index: place
         for lane in arrangement.lanes
@@ -351,7 +352,7 @@ def _moves(
 ) -> list[tuple[int, int | str, int | str]]:
     """Return (candidate, old place, new place) for each candidate that a rule moved.
 
-    Only candidates of the `group` count; without a group, only those that fall.
+    Only candidates of the rule's `group` are returned; without a group, only those that fall.
     """
     if old is new:
         return []
@@ -368,6 +369,6 @@ def _moves(
 
 
 def _enumeration(words: Sequence[str], between: str) -> str:
-    """Join words to a text; of a long list name the first, and count the rest: and N more."""
+    """Join words to a text; of a long list name the first, and say how many more there are."""
     more = f"{between}and {len(words) - TOLD} more" if len(words) > TOLD else ""
     return between.join(words[:TOLD]) + more

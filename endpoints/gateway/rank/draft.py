@@ -59,7 +59,7 @@ class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def lanes(self) -> tuple[Lane, Lane]:
-        """The two rankings' lanes: the same places, each with its own order of candidates."""
+        """Return the two rankings' lanes: the same places, each with its own order of items."""
         groups = tuple(self.groups)
         first, second = (
             Lane(places=self.places, arranged=arranged, members=len(arranged), groups=groups)
@@ -90,9 +90,9 @@ def paired(first: Arrangement, second: Arrangement) -> Arranged:
 
 
 def coins(salt: str, request_id: str) -> Coin:
-    """Return a deterministic coin: which variant picks first in each round of interleaving.
+    """Return a function that says by a fixed coin which variant picks first in a round.
 
-    It is the hash of assignments (assignment.py), so that a reader of the log can toss it again.
+    The coin is a hash of `salt` and `request_id`, so that a reader of the log can toss it again.
     """
     return lambda number: bucket("coin", salt, f"{request_id}:{number}") < _EVEN
 
@@ -128,12 +128,15 @@ def rounds(first: Lane, second: Lane) -> Iterator[Round]:
 
 
 def _open(arranged: Iterable[int], closed: set[int]) -> Iterator[int]:
-    """Yield the candidates of a ranking that are still free to be picked."""
+    """Yield the candidates of a ranking that are not in the set `closed`."""
     return (candidate for candidate in arranged if candidate not in closed)
 
 
 def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
-    """Lower each group's remaining quota of items by one; yield the groups that are now full."""
+    """Lower the remaining quota of each group by one; yield the groups whose quota is used up.
+
+    `left` has the quota by group, and is changed.
+    """
     for group in groups:
         if group is not None:
             left[group] -= 1
@@ -142,10 +145,10 @@ def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
 
 
 def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
-    """Interleave two rankings in one lane; return (picks by place, the next lane's first round).
+    """Interleave two rankings of the same places; return the picks and the next round's number.
 
-    A lane is places that a set of candidates competes for. A pick says which of the two chose which
-    item. `begins` is the number of this lane's first round.
+    A pick says which of the two rankings chose which item for a place. `coin` says which one picks
+    first in a round; `begins` is the number of the first round.
     """
     picks: list[Pick] = []
     for pair_round in rounds(first, second):

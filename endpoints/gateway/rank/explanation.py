@@ -61,7 +61,10 @@ def explanation(
     *,
     problems: tuple[str, ...] = (),
 ) -> Explanation:
-    """Return what each business rule did to the model's order of items, step by step."""
+    """Return what each business rule did to the model's order of items, step by step.
+
+    `every` are the rankings after each rule, and `problems` are passed on.
+    """
     items = scored.candidates.items
     return Explanation(
         endpoint=endpoint,
@@ -77,7 +80,10 @@ def explanation(
 
 
 def _explain_step(pair: tuple[Step | None, Step], items: Sequence[Item]) -> Explained:
-    """Return one step of an explanation: a rule, what it changed, and the order after it."""
+    """Return one step of an explanation: a rule, what it changed, and the order after it.
+
+    `pair` are the rankings before and after the rule.
+    """
     previous_step, step = pair
     place_of = places_of(step.arrangement)
     at_place = {place: items[index] for index, place in place_of.items()}

@@ -87,7 +87,7 @@ class Models:
         return deployed
 
     def again(self) -> DeployedModels:
-        """Return the deployed models, read anew, as the copy in memory may be out of date."""
+        """Read the deployed models anew, as the copy in memory may be out of date; return them."""
         self.forget()
         return self.now()
 
@@ -127,9 +127,9 @@ class Models:
 def names_by_view(
     inputs: Inputs, ruled: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> dict[str, Sequence[str]]:
-    """Return by feature view the names of the features that the models and the rules read.
+    """Return the names of the features that models and rules read, by feature view.
 
-    `ruled`: by entity and view, as a Rulebook has them.
+    `ruled` has what the rules read, by entity and view.
     """
     features: dict[str, Sequence[str]] = {view: names for view, (_, names) in inputs.views.items()}
     for view, names in (pair for views in ruled.values() for pair in views.items()):
@@ -140,9 +140,10 @@ def names_by_view(
 def keys_by_view(
     request: RankRequest, inputs: Inputs, ruled: Iterable[str], key: str
 ) -> Mapping[str, Sequence[int | str]]:
-    """Return by feature view the entity keys whose features a request needs.
+    """Return the entity keys whose features a request needs, by feature view.
 
-    `key`: the name of the candidates' key; `ruled`: the views that rules read of them.
+    `ruled` are the views of the candidates that rules read; `key` is the name of the candidates'
+    key.
     """
     keys: dict[str, Sequence[int | str]] = {
         view: request.candidates if own == key else [request.keys[own]]
@@ -159,9 +160,9 @@ def join(
     key: str,
     ruled: Mapping[str, Sequence[str]] | None,
 ) -> Rows:
-    """Return one row for each candidate: the request's attributes joined with online features.
+    """Return a row for each candidate: the request's attributes joined with online features.
 
-    `ruled`: by view, the features of candidates that rules read; None: there are no rules.
+    `ruled` has the features of the candidates that rules read, by view; None if there are no rules.
     """
     shared = request.attributes | inputs.constants
     stale: list[str] = []
@@ -206,9 +207,9 @@ def _check_complete(
 
 
 def _fill(rows: Sequence[dict[str, Any]], served: ServedFeatures, names: Mapping[str, str]) -> None:
-    """Copy served features into the rows in place.
+    """Copy served features into the rows, in place.
 
-    `names`: the feature of each name that the rows use.
+    `names` has the feature for each name in the rows.
     """
     for name, feature in names.items():
         for row, stored in zip(rows, served.rows, strict=True):

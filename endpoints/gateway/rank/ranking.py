@@ -55,7 +55,7 @@ def order(
 ) -> list[int]:
     """Return the candidates' indexes sorted by score, best first; ties by the smaller item id.
 
-    `subset`: the indexes to put in order, by default all.
+    Only the indexes in `subset` are sorted, by default all. With `maximise` a high score is best.
     """
     indexes = sorted(range(len(items)) if subset is None else subset, key=items.__getitem__)
     indexes.sort(
@@ -65,7 +65,7 @@ def order(
 
 
 def plain_arrangement(best: Sequence[int], slots: int) -> Arrangement:
-    """Return the ranking of an answer without rules: the best candidates in the first places."""
+    """Return a ranking without rules: the best candidates in the first `slots` places."""
     return Arrangement(
         lanes=(Lane(places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)),)
     )
@@ -95,9 +95,9 @@ def shown_places(
     explore: float,
     rng: Random,
 ) -> tuple[tuple[ShownItem, ...], bool]:
-    """Return the items to show with their places, and whether their order was randomised.
+    """Return the items to show with their places, and whether their order was drawn at random.
 
-    With probability `explore` each lane (places that share candidates) is put into random order.
+    With probability `explore` the candidates for the same places are put into random order.
     """
     explored = explore > 0 and rng.random() < explore
     places = [
@@ -119,9 +119,10 @@ def shown_places(
 def fill(
     arrangement: Arrangement, rng: Random | None = None
 ) -> Iterator[tuple[Lane | None, int, int, int]]:
-    """Yield which candidate stands in which place: by rank, or at random if there is an `rng`.
+    """Yield which candidate stands in which place: by rank, or at random by `rng`.
 
-    Each is (lane, number of the place in it, place, candidate); the lane of a pinned item is None.
+    Each is (lane, number of the place in it, place, candidate). A lane is a set of places that the
+    same candidates compete for; it is None for a pinned item.
     """
     for lane in arrangement.lanes:
         final = lane.arranged if rng is None else permute(lane, rng)
@@ -133,7 +134,10 @@ def fill(
 
 
 def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
-    """Return the propensity: the probability that this candidate is shown at this place."""
+    """Return the probability that a candidate is shown at a place of a lane, under exploration.
+
+    `number` is the place's in the lane, and `explore` the probability of a random order.
+    """
     quota = lane.quotas.get(candidate, 1)
     return propensity(
         is_best=candidate == lane.arranged[number],
@@ -161,9 +165,9 @@ def permute(lane: Lane, rng: Random) -> list[int]:
 
 
 def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:
-    """Return a model's predictions as scores: one finite number for each item.
+    """Convert a model's predictions to scores: one finite number for each of so many items.
 
-    Raises ModelError, with `who` as the model's name, if they are anything else.
+    Raises ModelError, which names the model `who`, if they are anything else.
     """
     if len(predictions) != items:
         raise _no_scores(f"{who} answered {len(predictions):,} scores for {items:,} items")
@@ -189,5 +193,5 @@ def _are_floats(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
 
 
 def _no_scores(words: str) -> ModelError:
-    """Return the ModelError for a model that answered with something else than scores."""
+    """Return the ModelError for a model that returned something other than scores."""
     return ModelError(words, status=200, body="", remedy="look at what predict(rows) returns")

@@ -98,7 +98,7 @@ class Scoring:
     def rivals(
         self, question: Question, request_id: str, decision: Decision, duel: Duel
     ) -> tuple[ScoredCandidates, ...]:
-        """Return the candidates' scores by both interleaved variants, or by the only one to answer.
+        """Return the candidates as scored by both interleaved variants, or by one if one fails.
 
         An answer by one variant alone is counted as such, and credits neither. Raises the error of
         a variant if neither answers.
@@ -139,12 +139,12 @@ class Scoring:
             return error
 
     def _fallback(self, assigner: Assigner) -> Decision:
-        """Return the decision of a unit in no experiment, and count that its variant is missing."""
+        """Return the decision of a unit in no experiment; count that its variant is missing."""
         self._tally.aimed_at_nothing()
         return assigner.unassigned
 
     def _ask(self, question: Question, request_id: str, decision: Decision) -> ScoredCandidates:
-        """Request scores from the endpoint; return them with the model version that answered."""
+        """Ask the endpoint for scores; return them with the model version that answered."""
         request, deployed = question.asked, question.deployed
         began = time.perf_counter()
         reply = self._invoke(question.rows.instances, request_id, decision)

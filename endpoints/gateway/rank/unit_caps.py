@@ -54,7 +54,7 @@ class Counting:
 
     @property
     def problem(self) -> str:
-        """The reason why frequency caps are not checked now; empty if they are."""
+        """Return why frequency caps are not checked now; "" if they are."""
         error = None if self._counters is None else self._counters.away
         return (
             ""
@@ -89,10 +89,10 @@ class Counting:
         places: Sequence[ShownItem],
         moment: datetime,
     ) -> tuple[str, ...]:
-        """Add an answer's items to the unit's counts, before it is sent; return problems as text.
+        """Add an answer's items to the unit's stored counts; return problems as text.
 
-        Counting first means that every answer that is received counts, at the price that one that
-        gets lost counts, too.
+        This comes before the answer is sent, so that every answer that is received counts, at the
+        price that one that gets lost counts, too.
         """
         if not counted.caps:
             return ()

@@ -56,8 +56,8 @@ def manifest_of(project: Project, model: str, version: int) -> Manifest:
 def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
     """Return the inputs that a request needs for all deployed models together.
 
-    `keys`: each view's entity key, for manifests without one. Raises Invalid if two models mean
-    different things by one name.
+    `keys` has the entity key of each view, for old manifests without one. Raises Invalid if two
+    models mean different things by one name.
     """
     constants = _constants(manifests)
     views: dict[str, tuple[str, dict[str, None]]] = {}
@@ -84,9 +84,9 @@ def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
 
 
 def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """Return the values of columns that are constant in serving (`serve_as`), for all variants.
+    """Return the values of columns that are constant in serving (`serve_as`), by column.
 
-    Raises Invalid if two variants have different values for a column.
+    Raises Invalid if two of the models have different values for a column.
     """
     constants: dict[str, Any] = {}
     for manifest in manifests:
@@ -101,7 +101,10 @@ def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
 
 
 def _check_place(feature: ModelFeature, configuration: str, view: str | None, first: str) -> None:
-    """Raise Invalid if two models read a feature of this name from different feature views."""
+    """Raise Invalid if another model reads a feature of this name from a different view.
+
+    `view` is where the model of `configuration` reads it, and `first` where the other does.
+    """
     if view != feature.view:
         raise Invalid(
             f"{feature.name} is {_place(view)} for {first} and {_place(feature.view)} for "

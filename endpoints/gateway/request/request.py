@@ -95,7 +95,10 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
 
 
 def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict[str, Any]]:
-    """Return the unit and the context attributes of a request that lists no candidates."""
+    """Return the unit and the context attributes of a request that lists no candidates.
+
+    `shape` has the fields that a request may have.
+    """
     for name in request:
         if not _is_known(name, shape):
             raise _unknown(name, shape)
@@ -103,7 +106,10 @@ def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict
 
 
 def unit_of(unit: object, shape: RequestShape) -> str:
-    """Return the id of a request's unit as text, as experiments hash it; raise Invalid if wrong."""
+    """Return a unit's id as text, as experiments hash it; raise Invalid if it is none.
+
+    `shape` has the fields that a request may have.
+    """
     if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":
         raise Invalid(
             f"{shape.endpoint}: {shape.unit} is missing or not a string",
@@ -148,14 +154,14 @@ def _of_request(request: Mapping[str, Any], shape: RequestShape) -> dict[str, An
 
 
 def _is_known(name: object, shape: RequestShape) -> bool:
-    """Return whether a request may have a field of this name."""
+    """Return whether a request may have a field of this name, by the request's shape."""
     return name == shape.unit or name in shape.attributes or name in shape.of_request
 
 
 def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
     """Return the error for a field that a request cannot have.
 
-    `others`: the names that it may have besides the unit and the attributes.
+    `others` are names that it may have besides the unit and the attributes.
     """
     names = {shape.unit, *others, *shape.attributes, *shape.of_request}
     near = (
@@ -196,7 +202,7 @@ def _candidates(
 
 
 def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
-    """Return whether all candidates surely are valid keys of the entity; a fast first check.
+    """Return whether all candidates are certainly valid keys; False means: check each one.
 
     False does not mean that one is invalid: then each must be checked.
     """

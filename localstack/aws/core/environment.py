@@ -50,7 +50,7 @@ def variables(url: str) -> dict[str, str]:
 
 
 def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str, str]:
-    """Return environment variables that give an AWS SDK the endpoint `url` and a key pair."""
+    """Return environment variables that give an AWS SDK an endpoint, a region and a key pair."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": access_key,
@@ -75,7 +75,10 @@ def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-    """Return each way to reach the stack with the variables to export: AWS has a single one."""
+    """Return the ways to reach the stack at `url`: AWS has one, without a heading of its own.
+
+    Each is a pair: the heading to print over it, and the environment variables to export.
+    """
     return (("", variables(url)),)
 
 

@@ -66,7 +66,10 @@ class Clients:
         return client
 
     def _answer(self, authorization: str, request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        """Answer a boto3 client's HTTP request inside this process, without a socket."""
+        """Answer a boto3 client's HTTP request inside this process, without a socket.
+
+        `authorization` is the header that says whose client it is.
+        """
         headers = {**request.headers, "Authorization": authorization}
         done = self._send(_environ(request.method, request.url, headers, _body(request.body)))
         return AWSResponse(request.url, done.status, dict(done.headers), _Raw(done.body))
@@ -84,7 +87,11 @@ class _Raw(io.BytesIO):
 def environ_of_call(
     service: str, operation: str, params: Mapping[str, Any], account: str, region: str
 ) -> dict[str, Any]:
-    """Return the request that botocore would send for these parameters, as a WSGI environment."""
+    """Return the request that botocore would send for an operation, as a WSGI environment.
+
+    `params` are the operation's parameters. The request is not signed, but names the account and
+    the region.
+    """
     model = operation_model(service, operation)
     serializer = botocore.serialize.create_serializer(
         model.service_model.resolved_protocol, include_validation=False
@@ -104,10 +111,10 @@ def environ_of_call(
 
 
 def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
-    """Return a response parsed as botocore would, without its ResponseMetadata.
+    """Return a response of an operation parsed as botocore would, without ResponseMetadata.
 
     Raises:
-        AwsError: The answer is an error.
+        AwsError: The response is an error.
     """
     model = operation_model(service, operation)
     parser = botocore.parsers.create_parser(model.service_model.resolved_protocol)

@@ -192,9 +192,9 @@ __all__ = [
 
 
 def responses_module(package: str) -> ModuleType | None:
-    """Return moto's module with the request handlers of a service.
+    """Return moto's module with the request handlers of a service, or None.
 
-    Coverage looks for operations in it. None: moto does not have the service.
+    `package` is moto's name of the service. Coverage looks for operations in the module.
     """
     try:
         return import_module(f"moto.{package}.responses")
@@ -214,7 +214,7 @@ def cloudformation_backends() -> Any:
 
 
 def cloudformation_event(**fields: Any) -> Any:
-    """Return a new event of a CloudFormation stack, in moto's class for them."""
+    """Return a new event of a CloudFormation stack, of moto's class, with these fields."""
     from moto.cloudformation.models import Event
 
     return Event(**fields)

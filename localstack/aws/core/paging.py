@@ -28,7 +28,11 @@ def start(params: Mapping[str, Any], refusal: AwsError, key: str = "NextToken") 
 def page(
     items: Sequence[T], params: dict[str, Any], size: int, refusal: AwsError
 ) -> tuple[Sequence[T], dict[str, str]]:
-    """Return at most MaxResults items (else `size`), and the NextToken where more items follow."""
+    """Return one page of a list, as MaxResults and NextToken in `params` ask for it.
+
+    Without MaxResults a page has `size` items. The second value is the response's NextToken, {} on
+    the last page. `refusal` is the error to raise for a token that no page can have had.
+    """
     begin = start(params, refusal)
     end = begin + (params.get("MaxResults") or size)
     return items[begin:end], {"NextToken": str(end)} if end < len(items) else {}

@@ -101,7 +101,10 @@ class Services(Protocol):
     def moto(
         self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
     ) -> dict[str, Any]:
-        """Return moto's own result of an operation, even where the stack has a handler for it."""
+        """Return moto's own result of an operation, even where the stack has a handler for it.
+
+        `params` are the operation's parameters.
+        """
         ...
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
@@ -206,8 +209,9 @@ class Context(StackContext):
     ) -> Fault | None:
         """Take an injected throttling or error fault for an internal call, or None.
 
-        Internal calls are those that a pipeline makes for its steps, and a job for its host. Only a
-        fault that names the operation applies to them; the others wait for calls of clients.
+        Internal calls are those that a pipeline makes for its steps, and a job for its host;
+        `names` are the resources in it. Only a fault that names the operation applies to them; the
+        others wait for calls of clients.
         """
         if not any(rule.operation == operation for rule in self.stack.faults.list()):
             return None

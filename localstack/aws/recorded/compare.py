@@ -70,7 +70,8 @@ class _Answer(msgspec.Struct, frozen=True):
 def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
     """Replay a recording of AWS calls against the server at `url`, and compare the responses.
 
-    Buckets that existed when the calls were recorded are made first.
+    `about` is the recording's head. Buckets that existed when the calls were recorded are made
+    first.
     """
     client = _clients(url, about.region)
     for bucket in _existing_buckets(calls):
@@ -112,7 +113,7 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
 
 
 def _existing_buckets(calls: Sequence[Call]) -> list[str]:
-    """Return the S3 buckets that a recording uses before any of its calls creates them."""
+    """Return the S3 buckets that a recording uses and does not create before."""
     created: set[str] = set()
     used: dict[str, None] = {}
     for call in calls:
@@ -143,7 +144,10 @@ class Replacements:
         self._used: set[str] = set()
 
     def add(self, recorded: Any, answered: Any) -> None:
-        """Note which recorded ids, in a response, became which new ones in the replay."""
+        """Note which recorded ids, in a response, became which new ones in the replay.
+
+        `recorded` and `answered` are the two responses.
+        """
         if isinstance(recorded, Mapping) and isinstance(answered, Mapping):
             for name in recorded.keys() & answered.keys():
                 self.add(recorded[name], answered[name])
@@ -158,7 +162,7 @@ class Replacements:
                 self._here.update(zip(ids, ours, strict=True))
 
     def use(self, params: Any) -> None:
-        """Note the texts in a recorded request, as used by the caller."""
+        """Note every text in a recorded request's parameters as used by the caller."""
         self._used.update(_texts(params))
 
     def is_used(self, text: str) -> bool:
@@ -210,7 +214,7 @@ def _without_polling(calls: Sequence[Call]) -> tuple[Call, ...]:
 
 
 def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
-    """Send a recorded call, and return the response.
+    """Send a recorded call with `params`, and return the response.
 
     A read is repeated until what the recording shows as finished is finished here, too, or for two
     minutes.
@@ -225,7 +229,7 @@ def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
 
 
 def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
-    """Call an operation through boto3, and return its response or its error."""
+    """Call an operation through a boto3 client, and return its response or its error."""
     from botocore import xform_name
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -249,7 +253,11 @@ def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
 def _differences(
     call: Call, answer: _Answer, shape: Any, learnt: Replacements
 ) -> Iterator[Difference]:
-    """Yield the differences between a recorded response and one of the replay."""
+    """Yield the differences between a recorded response and the one of the replay.
+
+    `shape` is botocore's shape of the response. `learnt` knows which recorded ids became which ids
+    of the replay.
+    """
     if call.error != answer.error:
         places = [("error", call.error or "an answer", answer.error or "an answer")]
     elif call.status != answer.status:
@@ -271,9 +279,15 @@ def _differences(
 def _value_differences(
     recorded: Any, answered: Any, shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield where two responses differ: the path, and both values.
+    """Yield where two values of responses differ: the path, and both values.
 
-    With `learnt` None only the names and kinds of values are compared.
+    Args:
+        recorded: The value in the recording.
+        answered: The value in the replay.
+        shape: botocore's shape of it, if known.
+        where: The path to it within the response.
+        learnt: Which recorded ids became which ids of the replay; None: only the names and kinds of
+            values are compared.
     """
     if (kinds := (kind(recorded), kind(answered)))[0] != kinds[1]:
         yield where, *kinds
@@ -290,7 +304,11 @@ def _value_differences(
 
 
 def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
-    """Return whether a recorded value must be the same in every replay."""
+    """Return whether a recorded value must be the same in every replay.
+
+    These are booleans, values of an enum, and texts that the caller has used, as `learnt` knows.
+    `shape` is botocore's shape of the value.
+    """
     is_text = isinstance(recorded, str)
     return isinstance(recorded, bool) or (
         is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded))
@@ -300,7 +318,11 @@ def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
 def _object_differences(
     recorded: Any, answered: Any, shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the differences between two JSON objects of responses."""
+    """Yield where two JSON objects of responses differ: the path, and both values.
+
+    `where` is the path to the objects, and `shape` botocore's shape of them. `learnt` knows which
+    recorded ids became which ids of the replay; None: only names and kinds of values are compared.
+    """
     if getattr(shape, "type_name", "") == "map":
         for first, second in zip(recorded.values(), answered.values(), strict=False):
             yield from _value_differences(first, second, shape.value, f"{where}{{}}", learnt)
@@ -323,10 +345,12 @@ def _object_differences(
 def _list_differences(
     recorded: list[Any], answered: list[Any], shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the differences between two lists: pair by pair, or of the first items' form alone.
+    """Yield where two lists of responses differ: the path, and both values.
 
-    The form, names and kinds of values, is for lists of unequal length: an account's list may hold
-    things that are not in the recording.
+    `where` is the path to the lists, and `shape` botocore's shape of them. `learnt` knows which
+    recorded ids became which ids of the replay. Lists of equal length are compared item by item. Of
+    others only the first items are, by the names and kinds of their values: an account's list may
+    hold things that are not in the recording.
     """
     if len(recorded) == len(answered):
         for first, second in zip(recorded, answered, strict=True):

@@ -62,7 +62,10 @@ class Recorder:
         self._begun = True
 
     def _on_request(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
-        """Keep the parameters of a call until its response comes (a botocore event)."""
+        """Store the parameters of a call until its response comes.
+
+        botocore calls this function before each call; `context` is the same object at the response.
+        """
         if not self._begun:
             return
         with self._lock:
@@ -76,7 +79,11 @@ class Recorder:
         context: Mapping[str, Any],
         **_: Any,
     ) -> None:
-        """Write a call with its response to the recording (a botocore event)."""
+        """Write a call with its response to the recording.
+
+        botocore calls this function after each call; `parsed` is the response, and `context` has
+        the call's parameters.
+        """
         if _ASKED not in context:
             return
         error = parsed.get("Error", {}) if http_response.status_code >= 300 else {}

@@ -99,7 +99,7 @@ class Scrubber:
         return _TOKEN.sub(lambda hit: hit[0] if hit[0] in self._used else "...", text)
 
     def word(self, text: str) -> str:
-        """Return a stand-in (text-1 ...) for a response's text, unless the caller had sent it."""
+        """Return a response's text, or a stand-in (text-1 ...) unless the caller has sent it."""
         masked = self.text(text)
         return (
             masked
@@ -123,7 +123,7 @@ class Scrubber:
         return replacement
 
     def _body(self, data: bytes) -> dict[str, Any]:
-        """Return a request's body, as recordings keep it, with the caller's own names replaced.
+        """Return a request's body, as recordings have it, with the caller's own names replaced.
 
         Other private texts stay: the caller wrote the body, and its digest must still fit.
         """
@@ -131,13 +131,16 @@ class Scrubber:
         return {"$text": self._pseudonym(body["$text"])} if "$text" in body else body
 
     def _pseudonym(self, text: str) -> str:
-        """Return a text with the caller's own names replaced by given ones."""
+        """Return a text with the caller's own names replaced by the pseudonyms given for them."""
         for pattern, mask in self._names:
             text = pattern.sub(mask, text)
         return text
 
     def _members(self, value: Mapping[str, Any], shape: Any) -> Iterator[tuple[str, Any]]:
-        """Yield the members of a response as they are recorded, with private texts replaced."""
+        """Yield the members of a response as they are recorded, with private texts replaced.
+
+        `shape` is botocore's shape of the response; the keys of a map are replaced, too.
+        """
         of_map = getattr(shape, "type_name", "") == "map"
         members: Mapping[str, Any] = {} if of_map else getattr(shape, "members", {})
         for name, member in value.items():
@@ -149,7 +152,10 @@ class Scrubber:
             )
 
     def _stand_in(self, text: str, pattern: str) -> str:
-        """Return the replacement of a private text: always the same one."""
+        """Return the numbered replacement of a private text, always the same one for a text.
+
+        `pattern` is its form, such as text-{}.
+        """
         if text in self._numbered.values():
             return text
         return self._numbered.setdefault(text, pattern.format(len(self._numbered) + 1))
@@ -163,7 +169,7 @@ def _whole_name_pattern(name: str) -> re.Pattern[str]:
 def _content(stream: Any) -> bytes:
     """Return the bytes of a request's body, leaving a file's position as it was.
 
-    b"": it cannot be read twice.
+    b"": the body cannot be read twice.
     """
     if isinstance(stream, bytes | bytearray):
         return bytes(stream)

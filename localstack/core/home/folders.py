@@ -40,7 +40,10 @@ class OwnedFolder:
 
     @classmethod
     def temporary(cls, prefix: str) -> Self:
-        """Create a temporary folder of this process, after removing those of dead processes."""
+        """Create a temporary folder of this process, after removing those of dead processes.
+
+        The names of all of them begin with `prefix`.
+        """
         sweep(prefix)
         while True:
             try:
@@ -83,9 +86,9 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep(prefix: str) -> None:
-    """Remove temporary folders whose owning processes are dead.
+    """Remove temporary folders, with names of this prefix, whose owning processes are dead.
 
-    One that never had an owner's lock is let alone.
+    A folder that never had an owner's lock is let alone.
     """
     for lock in Path(gettempdir()).glob(f"{prefix}*/{LOCK}"):
         with contextlib.suppress(Taken, OSError):

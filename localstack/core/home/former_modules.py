@@ -344,7 +344,7 @@ FORMER_MODULES = {
 
 
 def present_address(module: str, name: str) -> tuple[str, str]:
-    """Return the present module and name of a class that was pickled under an older one."""
+    """Return the present module and name of a class that was pickled under earlier ones."""
     package = __name__.partition(".")[0]
     if module.startswith(f"{FORMER_PACKAGE}."):
         module = f"{package}{module.removeprefix(FORMER_PACKAGE)}"

@@ -75,7 +75,7 @@ class Home:
             raise NotUsable(str(error)) from error
 
     def _take(self, expected: _About) -> None:
-        """Lock the data directory, and initialize it or check that it is one of a stack."""
+        """Lock the data directory; describe a new one as `expected`, check another against it."""
         new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in new:
@@ -111,7 +111,7 @@ class Home:
         """Write a file of the data directory durably (synced to disk).
 
         Raises:
-            OSError: That is impossible; then the record is as it was.
+            OSError: The file cannot be written; then its content is as it was.
         """
         _write(self.folder, name, record)
 
@@ -144,7 +144,7 @@ class Home:
         """Delete every file below a folder of the data directory durably.
 
         Raises:
-            OSError: A record stays.
+            OSError: A file stays.
         """
         folder = self.folder / under
         remove_tree(folder)
@@ -159,10 +159,11 @@ class Home:
 def adopt(folder: Path) -> None:
     """Sign a data directory of another user or an older stack, so that this user's can load it.
 
-    Nothing is unpickled; it may be done again.
+    Nothing is unpickled. It may be done again.
 
     Raises:
-        NotUsable: It is no home, of a newer stack, a stack runs in it, or a link lies in it.
+        NotUsable: The folder is no data directory, a newer stack wrote it, a stack runs in it, or a
+            link lies in it.
     """
     folder = folder.absolute()
     try:
@@ -193,9 +194,9 @@ def adopt(folder: Path) -> None:
 
 
 def _seal(folder: Path, *, foreign: int) -> None:
-    """Sign each file of a data directory with this user's key.
+    """Sign each file of a data directory that lacks this user's signature.
 
-    `foreign` is the length of another user's signature, with which those without ours begin.
+    `foreign` is the length of another user's signature, which such a file begins with.
     """
     paths = sorted(folder.rglob("*"))
     if link := next((path for path in paths if path.is_symlink()), None):
@@ -208,7 +209,7 @@ def _seal(folder: Path, *, foreign: int) -> None:
 
 
 def _write(home: Path, name: str, record: bytes) -> None:
-    """Write a file atomically: to a temporary file that is renamed into place."""
+    """Write a file of a data directory atomically: to a temporary file that is renamed."""
     path = home / name
     new = () if path.parent.exists() else path.relative_to(home).parents
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,7 +241,10 @@ def _sync(folder: Path) -> None:
 
 
 def _check(folder: Path, text: bytes, expected: _About) -> None:
-    """Raise NotUsable if a data directory does not match this stack's cloud and versions."""
+    """Raise NotUsable if a data directory does not match this stack's cloud and versions.
+
+    `text` is the directory's description of itself, and `expected` the one of this stack.
+    """
     try:
         about = msgspec.json.decode(text, type=_About)
     except msgspec.DecodeError as error:

@@ -54,8 +54,8 @@ def freeze(
 
     Args:
         value: The object.
-        left: Attributes that are not persisted, by class, each with what makes its value at a
-            start.
+        left: Attributes that are not persisted, by class, each with a function that makes its value
+            when the object is read.
         reduce: Decides how an object is pickled, as Pickler.reducer_override does; it may return an
             Outside, whose content is stored elsewhere.
     """
@@ -129,6 +129,9 @@ def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
 
     Classes that have moved are found at their new address; `outside` returns what the pickle only
     names.
+
+    Raises:
+        Changed: A class has other fields by now.
     """
     classes, payload = pickle.loads(pickled)  # noqa: S301  it carries this user's seal
     for written, fields in classes.items():
@@ -187,17 +190,20 @@ class _Reducing(_Pickler):
         self._reduce = reduce
 
     def persistent_id(self, obj: object) -> str | None:
-        """Return the name of an object that is kept outside of the pickle, else None."""
+        """Return the name of an object whose content is stored outside of the pickle, else None."""
         return obj.name if type(obj) is Outside else None
 
     def reducer_override(self, obj: Any) -> Any:
-        """Pickle an object by the caller's rules or by our own."""
+        """Pickle an object as this stack does, or else by the rules of `freeze`'s caller."""
         reduced = super().reducer_override(obj)
         return self._reduce(obj) if reduced is NotImplemented else reduced
 
 
 def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
-    """Return how to pickle an object (see __reduce_ex__) with some attributes replaced."""
+    """Return how to pickle an object (see __reduce_ex__) with the attributes in `left` replaced.
+
+    `left` has by an attribute's name the function that makes its value.
+    """
     reduced = list(obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL))
     values = {name: make() for name, make in left.items()}
     state = reduced[2]
@@ -208,7 +214,7 @@ def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    """Return the field names of a class, by which a change since pickling is noticed."""
+    """Return the field names of a class, by which a change of it since pickling is noticed."""
     if hasattr(kind, "__struct_fields__"):
         return tuple(kind.__struct_fields__)
     slots = getattr(kind, "__slots__", None)
@@ -220,7 +226,7 @@ def _fields(kind: Any) -> tuple[str, ...]:
 
 
 def _event(is_set: bool) -> threading.Event:
-    """Return a new event that is set or not, as an unpickled one was."""
+    """Return a new event, set or not, in place of an event that was pickled."""
     event = threading.Event()
     if is_set:
         event.set()

@@ -33,7 +33,7 @@ def seal(data: bytes) -> bytes:
 
 
 def holds(mark: bytes, data: bytes) -> bool:
-    """Return whether a signature is this user's signature of these bytes.
+    """Return whether `mark` is this user's signature of these bytes.
 
     Raises:
         NoKey: The key cannot be made or read.

@@ -44,7 +44,7 @@ class Authority:
             return self._contexts[host]
 
     def _minted(self, host: str) -> ssl.SSLContext:
-        """Create a certificate for a host, and return a TLS context with it."""
+        """Create a certificate for a host, and return a TLS context with the certificate."""
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
 
@@ -62,7 +62,11 @@ class Authority:
         return context
 
     def _signed(self, name: Any, key: Any, *, ca: bool = False, names: Any = None) -> Any:
-        """Create an X.509 certificate, signed by this authority."""
+        """Create an X.509 certificate, signed by this authority.
+
+        `name` is its subject, `key` the subject's key, `ca` whether it may sign others, and `names`
+        an extension with its host names.
+        """
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
 

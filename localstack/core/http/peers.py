@@ -32,16 +32,18 @@ def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
 def is_own(peer: tuple[str, int], port: int) -> bool:
     """Return whether a local client's process belongs to this user or root.
 
-    It is False where the owner is unknown.
+    `peer` is its address, `port` the one of ours to which it is connected. It is False where the
+    owner is unknown.
     """
     return _owner(peer, port) in (os.getuid(), 0)
 
 
 def _owner(peer: tuple[str, int], port: int) -> int | None:
-    """Return the user id that owns the socket at an address, or None if unknown.
+    """Return the user id that owns a local client's socket, or None if unknown.
 
-    The kernel is asked for this one socket, as reading its list of all takes 5 ms. A socket that
-    its process has closed has no owner, though the kernel says root.
+    `peer` is its address, `port` the one of ours to which it is connected. The kernel is asked for
+    this one socket, as reading its list of all takes 5 ms. A socket that its process has closed has
+    no owner, though the kernel says root.
     """
     try:
         user, inode = _ask_kernel(peer, port)

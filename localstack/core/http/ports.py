@@ -42,7 +42,7 @@ class _Ports:
         """Reserve another block of ports for this process, and return it.
 
         Raises:
-            OSError: All are taken.
+            OSError: All blocks are taken.
         """
         for number in range(_BLOCKS):
             first = _FIRST + (os.getpid() + number) % _BLOCKS * _SIZE
@@ -85,6 +85,6 @@ def free_port() -> int:
     """Return a free port of 127.0.0.1 for a process that will listen on it.
 
     The process may take seconds to listen. Until then neither the kernel nor another process that
-    calls this gives the port away.
+    calls this function gives the port away.
     """
     return _ours.free()

@@ -16,7 +16,10 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def through(transport: Any, host: str, port: str) -> None:
-    """Connect a proxy's client to the real host that it asked for, passing bytes through."""
+    """Connect a proxy's client to the real host that it asked for, passing bytes through.
+
+    `transport` is the client's connection.
+    """
     between = _Between()
     transport.set_protocol(between)
     try:
@@ -39,9 +42,9 @@ async def end_tls(
     """Answer a CONNECT, terminate TLS, and pass the decrypted bytes to a protocol.
 
     Args:
-        transport: The client's.
+        transport: The client's connection.
         context: Makes the TLS context, in a thread.
-        onward: Gives the protocol for the transport of what comes in the clear.
+        onward: Given the decrypted connection, returns the protocol that gets its bytes.
 
     Raises:
         OSError: `onward` raised it.
@@ -81,7 +84,7 @@ class _Between(asyncio.Protocol):
         self._closed = (exc,)
 
     def become(self, transport: Any, protocol: Any) -> None:
-        """Hand the connection and the bytes received so far to its final protocol."""
+        """Give the connection to its final protocol, with the bytes that came before."""
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         for data in self._early:

@@ -34,7 +34,7 @@ class Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no typ
     def write(self, data: bytes) -> None:
         """Write a part of the answer; the head and a small body go out in one packet.
 
-        Waitress sends each by itself, and the client wakes up for each.
+        Waitress would send each by itself, and the client would wake up for each.
         """
         if self.wrote_header or len(data) > _SMALL:
             super().write(data)
@@ -57,7 +57,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     _head_began = 0.0
 
     def write_soon(self, data: Any) -> int:
-        """Send a part of an answer, or keep it until the others have come."""
+        """Send a part of an answer, or keep it until the parts that go out with it have come."""
         if self.unsent is None:
             sent: int = super().write_soon(data)
             return sent
@@ -65,13 +65,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         return len(data)
 
     def received(self, data: bytes) -> Any:
-        """Parse received bytes of a request, noting when its head began."""
+        """Parse received bytes of a request, noting when the request's head began."""
         if self.request is None:
             self._head_began = time.time()
         return super().received(data)
 
     def overdue(self, now: float) -> bool:
-        """Return whether a request that has begun comes too slowly to be waited for."""
+        """Return whether the rest of a request that has begun comes too slowly.
+
+        `now` is the time of the monotonic clock.
+        """
         if (request := self.request) is None or self.requests:
             return False
         in_body: bool = request.headers_finished
@@ -101,11 +104,11 @@ class _Threads:
         self._failed = threading.Event()
 
     def add_task(self, channel: Any) -> None:
-        """Add a channel whose next request has been read; waitress calls it."""
+        """Queue a channel whose next request has been read, for a thread to answer it."""
         self._requests.append(channel)
 
     def run(self, poll: Callable[[], object]) -> None:
-        """Read and answer requests; return only if `poll` raises, which ends all of them.
+        """Read and answer requests; return only if `poll` raises, which ends all threads.
 
         Args:
             poll: Waits for connections and bytes, a second at most, and takes what has come.
@@ -117,7 +120,7 @@ class _Threads:
         self._failed.wait()
 
     def shutdown(self, timeout: float) -> None:
-        """Begin no more requests, and wait so many seconds at most for those under way."""
+        """Begin no more requests, and wait at most `timeout` seconds for those under way."""
         with self._changed:
             self._closed = True
             self._changed.wait_for(lambda: not self._busy, timeout)
@@ -130,7 +133,10 @@ class _Threads:
             pass
 
     def _answer_next(self, poll: Callable[[], object]) -> bool:
-        """Wait for a request, and answer it; return False if the loop has failed meanwhile."""
+        """Wait for a request, and answer it; return False if the loop has failed meanwhile.
+
+        `poll` waits for connections and bytes.
+        """
         channel = self._next_request(poll)
         if channel is None:
             return False
@@ -146,7 +152,10 @@ class _Threads:
         return True
 
     def _next_request(self, poll: Callable[[], object]) -> Any:
-        """Wait for a request, and return its channel; None: the loop has failed."""
+        """Wait for a request, and return its channel; None: the loop has failed.
+
+        `poll` waits for connections and bytes.
+        """
         with self._changed:
             self._waiting += 1
         try:
@@ -201,8 +210,8 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
     def handle_accept(self) -> None:
         """Accept a connection; if the server is full, drop an idle one.
 
-        The other is closed afterwards, or the new one could get its descriptor, and with that what
-        poll() has told of it.
+        The idle one is closed after the new one is accepted: else the new one could get its
+        descriptor, and with it what poll() has said of the old one.
         """
         super().handle_accept()
         if len(self.active_channels) > self.adj.connection_limit:
@@ -242,7 +251,7 @@ class WsgiServer:
         )
 
     def close(self, seconds: float) -> None:
-        """Stop the server; requests under way get so many seconds to end."""
+        """Stop the server; requests under way get `seconds` to end."""
         self._threads.shutdown(seconds)
 
 

@@ -54,12 +54,10 @@ _BY_SHAPE: dict[
 def handles(
     *names: str, executes: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that makes a function the handler of the RPCs of these names.
+    """Return a decorator that registers a function as the handler of the RPCs of these names.
 
-    `executes` is False for a handler that only stores what it is given; the coverage list says so.
-
-    Raises:
-        ValueError: An RPC has a handler already, whose work would silently be lost.
+    `executes` is False for a handler that only stores its request; the coverage list says so.
+    Raises ValueError if an RPC has a handler already.
     """
 
     def add(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,12 +73,11 @@ def handles(
 def route(
     operation: str, method: str, *templates: str, executes: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that makes a function the handler of an HTTP method and path templates.
+    """Return a decorator that registers a function as the handler of HTTP path templates.
 
-    Templates: /b/{bucket}/o/{object}, {name=projects/*/jobs/*}, {rest=**}.
-
-    Raises:
-        ValueError: A template has a handler for this method already.
+    Templates look like /b/{bucket}/o/{object}, {name=projects/*/jobs/*} or {rest=**}. `executes` is
+    False for a handler that only stores its request. Raises ValueError if a template has a handler
+    for this method already.
     """
 
     def add(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,7 +105,7 @@ def route(
 
 
 def routes_for(method: str, path: str) -> Iterator[tuple[Route, re.Match[str]]]:
-    """Yield the registered routes that match an HTTP method and path, with the match."""
+    """Yield the registered routes that match an HTTP method and path, each with its match."""
     for verb, segments in (
         (verb_of(path), path.count("/")),
         ("", path.count("/")),

@@ -10,7 +10,7 @@ _VARIABLE = re.compile(r"\{([\w.]+)(?:=([^}]*))?\}")
 
 
 def pattern_of(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """Return a path template of google.api.http as a regular expression, and its variables."""
+    """Compile a path template of google.api.http; return the pattern and its variables' names."""
     words, names, end = [], [], 0
     for variable in _VARIABLE.finditer(template):
         words.append(re.escape(template[end : variable.start()]))
@@ -22,9 +22,9 @@ def pattern_of(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 
 def _segments(pattern: str) -> str:
-    """Return the regular expression text for a variable's segments.
+    """Return a regular expression for the segments of a template's variable.
 
-    `*` is one segment, `**` any number.
+    In `pattern` * stands for one segment, ** for any number.
     """
     return "/".join(
         {"*": "[^/:]+", "**": ".+"}.get(part) or re.escape(part) for part in pattern.split("/")
@@ -32,20 +32,20 @@ def _segments(pattern: str) -> str:
 
 
 def shape_of(template: str) -> tuple[str, int | None]:
-    """Return a path template's verb after the colon, and its number of segments.
+    """Return the verb after the colon of a path template, and its number of segments.
 
-    The two tell most templates apart before any pattern is tried. A template with `**` has no fixed
-    number of segments: None.
+    The number is None for a template with `**`. The two rule out most templates before a pattern is
+    tried.
     """
     plain = _VARIABLE.sub(lambda variable: variable[2] or "*", template)
     return verb_of(plain), None if "**" in plain else plain.count("/")
 
 
 def verb_of(path: str) -> str:
-    """Return the verb of a path: predict of .../endpoints/7:predict."""
+    """Return the verb after the colon of a path, such as predict of .../endpoints/7:predict."""
     return path.rpartition("/")[2].rpartition(":")[2] if ":" in path.rpartition("/")[2] else ""
 
 
 def values_of(match: re.Match[str], names: Iterable[str]) -> dict[str, str]:
-    """Return the unquoted values of a template's variables in a path, by name."""
+    """Return the values that a match gives the named variables of a template, URL-decoded."""
     return {name: unquote(value) for name, value in zip(names, match.groups(), strict=True)}

@@ -66,7 +66,7 @@ class Constant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parsed(sql: str) -> bytes:
-    """Parse a script, and return a serialized ParseResponse.
+    """Parse a GoogleSQL script, and return a serialized ParseResponse.
 
     Raises:
         SqlRejected: The text does not parse as GoogleSQL.
@@ -79,7 +79,7 @@ def parsed(sql: str) -> bytes:
 
 
 def named_tables(sql: str) -> tuple[Path, ...]:
-    """Return the paths of the tables that a statement names, without a catalog.
+    """Return the paths of the tables that a statement names; no catalog is needed.
 
     Raises:
         SqlRejected: The text does not parse as GoogleSQL.
@@ -120,7 +120,7 @@ def analyzer_options(
 
 
 def inline_functions(options: Any) -> None:
-    """Set the analyzer's option to replace calls of SQL functions by their bodies."""
+    """Set the analyzer's options so that it replaces calls of SQL functions by their bodies."""
     from zetasql.wasi._pb2.zetasql.public.options_pb2 import ResolvedASTRewrite
 
     options.enabled_rewrites.append(ResolvedASTRewrite.Value(_INLINE))
@@ -153,7 +153,7 @@ def catalog_of(
 
 
 def _write_function(message: Any, name: str, function: Function) -> None:
-    """Write a SQL function into the analyzer's catalog message."""
+    """Add a SQL function to the analyzer's catalog message under `name`."""
     message.name_path.append(name)
     message.group, message.mode = _TEMPLATE, _SCALAR
     message.signature.add().ParseFromString(function.signature)
@@ -163,7 +163,7 @@ def _write_function(message: Any, name: str, function: Function) -> None:
 
 
 def _catalog_below(catalog: Any, path: Path) -> Any:
-    """Return the nested catalog at a path, creating those on the way."""
+    """Return the catalog nested in `catalog` at a path, creating it if it does not exist."""
     for name in path:
         inner = next((part for part in catalog.catalog if part.name.lower() == name.lower()), None)
         catalog = catalog.catalog.add(name=name) if inner is None else inner

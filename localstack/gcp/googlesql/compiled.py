@@ -47,14 +47,10 @@ def cache_folder() -> Path:
 
 
 def load(engine: Any) -> Any:
-    """Return the analyzer's compiled WebAssembly module, compiling it if none is cached intact.
+    """Return the analyzer as a WebAssembly module in machine code, from the cache or compiled anew.
 
-    A cached file is intact if its content has the digest that was noted when it was compiled. One
-    that was compiled for another kind of processor (in a home that several machines share) is
-    compiled anew, too.
-
-    Raises:
-        NotCompiled: The compiler failed, or others can write to the folder.
+    The cache is used if its content has the digest in its name, and was compiled for this kind of
+    processor. Raises NotCompiled if the compiler fails, or if others can write to the folder.
     """
     from wasmtime import Module, WasmtimeError
 
@@ -76,12 +72,9 @@ def load(engine: Any) -> Any:
 
 
 def compile_here() -> None:
-    """Compile the analyzer's WebAssembly in this process, unless that is done.
+    """Compile the analyzer's WebAssembly in this process and cache it, unless it is cached already.
 
-    It takes 1 GB of memory.
-
-    Raises:
-        NotCompiled: As `load`.
+    It takes 1 GB of memory. Raises NotCompiled if others can write to the cache folder.
     """
     from wasmtime import Module
     from zetasql.wasi import get_wasm_path
@@ -116,17 +109,17 @@ def wasm_engine() -> Any:
 
 
 def _cached_file_stem() -> str:
-    """Return the name of a cached module: package versions and kind of machine."""
+    """Return the start of the cached module's file name: package versions and kind of machine."""
     versions = "-".join(metadata.version(name) for name in ("zetasql", "wasmtime"))
     return f"{versions}-{platform.machine()}"
 
 
 @contextmanager
 def _private_folder() -> Iterator[int]:
-    """Yield a file descriptor of the cache folder, which is created if it does not exist.
+    """Open the cache folder, which others must not be able to write to; yield its descriptor.
 
-    Raises:
-        NotCompiled: Another user can write to the folder.
+    It is created if it does not exist. Raises NotCompiled if another user owns it or can write to
+    it.
     """
     path = cache_folder()
     try:
@@ -154,9 +147,9 @@ def _private_folder() -> Iterator[int]:
 
 
 def _sound_file(folder: int) -> str | None:
-    """Return the name of a cached module whose content matches the digest in it, or None.
+    """Return the file name of the intact cached module in a folder, or None.
 
-    Files that differ are removed.
+    A module is intact if its content has the digest in its name; others are removed.
     """
     for name in os.listdir(folder):
         parts = re.fullmatch(rf"{re.escape(_cached_file_stem())}-([0-9a-f]{{64}})\.cwasm", name)
@@ -170,7 +163,7 @@ def _sound_file(folder: int) -> str | None:
 
 
 def _compile_elsewhere(folder: int) -> str:
-    """Compile the module in another process, or wait for one that does; return its file name.
+    """Compile the analyzer in another process, or wait for one that does; return the file's name.
 
     Raises:
         NotCompiled: The compiler failed.
@@ -193,7 +186,7 @@ def _compile_elsewhere(folder: int) -> str:
 
 @contextmanager
 def _exclusive(folder: int) -> Iterator[None]:
-    """Lock the folder of compiled modules against other processes."""
+    """Lock the cache folder (a file descriptor) against other processes while the body runs."""
     with os.fdopen(
         os.open(
             f"{_cached_file_stem()}.lock",

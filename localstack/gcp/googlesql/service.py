@@ -52,7 +52,7 @@ class Service:
         self._instance = _Instance(self._engine, self._module)
 
     def call(self, method: str, request: Any) -> bytes:
-        """Call a method of GoogleSQL's local service, and return the serialized response.
+        """Call a method of GoogleSQL's local service; return the serialized response.
 
         Raises:
             SqlRejected: The service refuses.
@@ -73,7 +73,7 @@ class Service:
             return self._bytes(method, request)
 
     def _bytes(self, method: str, request: Any) -> bytes:
-        """Call a method of the WebAssembly module; make a new instance if it traps."""
+        """Call a method of the WebAssembly module, in a new instance if the former one crashed."""
         from wasmtime import Trap, WasmtimeError
 
         try:
@@ -144,13 +144,16 @@ class _Instance:
                 self._free(store, taken)
 
     def _address(self, place: int) -> int:
-        """Return the address of an offset in the module's memory, which moves when it grows."""
+        """Return the address in this process of an offset in the WebAssembly module's memory.
+
+        It must be asked for anew after each call, as a memory that grows moves.
+        """
         base = ctypes.cast(self._exports["memory"].data_ptr(), ctypes.c_void_p).value
         assert base is not None  # noqa: S101  a memory has an address
         return base + place
 
     def _error(self) -> SqlRejected:
-        """Return the module's last error as an exception."""
+        """Return the WebAssembly module's last error as a SqlRejected exception."""
         size = self._exports["wasm_get_last_error_size"](self._store)
         text = ctypes.string_at(
             self._address(self._exports["wasm_get_last_error"](self._store)), size

@@ -29,11 +29,7 @@ _TOKEN = re.compile(
 
 
 def encoded(text: str) -> Any:
-    """Parse a type's text, such as ARRAY<INT64>, into a TypeProto.
-
-    Raises:
-        ValueError: The text is none.
-    """
+    """Parse a type's text, such as ARRAY<INT64>, into a TypeProto; raise ValueError otherwise."""
     tokens = _TOKEN.findall(text)
     if "".join(tokens).replace(" ", "") != re.sub(r"\s", "", text):
         raise ValueError(f"{text!r} is not a type of GoogleSQL")
@@ -59,7 +55,10 @@ def text_of(message: Any) -> str:
 
 
 def _parse(tokens: list[str], text: str) -> Any:
-    """Parse a type from its tokens, which are consumed, into a TypeProto."""
+    """Parse one type from a list of tokens, and return its TypeProto.
+
+    The tokens that it read are removed from the list; `text` is the whole type, for the error.
+    """
     from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
     name = tokens.pop(0).partition("(")[0].strip().upper() if tokens else ""
@@ -90,6 +89,6 @@ def _parse(tokens: list[str], text: str) -> Any:
 
 
 def _expect(tokens: list[str], token: str, text: str) -> None:
-    """Consume a token; raise ValueError if another one comes."""
+    """Remove the first token, which must be `token`; raise ValueError with `text` otherwise."""
     if not tokens or tokens.pop(0) != token:
         raise ValueError(f"{text!r} is not a type of GoogleSQL: a {token} is missing")

@@ -6,7 +6,7 @@ differ in their tails: stays are log-normal, mostly none at all, or Pareto with 
 score every row: one knows the items, the other who stays long.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from isthmus.pipelines.evaluation.metrics import Clusters
 ITEMS = 100
 WORTH = np.random.default_rng(7).normal(0, 0.5, ITEMS)  # of each item, the same in every log
 WORLDS = ("log-normal", "zero-inflated", "pareto with a cap")
+ALL_WORLDS = (*WORLDS, "pareto")  # the last has no variance: what an evaluation warns of
 CAP = 60.0  # of the third world, some five times the mean
 
 
@@ -69,7 +70,68 @@ def sums(made, scores):
     )
     lists = ranking.measure_values(scores, made.outcome, made.group, among.groups)
     return {
-        "mean": units.totals(made.outcome, 1.0, made.unit, made.units),
+        "mean": units.totals(made.outcome, 1.0, made.unit, made.units, scale="log"),
         **regression.totals(made.outcome, scores, made.unit, made.units),
-        **metrics.value_totals(lists, among),
+        **metrics.value_totals(lists, among, "log"),
     }
+
+
+def truth(world, people):
+    """(metric -> the first model's value, metric -> its difference to the second's) of other logs.
+
+    Sums of 6 logs are added. Outcomes of the Pareto have no variance, so that sums say nothing:
+    its mean is 1 / (1 - 1 / 1.5) = 3 times the scale's, which is log-normal by the patience.
+    """
+    if world not in WORLDS:
+        mean = 10 * np.exp((0.7 * 0.5) ** 2 / 2) * np.exp(WORTH).mean()
+        return {"mean": float(mean)}, {}
+    totals = None
+    for number in range(6):
+        made = log(world, people, [27, number])
+        sides = [sums(made, scores) for scores in (made.by_item, made.by_person)]
+        totals = totals or [{name: [] for name in side} for side in sides]
+        for kept, side in zip(totals, sides, strict=True):
+            for name, metric in side.items():
+                kept[name].append(metric)
+    first, second = (
+        {name: _together(metrics_).value for name, metrics_ in kept.items()} for kept in totals
+    )
+    return first, {name: first[name] - second[name] for name in first if name != "mean"}
+
+
+def _together(parts):
+    return units.Totals(
+        numerator=np.concatenate([part.numerator for part in parts]),
+        denominator=np.concatenate([part.denominator for part in parts]),
+        scale=parts[0].scale,
+    )
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """Logs whose interval holds the truth, by metric; and those that are warned of."""
+
+    values: dict = field(default_factory=dict)
+    differences: dict = field(default_factory=dict)
+    warned: int = 0
+    mean_or_warned: int = 0
+
+
+def coverage(world, logs, *, people=300, people_of_truth=20_000):
+    """Count the logs of a world whose 95 % intervals hold the truth."""
+    true_values, true_differences = truth(world, people_of_truth)
+    counts = Counts()
+    for number in range(logs):
+        made = log(world, people, [28, number])
+        first, second = sums(made, made.by_item), sums(made, made.by_person)
+        warned = bool(regression.tail_warnings(made.outcome, first))
+        counts.warned += warned
+        for counted, estimates, true in (
+            (counts.values, units.estimates(first, seed=number), true_values),
+            (counts.differences, units.differences(first, second, seed=number), true_differences),
+        ):
+            for name in true:
+                held = estimates[name].low <= true[name] <= estimates[name].high
+                counted[name] = counted.get(name, 0) + held
+                counts.mean_or_warned += name == "mean" and (warned or held)
+    return counts

@@ -20,7 +20,7 @@ from isthmus.pipelines.run_pages.figure_text import digits_of
 from isthmus.pipelines.run_pages.report_store import run_uri
 from isthmus.pipelines.runs.document import local_path
 from isthmus.tests.cli.running import isthmus
-from isthmus.tests.docs.shown import block_of, masked, pattern
+from isthmus.tests.docs.shown import DOCS, block_of, masked, pattern
 from isthmus.tests.pipelines.run_pages.test_report import Whole
 
 pytestmark = pytest.mark.timeout(900)  # the first test makes the shop: half a minute of CPU
@@ -41,6 +41,12 @@ def demo(folder):
 def shop(demo, folder):
     with im.open(folder / "project.yaml") as project:
         yield project
+
+
+@pytest.fixture(scope="module")
+def dwell(shop):
+    """The run of the model for seconds, after those of the demo."""
+    return im.train(shop, "dwell")
 
 
 def test_the_demo_tells_what_its_runs_and_its_rehearsal_show(demo, shop, folder):
@@ -121,6 +127,21 @@ def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
 def test_one_score_for_a_whole_list_is_chance_within_it(shop):
     within = runs.get_run(shop, "r2").evaluation.metrics["group_auc"]
     assert 0.49 < within.low <= within.high < 0.51
+
+
+def test_the_model_for_clicks_wins_clicks_and_loses_dwell_as_the_pages_say(shop, dwell):
+    """Bait is clicked more than other items and left sooner: the world says so."""
+    assert (dwell.name, dwell.gate) == ("r4", "pass")
+    assert dwell.champion.other.deciding.high < 0 < dwell.champion.figures()["value@1"].low
+    text = "\n".join(masked(line) for line in str(dwell).splitlines())
+    page = block_of("your-data.md", "isthmus train models/dwell.yaml")
+    assert re.fullmatch(pattern([*page, "..."]), f"{text}\n"), text
+    (pair,) = compare(shop, "r1", "r4")
+    first, second = (
+        f"{side['value@1'].value:.1f}" for side in (pair.first_figures, pair.second_figures)
+    )
+    for written in (DOCS.parent / "README.md", DOCS / "your-data.md", DOCS / "ja" / "index.md"):
+        assert re.search(rf"{second}.{{1,90}}\b{first}\b", written.read_text(), re.DOTALL), written
 
 
 def test_the_page_of_your_data_shows_these_runs(shop):

@@ -57,9 +57,9 @@ class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
 def page(project: Project, query: Mapping[str, str]) -> View:
     """Draw the page of one endpoint: variants, traffic, rollout, rules, metrics by the minute.
 
-    The query has `minutes` to look back, `days` of answers in which the rules' effects are counted,
-    and the `unit` whose counts are shown. Without `days` the warehouse is not queried, and without
-    `unit` the store of counts is not.
+    The query has `minutes` to look back, `days` of answers in which the effects of rules are
+    counted, and the `unit` whose counts are shown. Without `days` the warehouse is not queried, and
+    without `unit` the store of counts is not.
     """
     endpoint = declared_endpoint(project, query["endpoint"])
     name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)
@@ -198,7 +198,7 @@ def _variant(variant: VariantState) -> tuple[str, ...]:
 
 
 def _split(variants: Sequence[VariantState]) -> str:
-    """Draw the present traffic split as an SVG bar, and the intended one if it differs."""
+    """Draw the served traffic split as an SVG bar; and the intended split, if it differs."""
     lines = [
         plots.Strip(
             name="now",
@@ -222,7 +222,7 @@ def _split(variants: Sequence[VariantState]) -> str:
 
 
 def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
-    """Return the segments of a bar that shows (variant, percent of traffic), side by side."""
+    """Return the segments of a bar that shows (variant, percent of traffic) side by side."""
     start, stretches = 0.0, []
     for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
         stretches += (
@@ -261,7 +261,7 @@ def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
 
 
 def _rollout(name: str, status: Status | Unread | None) -> list[str]:
-    """Return HTML with the state of the endpoint's running or last rollout, or that none was."""
+    """Return HTML on the endpoint's running or last rollout, or that there was none."""
     if isinstance(status, Unread):
         return [missing(status)]
     if status is None:

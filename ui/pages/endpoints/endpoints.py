@@ -71,7 +71,7 @@ def path(endpoint: str) -> str:
 
 
 def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
-    """Return which rollout, experiment or command may change an endpoint's traffic, or None."""
+    """Return the rollout, experiment or command that may change an endpoint's traffic, or None."""
     claim = owner.read(project.target.state, endpoint)
     return None if claim is None else claim.owner
 
@@ -79,7 +79,10 @@ def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
 def _row(
     name: str, state: EndpointState | None, holder: owner.Owner | Unread | None
 ) -> tuple[str, ...]:
-    """Return an endpoint's cells in the table: link, phase, traffic split, owner of the traffic."""
+    """Return an endpoint's cells in the table: link, phase, traffic split, owner of the traffic.
+
+    `holder` is the owner: the rollout, experiment or command that may change the split.
+    """
     if state is None:
         return (kit.link(name, path(name)), "not there", "", "")
     split = ", ".join(
@@ -89,7 +92,7 @@ def _row(
 
 
 def owner_text(holder: owner.Owner | Unread | None) -> str:
-    """Return text on who may change an endpoint's traffic, and since when."""
+    """Return text on who may change an endpoint's traffic (`holder`), and since when."""
     if isinstance(holder, Unread):
         return "not known"
     if holder is None or holder.owner == "none":

@@ -41,7 +41,7 @@ def _row(summary: VariantSummary) -> tuple[str, ...]:
 
 
 def _errors(bucket: Bucket) -> float:
-    """Return the percentage of a minute's requests that ended in a client or server error."""
+    """Return the percentage of a minute's requests that failed, by the client or the server."""
     return 100 * (bucket.client_errors + bucket.server_errors) / bucket.requests
 
 
@@ -97,7 +97,10 @@ def _series(
     by_minute: Mapping[datetime, float],
     figure: _Figure,
 ) -> plots.Series:
-    """Return a variant's values of one metric by the minute as a series of a chart."""
+    """Return a variant's values of one metric by the minute, as a series of a chart.
+
+    `start` is the minute at which the chart begins.
+    """
     titles = [
         f"{name} {minute:%H:%M}: {value:.4g} {figure.unit}" for minute, value in by_minute.items()
     ]
@@ -113,7 +116,10 @@ def _series(
 
 
 def _rows(values: Mapping[str, Mapping[datetime, float]]) -> list[tuple[str, ...]]:
-    """Return the rows of the table behind a chart: a minute, then each variant's value as text."""
+    """Return the rows of the table behind a chart: a minute and each variant's value, as text.
+
+    `values` are by variant, then by minute.
+    """
     every = sorted({minute for by_minute in values.values() for minute in by_minute})
     return [
         (
@@ -128,7 +134,7 @@ def _rows(values: Mapping[str, Mapping[datetime, float]]) -> list[tuple[str, ...
 
 
 def _across(start: datetime, length: int) -> plots.Axis:
-    """Return a chart's horizontal axis, in minutes from `start`, with times of day as ticks."""
+    """Return a chart's horizontal axis: `length` minutes from `start`, ticks as times of day."""
     places = [round(number * (length - 1) / _TICKS) for number in range(_TICKS + 1)]
     ticks = [(float(place), f"{start + place * _MINUTE:%H:%M}") for place in dict.fromkeys(places)]
     return plots.Axis(label="minute (UTC)", low=-0.5, high=length - 0.5, ticks=ticks)

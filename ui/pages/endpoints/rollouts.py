@@ -62,7 +62,7 @@ def _status(project: Project, endpoint: str) -> Status | None:
 def _parts(
     endpoint: str, status: Status | Unread | None, declared: Rollout | None
 ) -> Sequence[str | Form]:
-    """Return the section on one endpoint's rollout, with the commands that act on it."""
+    """Return the section on one endpoint's rollout, with the forms that act on it."""
     if isinstance(status, Unread):
         return [kit.section(endpoint, missing(status))]
     start = _start(endpoint, declared)
@@ -83,7 +83,7 @@ def _parts(
 
 
 def standing(status: Status) -> str:
-    """Return an HTML table of a rollout's step, weights and guardrails, and what comes next."""
+    """Return an HTML table on a rollout: its step, weights, guardrails, and what it does next."""
     rows = [[name, text] for name, text in _rows(status) if text]
     unwatched = unwatched_text(status)
     warning = kit.verdict([unwatched], "fail") if unwatched else ""
@@ -91,7 +91,7 @@ def standing(status: Status) -> str:
 
 
 def _start(endpoint: str, declared: Rollout | None) -> Form:
-    """Return the command that starts an endpoint's rollout, or says that none is declared."""
+    """Return the form that starts an endpoint's rollout, or that says that none is declared."""
     if declared is None:
         note = f"project.yaml declares none: rollouts.{endpoint} says its steps and guardrails."
         return Form(action="", button="", command="isthmus schema", note=note)
@@ -126,14 +126,14 @@ def _rows(status: Status) -> list[tuple[str, str]]:
 
 
 def _judged(check: Check | None) -> str:
-    """Return a guardrail's verdict and its reason as text, or that it was not judged yet."""
+    """Return a guardrail's verdict and its reason as text; `not judged yet` without a check."""
     if check is None:
         return "not judged yet"
     return f"{check.verdict}: {check.why}" if check.why else check.verdict
 
 
 def _next(status: Status) -> str:
-    """Return text on what a rollout does next by itself, or whose decision it waits for."""
+    """Return text on what a rollout does next by itself, or for whose decision it waits."""
     match status.state.phase:
         case "baking":
             return next_lines(status)[0].partition("    ")[0]
@@ -148,7 +148,7 @@ def _next(status: Status) -> str:
 
 
 def commands(status: Status) -> list[Form]:
-    """Return the commands that pause, resume, promote or abort a rollout, as its phase allows."""
+    """Return the forms that pause, resume, promote or abort a rollout, as its phase allows."""
     state = status.state
     if state.phase == "ended":
         return []

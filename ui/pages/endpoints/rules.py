@@ -19,7 +19,10 @@ _DAYS = (1, 7, 28)
 
 
 def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | None) -> list[str]:
-    """Return an HTML table of an endpoint's ranking rules, with how often each had an effect."""
+    """Return an HTML table of an endpoint's ranking rules, and how often each had an effect.
+
+    `counted` is None where the effects were not queried.
+    """
     if not endpoint.rules:
         return [kit.words("It has none.", "soft")]
     hits = counted if isinstance(counted, RuleHits) else None
@@ -49,7 +52,7 @@ _COST = (
 
 
 def _counts(endpoint: str) -> list[tuple[str, str]]:
-    """Return (text, URL) links that count each rule's effects in the last days' answers."""
+    """Return links, as (text, URL), that count each rule's effects in the last days' answers."""
     return [
         (
             f"count in the answers of {days} day{'s' if days > 1 else ''}",
@@ -60,7 +63,7 @@ def _counts(endpoint: str) -> list[tuple[str, str]]:
 
 
 def _answer_count(hits: RuleHits) -> list[str]:
-    """Return an HTML line on how many logged answers the counts of the rules come from."""
+    """Return an HTML line on how many logged answers the rules' effects were counted in."""
     return [
         kit.words(
             f"Of {hits.answers:,} answers since {hits.since:%Y-%m-%d}, on the project's clock.",
@@ -70,7 +73,10 @@ def _answer_count(hits: RuleHits) -> list[str]:
 
 
 def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
-    """Return a ranking rule's cells in the table: name, counts, effect, condition, validity."""
+    """Return a ranking rule's cells in the table: name, counts, effect, condition, validity.
+
+    `hits` is None where its effects were not counted.
+    """
     when = ", ".join(map(condition_text, rule.when)) or "any"
     return (
         name_of(rule),
@@ -82,7 +88,7 @@ def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
 
 
 def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
-    """Return how often a rule had an effect, and in what share of answers, as two texts."""
+    """Return how often a rule had an effect, and in what share of the answers, as two texts."""
     count = hits.hits.get(name_of(rule), 0)
     return f"{count:,}", f"{100 * count / hits.answers:.1f} %" if hits.answers else ""
 
@@ -90,7 +96,10 @@ def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
 def unit_parts(
     endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | Unread | None
 ) -> list[str | Form]:
-    """Return HTML on how often one unit was shown each capped thing, with a form to choose one."""
+    """Return HTML on how often one unit was shown each item that a rule caps, with a form.
+
+    The form chooses the unit; `counted` is None without one.
+    """
     if not counts_units(endpoint):
         return []
     field = Field(name="unit", label=endpoint.unit, value=unit, required=True)
@@ -113,7 +122,7 @@ def unit_parts(
 
 
 def _does(rule: Rule) -> str:
-    """Describe a ranking rule's effect in words; a parameter by its name, `$ad_boost`."""
+    """Describe a ranking rule's effect in words; a parameter stands as its name, `$ad_boost`."""
     match rule:
         case Boost():
             return f"score times {_number(rule.times)}" + (

@@ -140,7 +140,7 @@ def _volume_section(data: EventData, days: int | None, price: str) -> str:
 
 
 def _volume(volumes: tuple[DayVolume, ...] | Unread | None, days: int) -> list[str]:
-    """Return a chart of the number of events by date, or why there is none."""
+    """Return a chart of the number of events by date, or text on why there is none."""
     if isinstance(volumes, Unread):
         return [missing(volumes)]
     if not volumes:
@@ -203,9 +203,9 @@ def _groups(groups: Sequence[Group]) -> list[str]:
 
 
 def _price(project: Project, state: TableState | Unread | None) -> str:
-    """Return an HTML line on how much data the page's queries scan at most.
+    """Return an HTML line on how much data the page's queries scan at most, at what price.
 
-    The quarantine's query reads the table three times.
+    The query of the quarantine reads the table three times.
     """
     if not isinstance(state, TableState) or state.size is None:
         return kit.words(

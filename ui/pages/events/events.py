@@ -22,7 +22,7 @@ class EventsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """Draw the page of all events, with the stored rows of each table, without a query."""
+    """Draw the page of all events and the stored rows of their tables, without querying any."""
     reads = Reads()
     entries = tuple(describe(project.spec, name) for name in project.spec.events)
     tables = reads.attempt("what is stored", lambda: event_tables(project))
@@ -37,7 +37,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list[str]:
-    """Return an HTML table of all events: description, stored rows, owner, readers."""
+    """Return an HTML table of all events: description, stored rows, owner, what reads them."""
     if not entries:
         return [kit.words("project.yaml names no event.", "soft")]
     stored = {table.name: rows_text(table) for table in tables if table.kind == "event table"}
@@ -57,7 +57,7 @@ def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list
 
 
 def _streams(tables: list[TableLine], read: list[TableLine] | Unread) -> list[str]:
-    """Return an HTML table of the event streams that gateways log to, with stored rows."""
+    """Return an HTML table of the streams that gateways log to, with their stored rows."""
     if isinstance(read, Unread):
         return [missing(read)]
     rows = [
@@ -90,7 +90,7 @@ def path(event: str) -> str:
 
 
 def rows_text(table: TableLine) -> str:
-    """Return the number of a table's rows as text, or that it is not made or not counted."""
+    """Return the number of a table's rows as text, or that it does not exist or is not counted."""
     if not table.made:
         return "not made yet"
     return "not counted" if table.rows is None else f"{table.rows:,}"

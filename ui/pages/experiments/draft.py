@@ -51,7 +51,7 @@ def text(fields: Mapping[str, str]) -> str:
 
 
 def diff(file: str, written: str) -> str:
-    """Return a unified diff that adds the file, for `git apply` or `patch -p1`."""
+    """Return a unified diff that adds a file with this text, for `git apply` or `patch -p1`."""
     lines = written.splitlines()
     head = [
         f"diff --git a/{file} b/{file}",
@@ -64,7 +64,7 @@ def diff(file: str, written: str) -> str:
 
 
 def _trim(name: str, value: str) -> str:
-    """Return a field's value, without invisible characters if it is a single line."""
+    """Return a form field's value; one of a single line loses its invisible characters."""
     if name in BLOCKS:
         return value.strip()
     return " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
@@ -93,7 +93,7 @@ def _lines(fields: Mapping[str, str]) -> Iterator[str]:
 
 
 def _scalar(name: str, value: str) -> list[str]:
-    """Return `name: value` as a line of YAML, quoted unless it can only be read as a string."""
+    """Return a line of YAML with a name and its value, quoted unless it can only be a string."""
     if not value:
         return []
     words = _PLAIN.fullmatch(value) and scalar(value).value == value
@@ -101,7 +101,7 @@ def _scalar(name: str, value: str) -> list[str]:
 
 
 def _block(name: str, value: str) -> list[str]:
-    """Return the YAML lines of a mapping whose entries the user wrote one a line."""
+    """Return YAML lines for a mapping whose entries the user wrote, one on each line."""
     return [f"{name}:", *(f"  {line}" for line in _nonempty_lines(value))] if value else []
 
 
@@ -111,7 +111,7 @@ def _nonempty_lines(value: str) -> list[str]:
 
 
 def _list(name: str, value: str, *, alone: bool = False) -> list[str]:
-    """Return a YAML line with a list of names that the user separated by commas, blanks or lines.
+    """Return a line of YAML with a list of names that commas, blanks or line breaks separate.
 
     With `alone`, a single name is written as the value itself.
     """
@@ -122,7 +122,7 @@ def _list(name: str, value: str, *, alone: bool = False) -> list[str]:
 
 
 def _percent(value: str) -> str:
-    """Return a number's text with a percent sign, added unless it has one."""
+    """Return a number's text with a percent sign at its end, added if it is missing."""
     return value if value.endswith("%") else f"{value}%"
 
 

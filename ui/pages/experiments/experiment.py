@@ -67,7 +67,8 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     """Draw the page of one experiment or analysis.
 
     The query may have `look`, the name of earlier stored results; `despite-split`, to show figures
-    that a broken split may bias; and `compare`, to query the log of an analysis.
+    that may be wrong, as the units were not split as planned; and `compare`, to query the log of an
+    analysis.
     """
     name = query["name"]
     if name in project.spec.analyses:
@@ -84,10 +85,9 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str]) -> View:
-    """Return the page of one run of an experiment: newest results, state, forms, history.
+    """Return the page of a run of an experiment: newest results, state, forms, history.
 
-    Raises:
-        NotFound: No look of the name that the query has was stored.
+    Raises NotFound if the query names a look (stored results) that does not exist.
     """
     run, blobs = recorded.frozen, project.target.blobs
     experiment = run.definition.experiment
@@ -125,7 +125,7 @@ def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str])
 
 
 def _verdict(data: OneExperiment) -> Iterator[str]:
-    """Yield HTML on the verdict of the newest stored results, or that there are none yet."""
+    """Yield HTML on the verdict of the newest results, or that there are none yet."""
     if data.results:
         if results_store.name_of(data.results.until) != data.looks[-1]:
             yield kit.links([("This is an earlier look. Show the newest", path(data.results.run))])
@@ -138,7 +138,10 @@ def _verdict(data: OneExperiment) -> Iterator[str]:
 
 
 def _state_parts(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterator[str | Form]:
-    """Yield HTML on a run's state, and the forms that change it (share, ship, stop)."""
+    """Yield HTML on a run's state, and the forms that change it (share, ship, stop).
+
+    `startable` says whether project.yaml still has the experiment.
+    """
     if data.status is None:
         yield kit.words("This run is over, and another one came after it.", "soft")
         return
@@ -152,7 +155,10 @@ def _state_parts(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Ite
 
 
 def _result_parts(data: OneExperiment, *, agreed: bool) -> list[str]:
-    """Return HTML with a run's figures; they are hidden on a sample ratio mismatch."""
+    """Return HTML with a run's figures; hidden if the units were not split as planned.
+
+    With `agreed` they are shown all the same.
+    """
     results = data.results
     if results is None:
         return []
@@ -169,7 +175,7 @@ def _result_parts(data: OneExperiment, *, agreed: bool) -> list[str]:
 
 
 def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
-    """Return an HTML table of the earlier interim analyses of a run."""
+    """Return an HTML table of a run's looks: the results that were stored before the newest."""
     rows = []
     for number, look in enumerate(looks.looks, 1):
         name = results_store.name_of(look.until)
@@ -200,7 +206,7 @@ def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
 def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
     """Draw the page of an analysis, an experiment whose arms another system assigned.
 
-    With `compare`, one query of the log compares the arms; nothing is stored.
+    With `compare`, one query of the log computes its results; nothing is stored.
     """
     results = compare_log(project, analysis.name) if compare else None
     ask = kit.links([("Compare its arms now", f"{path(analysis.name)}?compare={_AGREED}")])
@@ -224,7 +230,7 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
 
 
 def _not_started(project: Project, experiment: Experiment) -> View:
-    """Return the page of an experiment that was never started, with the form to start it."""
+    """Return the page of an experiment that was never started, with the form that starts it."""
     location = place(project.description, f"experiments.{experiment.name}")
     revision = git_revision(project.folder, location.file)
     uncommitted = (

@@ -39,7 +39,7 @@ class Experiments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """Draw the page that lists all experiments, and who holds which part of each layer."""
+    """Draw the page that lists all experiments, and which runs hold which part of each layer."""
     lines = listing(project, counted=False)
     layers = layers_now(project)
     return View(
@@ -57,7 +57,7 @@ def path(name: str) -> str:
 
 
 def _table(project: Project, lines: Iterable[Listed]) -> str:
-    """Return an HTML table of the experiments, with the verdict of each one's newest results."""
+    """Return an HTML table of the experiments, each with the verdict of its newest results."""
     rows = [_row(project, line) for line in lines]
     if not rows:
         return kit.words("project.yaml has no experiments yet.")
@@ -89,7 +89,7 @@ def _row(project: Project, line: Listed) -> list[str]:
 
 
 def layers_now(project: Project) -> list[LayerNow]:
-    """Return for each layer which runs hold which buckets now, and how much is free."""
+    """Return for each layer the runs that hold its buckets now, and its free share."""
     live = runs.current(project.target.state).live
     declared = {name: layer.endpoint for name, layer in project.spec.layers.items()}
     endpoints = declared | {name: layer.endpoint for name, layer in live.layers.items()}
@@ -117,7 +117,7 @@ def _layer(project: Project, live: Live, name: str, endpoint: str) -> LayerNow:
 
 
 def _holder(run: LiveRun) -> Holder:
-    """Return the buckets of a layer that a run holds, with their share in percent."""
+    """Return the buckets of a layer that a run holds, and their share in percent."""
     return Holder(run=run.run, buckets=list(run.ranges), share=float(buckets.share(run.ranges)))
 
 
@@ -179,7 +179,7 @@ def _strip(layer: LayerNow) -> plots.Strip:
 
 
 def _stretch(low: int, high: int, run: str, style: plots.Style) -> plots.Stretch:
-    """Return a run's range of buckets as a segment of its layer's bar."""
+    """Return the buckets from `low` to `high`, which a run holds, as a segment of a layer's bar."""
     return plots.Stretch(
         name=run, style=style, low=low, high=high + 1, title=f"{run}: buckets {low} to {high}"
     )

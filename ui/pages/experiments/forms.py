@@ -27,7 +27,7 @@ def start(name: str) -> Form:
 
 
 def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Form]:
-    """Yield the forms that an experiment run's state allows: look, ramp, ship, stop.
+    """Yield the forms that the state of an experiment's run allows: look, ramp, ship, stop.
 
     `startable` says whether project.yaml still has the experiment.
     """
@@ -54,7 +54,7 @@ def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Fo
 
 
 def _ramp(name: str, status: RunStatus) -> Form:
-    """Return the form that changes the share of a layer that a run holds."""
+    """Return the form that changes the share of the layer that a run holds."""
     share = Field(
         name="share",
         label="Share of the layer",
@@ -85,7 +85,7 @@ def _stop(name: str) -> Form:
 
 
 def _ship(name: str, run: FrozenRun) -> Form:
-    """Return the form that ships an arm: every unit outside the holdout gets its parameters."""
+    """Return the form that ships an arm: all units outside the holdout then get its parameters."""
     arms = tuple((arm.name, arm.name) for arm in run.shippable)
     arm = Field(
         name="arm", label="Arm", kind="choice", choices=arms, value=run.arms[-1].name, required=True
@@ -102,22 +102,22 @@ def _ship(name: str, run: FrozenRun) -> Form:
 
 
 def look(project: Project, fields: Mapping[str, str]) -> str:
-    """Compute a run's results from the log now, and return the URL path of its page.
+    """Compute a run's results from the log now, and return the URL path of their page.
 
-    If the split is broken, that is stored and shown, without figures.
+    If the units were not split as planned, only that is stored and shown, without figures.
     """
     comparison.results(project, fields["name"], despite_split=True)
     return path(fields["name"])
 
 
 def begin(project: Project, fields: Mapping[str, str]) -> str:
-    """Start a run of an experiment from a submitted form; return the URL path of its state."""
+    """Start a run of an experiment by a submitted form; return the URL path of its state."""
     experiment.start(project, fields["name"])
     return _state_path(fields)
 
 
 def ramp(project: Project, fields: Mapping[str, str]) -> str:
-    """Change a run's share of its layer from a submitted form; return the URL path of its state."""
+    """Change a run's share of its layer by a submitted form; return the URL path of its state."""
     because = fields.get("because", "").strip()
     if not because:
         raise Invalid(
@@ -128,13 +128,13 @@ def ramp(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def stop(project: Project, fields: Mapping[str, str]) -> str:
-    """Stop an experiment's run from a submitted form; return the URL path of its state."""
+    """Stop an experiment's run by a submitted form; return the URL path of its state."""
     experiment.stop(project, fields["name"], because=fields.get("because", ""))
     return _state_path(fields)
 
 
 def ship(project: Project, fields: Mapping[str, str]) -> str:
-    """Ship an experiment's arm from a submitted form; return the URL path of the run's state."""
+    """Ship an experiment's arm by a submitted form; return the URL path of the run's state."""
     if not (arm := fields.get("arm", "")):
         raise Invalid("no arm is named", remedy="choose the one that ships")
     experiment.stop(project, fields["name"], because=fields.get("because", ""), ship=arm)
@@ -142,7 +142,10 @@ def ship(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _state_path(fields: Mapping[str, str]) -> str:
-    """Return the URL path, with anchor, of the run's state on its experiment's page."""
+    """Return the URL path, with an anchor, of a run's state on its experiment's page.
+
+    `fields` are those of the form that changed it.
+    """
     return f"{path(fields['name'])}#stands"
 
 

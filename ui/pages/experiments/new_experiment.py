@@ -57,12 +57,12 @@ class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems of severity `error`, which make the typed experiment invalid."""
+        """Return the problems of severity `error`, which make the typed experiment invalid."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
     @property
     def sound(self) -> bool:
-        """Whether an experiment was typed and has no errors."""
+        """Return whether an experiment was typed and has no errors."""
         return bool(self.text) and not self.errors
 
 
@@ -89,7 +89,10 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 def _view(
     data: NewExperiment, form: Form, parts: tuple[str | Form, ...], files: dict[str, str]
 ) -> View:
-    """Return the page of a new experiment, from its form and the answer to what was typed."""
+    """Return the page of a new experiment: its form, and `parts` on what was typed into it.
+
+    `files` are the files that the page offers for download, by extension.
+    """
     below = (
         "Nothing starts here: the file is committed first, and then started from the "
         "experiment's page, or in a terminal."
@@ -104,7 +107,10 @@ def _view(
 
 
 def _draft(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -> NewExperiment:
-    """Return the YAML file that the form would write, its problems, and the statistical power."""
+    """Return the YAML that the form would write, its problems, and the experiment's power.
+
+    `query` has the fields that were typed.
+    """
     name = query.get("name", "").strip()
     try:
         file, text = draft.file_of(name), draft.text(query)
@@ -141,7 +147,7 @@ def _file(project: Project) -> Path:
 
 
 def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
-    """Return HTML on what was typed: the problems, or the file to commit and its power."""
+    """Return HTML on what was typed: its problems, or the new file and the experiment's power."""
     if not data.sound:
         rows = [
             [f"{problem.file}:{problem.line}", problem.message, problem.remedy or ""]
@@ -160,7 +166,7 @@ def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, 
 
 
 def _how_long(data: NewExperiment) -> str:
-    """Return the HTML section on the units and days that it takes to detect an effect."""
+    """Return the HTML section on how many units and days it takes to detect an effect."""
     power = data.power
     if power is None:
         return kit.section("How long it takes", kit.words(data.no_power))
@@ -182,7 +188,7 @@ def _how_long(data: NewExperiment) -> str:
 
 
 def _to_commit(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
-    """Return the new experiment's file as a diff, with the form that writes it."""
+    """Return the new experiment's file as a diff, with the form that writes the file."""
     write = Form(
         action=PATH,
         button=f"Write {data.file}",
@@ -213,7 +219,7 @@ def _query(query: Mapping[str, str]) -> str:
 def _power(
     project: Project, description: Description, name: str, query: Mapping[str, str]
 ) -> tuple[Power | None, str]:
-    """Return the statistical power of the typed experiment, or None and the reason."""
+    """Return the statistical power of the typed experiment, or None and the reason as text."""
     as_if = Project(description, project.target)
     experiment = description.spec.experiments[name]
     try:
@@ -241,12 +247,14 @@ def _power(
 
 
 def _arms_power(power: Power | PreferencePower) -> Power | None:
-    """Return the power if it is that of an experiment with arms, else None (interleaving)."""
+    """Return the power of an experiment with arms; None for the power of an interleaving."""
     return power if isinstance(power, Power) else None
 
 
 def _number(text: str, what: str) -> float | None:
     """Parse a positive number from a form's field; None if the field is empty.
+
+    `what` names the field in the error.
 
     Raises:
         Invalid: It is not a number above 0.
@@ -263,7 +271,7 @@ def _number(text: str, what: str) -> float | None:
 
 
 def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
-    """Return a metric's historical values from the log, queried once in ten minutes at most."""
+    """Return a metric's past values from the log, queried once in ten minutes at most."""
     key = (str(project.folder), project.target.name, endpoint, metric)
     asked_at, cached = _of_log.get(key, (0.0, None))
     if cached is None or time.monotonic() - asked_at > _REMEMBERED:
@@ -277,7 +285,7 @@ def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
 def _fields(
     project: Project, layers: list[LayerNow], query: Mapping[str, str]
 ) -> tuple[Field, ...]:
-    """Return the fields of the form, with the typed values and the project's choices."""
+    """Return the fields of the form, with the typed values and the choices of the project."""
     spec = project.spec
     free = tuple((layer.layer, f"{layer.layer}, {layer.free:g} % free") for layer in layers)
     field = partial(_field, query or _EMPTY)
@@ -340,7 +348,10 @@ def _more(query: Mapping[str, str]) -> tuple[Field, ...]:
 
 
 def _field(typed: Mapping[str, str], name: str, label: str, hint: str = "", **about: Any) -> Field:
-    """Return a field of the form that keeps what the user typed into it."""
+    """Return a field of the form, with the value that the user typed into it.
+
+    `hint` is shown below it; `about` are further settings of the field.
+    """
     return Field(name=name, label=label, hint=hint, value=typed.get(name, ""), **about)
 
 
@@ -360,7 +371,7 @@ def _endpoint_parameters(endpoint: Endpoint) -> str:
 
 
 def write(project: Project, fields: Mapping[str, str]) -> str:
-    """Write the new experiment's YAML file from a submitted form; return the URL to go to.
+    """Write a new experiment's YAML file from a submitted form; return the URL to go to.
 
     Raises:
         ProjectError: The loader refuses the file.
@@ -385,7 +396,7 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _put(place: Path, text: str) -> None:
-    """Write a file to disk atomically; it must not exist yet.
+    """Write a new file to disk atomically; raise FileExistsError if it exists.
 
     With half of a file no page and no command would read the project.
     """

@@ -58,12 +58,15 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def makers(trained: Sequence[Run]) -> dict[str, str]:
-    """Return the name of the training run that made each model version, by version."""
+    """Return the training run that made each model version: its name, by version."""
     return {run.version: run.name for run in trained if run.version}
 
 
 def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
-    """Return the `endpoint variant` names that serve each model version, by version."""
+    """Return, by model version, the endpoints' variants that serve it, as `endpoint variant`.
+
+    What cannot be read is noted in `reads`.
+    """
     listed = reads.attempt("endpoints", lambda: listing(project))
     where: dict[str, list[str]] = {}
     if isinstance(listed, Listing):
@@ -86,7 +89,7 @@ def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Prom
 
 
 def _versions(data: ModelsData) -> list[str | Form]:
-    """Return an HTML table of the registered model versions."""
+    """Return an HTML table of the registered model versions, with the forms that act on them."""
     if isinstance(data.versions, Unread):
         return []
     if not data.versions:
@@ -127,13 +130,13 @@ def _promotion_section(promotions: list[Promotion] | Unread) -> list[str]:
 
 
 def promotion_table(promotions: Sequence[Promotion]) -> str:
-    """Return an HTML table of promotions: when which alias moved to which version, why."""
+    """Return an HTML table of promotions: when an alias was moved to which version, and why."""
     head = ("at (UTC)", "alias", "became", "before", "gate", "because")
     return kit.table(head, map(_promotion, promotions), wordy=5)
 
 
 def _promotion(entry: Promotion) -> tuple[str, ...]:
-    """Return a promotion's cells in the table: time, alias, version, gate, reason."""
+    """Return a promotion's cells in the table: time, alias, version, checks passed, reason."""
     previous = "" if entry.before is None else f"{entry.model}@{entry.before}"
     return (
         entry.at[:16].replace("T", " "),

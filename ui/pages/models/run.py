@@ -57,7 +57,10 @@ def _finished_view(project: Project, run: Run) -> View:
 
 
 def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
-    """Return a training run's report as HTML, compared with its champion where there is one."""
+    """Return a training run's report as HTML, compared with its champion if there is one.
+
+    What cannot be read is noted in `reads`.
+    """
     blobs, champion = project.target.blobs, run.champion.run
     ours = reads.attempt(
         f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name)
@@ -75,7 +78,7 @@ def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
 
 
 def _failure_parts(run: Run) -> list[str]:
-    """Return HTML with the failure of a training run and its record."""
+    """Return HTML on why a training run failed, with its record."""
     return [
         kit.verdict([f"It failed: {run.failure}", "Nothing was registered."], "fail"),
         kit.code(str(run)),
@@ -105,7 +108,10 @@ def _note_parts(remarks: Notes) -> list[str]:
 
 
 def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
-    """Return the page of a training run under way, with the phase of each step."""
+    """Return the page of a training run that has not ended, with the phase of each step.
+
+    `missing` is the error that says that it has no record yet.
+    """
     try:
         state: RunState = watch.observe(project, name)
     except NotFound:

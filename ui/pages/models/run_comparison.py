@@ -21,8 +21,7 @@ _MOST = 20
 def page(project: Project, query: Mapping[str, str]) -> View:
     """Draw the page that compares training runs side by side, each with the first.
 
-    The query has `run`, names with blanks between them, each compared with the first; or `first`
-    and `others`.
+    The query has `run`, the names with blanks between them; or `first` and `others`.
 
     Raises:
         Invalid: There are no runs or too many, or they do not compare.

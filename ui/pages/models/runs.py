@@ -88,7 +88,10 @@ def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
 
 
 def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[str | Form]:
-    """Return an HTML table of training runs, with checkboxes if two can be compared."""
+    """Return an HTML table of training runs, with checkboxes if two can be compared.
+
+    `sort` is the metric by which they are sorted; `read` says whether all were read.
+    """
     if not listed:
         return [kit.words("No such run.", "soft")] if read else []
     figures = leading_figures(listed, sort)
@@ -121,9 +124,9 @@ _WORDY = ("gate", "parameters", "note")
 
 
 def _ticked(listed: Sequence[NotedRun]) -> set[str]:
-    """Return the names of the runs to tick at first: the newest, and its champion or one before it.
+    """Return the runs whose checkboxes are ticked at first: the newest and one to compare with.
 
-    None are where fewer than two runs have figures.
+    That is its champion, or an earlier run. None are ticked where fewer than two runs have metrics.
     """
     able = [run for run in listed if run.evaluation is not None]
     if len(able) < 2:
@@ -141,7 +144,10 @@ def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
 
 
 def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tuple[str, ...]:
-    """Return a training run's cells in the table: gate, metrics, parameters, version, tags."""
+    """Return a training run's cells in the table: checks, metrics, parameters, version, tags.
+
+    `figures` names the metrics; `ticked` are the runs whose checkbox is ticked.
+    """
     shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
     compared = ticked and run.evaluation is not None
     box = kit.box(f"compare {run.name}", "run", run.name, ticked=run.name in ticked)
@@ -160,7 +166,7 @@ def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tupl
 
 
 def _gate(run: NotedRun) -> str:
-    """Return a table cell with the gate's verdict on a run, and the deciding check below it."""
+    """Return a table cell on whether a run's model passed its checks, and the deciding check."""
     check = next((check for check in run.checks.checks if check.verdict == run.gate), None)
     if run.gate is None or check is None:
         return run.gate or ""

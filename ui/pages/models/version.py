@@ -60,7 +60,10 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
-    """Return an HTML table about a model version: run, endpoints, digest, where it is stored."""
+    """Return an HTML table about a model version: run, endpoints, digest, where it is stored.
+
+    `serving` are the variants that serve it.
+    """
     version = lineage.version
     run = run_link(lineage.run) if lineage.run else "none that is known here"
     rows = [
@@ -74,7 +77,10 @@ def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
 
 
 def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[str]:
-    """Return the lineage of a model version as an SVG graph, from events to endpoints."""
+    """Return the lineage of a model version as an SVG graph, from events to endpoints.
+
+    `serving` are the variants that serve it.
+    """
     ends = [
         Edge(
             Node("model", name), Node("endpoint", place.partition(" ")[0]), place.partition(" ")[2]

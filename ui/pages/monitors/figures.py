@@ -27,7 +27,7 @@ class _Shown(msgspec.Struct, frozen=True):
     digits: int = 1
 
     def text(self, row: Row) -> str:
-        """Return a monitor's figure as text: value, confidence interval, and ALARM if it is one."""
+        """Return a row's figure as text: value, confidence interval, and ALARM if it is one."""
         ends = (
             ""
             if row.low is None or row.high is None
@@ -73,12 +73,12 @@ _VERSIONED: tuple[Figure, ...] = (
 
 
 def _is_of_groups(rows: Sequence[Row], figure: Figure) -> bool:
-    """Return whether a figure of the monitor is measured for each group."""
+    """Return whether any of the rows has a value of a figure for a single group."""
     return figure != "satisfied_ratio" and any(_is(row, figure) and row.group for row in rows)
 
 
 def newest_parts(look: Snapshot) -> list[str]:
-    """Return HTML tables of the newest window: a line for each group, then overall figures."""
+    """Return HTML tables of the newest time window: a line for each group, then overall figures."""
     rows = [row for row in look.rows if row.scope == "window"]
     grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
     groups = dict.fromkeys(row.group for row in rows if row.group)
@@ -108,12 +108,12 @@ def newest_parts(look: Snapshot) -> list[str]:
 
 
 def _is(row: Row, figure: Figure) -> bool:
-    """Return whether a stored row holds a value of this figure, such as the Gini coefficient."""
+    """Return whether a row holds a value of a figure, such as the Gini coefficient."""
     return row.figure == figure
 
 
 def _cell(row: Row | None, figure: Figure) -> str:
-    """Return a row's value as text for a table's cell; "" if there is no row."""
+    """Return a row's value of a figure as the text of a table's cell; "" without a row."""
     return "" if row is None else FIGURES[figure].text(row)
 
 
@@ -157,7 +157,7 @@ def over_time(looks: Sequence[Snapshot]) -> list[str]:
 
 
 def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
-    """Return an alarm's cells in the table: until when, figure, group, version, value."""
+    """Return an alarm's cells in the table: its window's end, figure, group, version, value."""
     return (
         f"{look.until}",
         FIGURES[row.figure].title,
@@ -168,7 +168,10 @@ def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
 
 
 def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
-    """Return an HTML chart of one figure by day, with a series for each group."""
+    """Return an HTML chart of one figure by day, with a series for each group.
+
+    `alarms` has the limits, which are drawn too.
+    """
     first, last = (date.fromisoformat(choose(row.of for row in rows)) for choose in (min, max))
     places = {row.of: float((date.fromisoformat(row.of) - first).days) for row in rows}
     return _chart(figure, rows, _Across(dates(first, last), places), alarms)
@@ -216,7 +219,10 @@ class _Across(msgspec.Struct, frozen=True):
 
 
 def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms) -> str:
-    """Return an HTML chart of one figure, with a series for each group and the alarm limits."""
+    """Return an HTML chart of one figure, with a series for each group and the alarm limits.
+
+    `across` is its horizontal axis.
+    """
     shown = FIGURES[figure]
     series: dict[str, list[Row]] = {}
     for row in rows:
@@ -261,7 +267,7 @@ def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms)
 
 
 def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
-    """Return the alarm limits to draw in a figure's chart; empty if it has no fixed ones."""
+    """Return the limits of a figure's alarm, to be drawn in its chart; empty if none are fixed."""
     if figure == "calibration":
         return alarms.calibration or ()
     limit = {
@@ -272,7 +278,7 @@ def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
 
 
 def _limit(value: float, across: plots.Axis) -> plots.Series:
-    """Return an alarm limit as a horizontal line of the chart."""
+    """Return an alarm's limit as a horizontal line of a chart; `across` is the horizontal axis."""
     return plots.Series(
         name=f"limit {value:g}", style="quiet", x=[across.low, across.high], y=[value, value]
     )
@@ -284,7 +290,10 @@ _APART = 0.09  # of a day, or of a version: so that no whisker hides another
 def _series(
     name: str, rows: Sequence[Row], across: _Across, place: tuple[int, int]
 ) -> plots.Series:
-    """Return one group's values as a series, shifted a little so that groups do not overlap."""
+    """Return one group's values as a series, shifted a little so that groups do not overlap.
+
+    `place` is (number of the group, number of groups).
+    """
     shown, (number, several) = FIGURES[rows[0].figure], place
     return plots.Series(
         name=name,
@@ -299,7 +308,7 @@ def _series(
 
 
 def _group(row: Row) -> str:
-    """Return a row's group as text; `a / b` of a ratio, `all` if there is no group."""
+    """Return a row's group as text: `a / b` for a ratio, `all` if there is no group."""
     return f"{row.group} / {row.against}" if row.against else row.group or "all"
 
 

@@ -57,7 +57,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def look(project: Project, fields: Mapping[str, str]) -> str:
-    """Query the log now, store the monitor's snapshot, and return the URL path of its page.
+    """Query the log now, store what the monitor measures, and return the URL path of its page.
 
     Errors are those of monitor.show.
     """
@@ -86,12 +86,12 @@ def _verdict(newest: Snapshot) -> str:
 
 
 def _look(name: str) -> Form:
-    """Return the form that queries the log for a new snapshot of the monitor now."""
+    """Return the form that queries the log now for a new snapshot of a monitor."""
     return Form(action=f"{path(name)}/look", button="Look now", command=f"isthmus monitor {name}")
 
 
 def _more(name: str) -> str:
-    """Return HTML on what a new snapshot costs, with links to longer periods."""
+    """Return HTML on what a new snapshot of a monitor costs, with links to longer periods."""
     cost = kit.words(
         "A look is one query of the log, and the last one of a day stays. Run it daily.", "soft"
     )

@@ -72,7 +72,7 @@ class Backends:
             raise
 
     def _save(self, name: str, backend: object) -> None:
-        """Write a moto backend to disk if it differs from its file.
+        """Write a moto backend to the file called `name` if it differs from what is stored there.
 
         A backend that cannot be pickled is reported once.
         """
@@ -112,7 +112,10 @@ class Backends:
 
 
 def _backends() -> Iterator[tuple[tuple[str, str], str, Any]]:
-    """Yield each moto backend in use with its service's names (botocore's, moto's) and its file."""
+    """Yield each moto backend in use: its service's names, the name of its file, the backend.
+
+    The service's names are botocore's and moto's.
+    """
     instances: list[BackendDict[Any]] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001  moto tells of them nowhere else
     for backends in list(instances):
         module = backends.backend.__module__.split(".")[1]

@@ -72,6 +72,9 @@ def resume_store(ctx: Context, store: object) -> None:
 
 
 def finish_restart(context_of: ContextOf) -> None:
-    """Call the functions that services registered with `after_restart`."""
+    """Call the functions that services registered with `after_restart`.
+
+    `context_of` makes the context with which a function is called.
+    """
     for function in _AFTER_RESTART:
         function(context_of)

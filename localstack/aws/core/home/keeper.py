@@ -121,7 +121,10 @@ class Keeper:
                 traceback.print_exc()
 
     def _save_everything(self, *, last: bool = False) -> None:
-        """Write all state that may have changed to disk, with the clock; `last`: every store."""
+        """Write all state that may have changed to disk, with the clock.
+
+        With `last`, stores that have not been used are written, too.
+        """
         with self._saving:
             if self._closed.is_set() and not last:  # another stack may have the home by now
                 return

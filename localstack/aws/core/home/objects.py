@@ -184,7 +184,8 @@ class Objects:
     def _save_key(self, place: Place) -> None:
         """Write an S3 key to disk: first the bytes of its versions, then the record naming them.
 
-        Files of bytes that no record names any more are deleted last.
+        `place` is the key with its bucket. Files of bytes that no record names any more are deleted
+        last.
         """
         bucket, name = _bucket(place[0]), _name(place)
         versions = _versions(bucket, place[1]) if bucket is not None else []
@@ -229,7 +230,10 @@ class Objects:
             self._home.drop(body)
 
     def _body(self, version: FakeKey, name: str) -> str:
-        """Return the name of the file with an object version's bytes, writing it on first use."""
+        """Return the file that holds the bytes of an S3 object's version; write it on first use.
+
+        `name` is the file name of the object's key, with which the file's name begins.
+        """
         body: str = getattr(version, _MARK, "")
         if not body:
             body = _File(f"{name}.{uuid.uuid4().hex[:8]}{BODY}")
@@ -238,7 +242,10 @@ class Objects:
         return body
 
     def _restore_key(self, name: str) -> None:
-        """Put the versions and tags of one persisted S3 key back into moto."""
+        """Put the versions and tags of one persisted S3 key back into moto.
+
+        `name` is the key's file name.
+        """
         bodies: set[str] = set()
 
         def read(body: str) -> bytes:
@@ -256,9 +263,10 @@ class Objects:
 
 
 def _places(incoming: Incoming) -> Iterator[Place]:
-    """Yield the S3 keys that a request changes; none if it changes more than keys.
+    """Yield the (bucket, key) pairs of the S3 objects that a request changes.
 
-    The next save compares these keys with their files.
+    The next save compares these objects with their files. A request that changes more than objects
+    yields nothing.
 
     Raises:
         KeyError: The request names no key.

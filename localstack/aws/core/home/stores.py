@@ -49,13 +49,13 @@ class Stores:
     def of_request(self, state: State) -> list[StoreSnapshot]:
         """Return snapshots of the stores that this thread's request has used, to be saved.
 
-        A store has one service's state of one account and region. Large ones wait for the next
-        `changed`.
+        A store has one service's state of one account and region. A store too large to be written
+        with every request is left to `changed`.
         """
         touched = state.take_touched_by_request()
         self._touched |= touched
         return [
-            _frozen(owner, kind, store)
+            _snapshot(owner, kind, store)
             for owner, kind, store in _persistent(state)
             if (owner, kind) in touched and not self._large(owner, kind)
         ]
@@ -68,14 +68,14 @@ class Stores:
         """
         self._touched |= state.take_touched()
         return [
-            _frozen(owner, kind, store)
+            _snapshot(owner, kind, store)
             for owner, kind, store in _persistent(state)
             if last or (owner, kind) in self._touched or not self._large(owner, kind)
         ]
 
-    def write(self, frozen: Iterable[StoreSnapshot]) -> None:
+    def write(self, snapshots: Iterable[StoreSnapshot]) -> None:
         """Write the snapshots of stores that differ from what is on disk."""
-        for key, name, record in frozen:
+        for key, name, record in snapshots:
             written = len(record), blake2b(record).digest()
             if self._written.get(name) != written:
                 self._home.write(name, record)
@@ -98,7 +98,10 @@ class Stores:
             yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
 
     def _large(self, owner: Owner, kind: type) -> bool:
-        """Return whether a store's file is too large to be rewritten with every request."""
+        """Return whether a store's file is too large to be rewritten with every request.
+
+        `owner` is the store's account and region, and `kind` its class.
+        """
         size, _ = self._written.get(_name(owner, kind), (0, b""))
         return size > _LARGE
 
@@ -108,8 +111,11 @@ class Stores:
         self._home.clear(_FOLDER)
 
 
-def _frozen(owner: Owner, kind: type, store: object) -> StoreSnapshot:
-    """Return a snapshot of a store: its pickled bytes, with the name of its file."""
+def _snapshot(owner: Owner, kind: type, store: object) -> StoreSnapshot:
+    """Return a snapshot of a store: its pickled bytes, with the name of its file.
+
+    `owner` is the store's account and region, and `kind` its class.
+    """
     return StoreSnapshot((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
 
 
@@ -121,9 +127,9 @@ def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
 
 
 def _name(owner: Owner, kind: type) -> str:
-    """Return the file name under which a store is persisted.
+    """Return the name of the file in which a store of class `kind` is persisted for an owner.
 
-    It has the name that the store's class had first, so that a renamed class finds its file.
+    It has the name that the class had first, so that a renamed class finds its file.
     """
     first = first_address(kind.__module__, kind.__qualname__)
     return f"{_FOLDER}/{first.removeprefix(f'{_PACKAGE}.')}/{'.'.join(owner)}"

@@ -116,7 +116,10 @@ def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
 def _refusal(
     incoming: Incoming, signed: Signature | OldUrl, owner: Known | None
 ) -> AwsError | None:
-    """Return the error for a request whose key, signature or time is not valid, or None."""
+    """Return the error for a request whose key, signature or time is not valid, or None.
+
+    `signed` is the request's signature, and `owner` has its access key; None: nobody has it.
+    """
     if owner is None:
         s3 = incoming.service == "s3" or isinstance(signed, OldUrl)
         return _error(
@@ -212,10 +215,10 @@ def _key_of_session(session: Session) -> Known:
 
 
 def _key_of_moto(account: str, partition: str, backend: Any, issued: Any) -> Known | None:
-    """Return the owner of a key that moto's IAM or STS has issued.
+    """Return the owner of an access key that moto's IAM or STS has issued, or None.
 
-    A user's key counts as long as it exists and is active, a role's with its session's token. None:
-    the key does not count any more.
+    `issued` is moto's record of the key, and `backend` the account's IAM. None: the key's user is
+    gone or the key not active, or the session of the key's role has ended.
     """
     key, secret = issued.access_key_id, issued.secret_access_key
     if not issued.role_arn:
@@ -280,7 +283,10 @@ def _is_public(environ: Mapping[str, Any]) -> bool:
 
 
 def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
-    """Return an authentication error with the code and HTTP status of the request's protocol."""
+    """Return an authentication error with the code and HTTP status of the request's protocol.
+
+    `kind` is what is wrong: unknown, token, wrong, stale, expired ...
+    """
     code, status = _ERRORS[kind][_family(incoming)]
     model: Any = incoming.model
     rest = model is not None and model.service_model.protocol == "rest-json"

@@ -192,7 +192,19 @@ def _signature_in_query(query: Mapping[str, str]) -> Signature:
 def _signature(
     scope: str, headers: str, signature: str, date: str, *, token: str, expires: int | None = None
 ) -> Signature:
-    """Return a Signature made of its parsed parts, after checking that they are well formed."""
+    """Return the Signature that these texts of a request's signature make.
+
+    Args:
+        scope: The credential: access key, date, region, service.
+        headers: The names of the signed headers.
+        signature: The signature itself.
+        date: When it was made.
+        token: The session token; "": there is none.
+        expires: The seconds for which a presigned URL is valid; None: it is no such URL.
+
+    Raises:
+        Malformed: One of them is not well formed.
+    """
     words = scope.split("/")
     if len(words) < 5 or words[-1] != "aws4_request":
         raise Malformed(
@@ -235,7 +247,10 @@ def _time(date: str) -> datetime:
 
 
 def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> bytes:
-    """Return the bytes of the canonical request that Signature Version 4 hashes."""
+    """Return the bytes of the canonical request that Signature Version 4 hashes.
+
+    `payload` is the hash of the request's body.
+    """
     path, query = split(environ)
     if signed.service != "s3":
         path = _signed_path(path)

@@ -142,8 +142,9 @@ def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: s
 def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: bool) -> bool:
     """Return whether the conditions of an IAM statement are met.
 
-    They may be StringEquals and StringLike. With any other condition an Allow does not count, and a
-    Deny does.
+    `values` has the request's values of condition keys, and `denies` says that the statement is a
+    Deny. Conditions may be StringEquals and StringLike: with any other an Allow does not count, and
+    a Deny does.
     """
     for operator, pairs in conditions.items():
         for key, expected in pairs.items():

@@ -47,7 +47,7 @@ class Used:
         self._lock = threading.Lock()
 
     def add(self, request: AccessRequest, names: tuple[str, ...]) -> None:
-        """Record the IAM permissions that a call needed."""
+        """Record the IAM permissions that a call needed on the resources that `names` has."""
         key = (request.service, request.operation, f"{request.account}/{request.region}", names)
         # it comes thousands of times, and names all it uses at the top
         if request.service == "sagemaker-runtime" and key in self._seen:
@@ -95,7 +95,10 @@ def grants(request: AccessRequest) -> Iterator[Grant]:
 
 
 def _actions(request: AccessRequest, prefix: str) -> Iterator[str]:
-    """Yield the IAM actions that a call needs on the resources that its parameters name."""
+    """Yield the IAM actions that a call needs on the resources that its parameters name.
+
+    `prefix` is the service's name in IAM's actions.
+    """
     yield f"{prefix}:{request.operation}"
     if (
         tagging := policy_implied.tagging(request.service, request.operation, request.params)
@@ -225,7 +228,11 @@ def _resources(request: AccessRequest, params: Mapping[str, Any]) -> Iterator[st
 
 
 def _resource(prefix: str, pattern: str, name: str) -> str:
-    """Return the ARN of a resource by its name; SageMaker's ARNs have names in lower case."""
+    """Return the ARN of a resource by its name; a name that is an ARN is returned as it is.
+
+    `pattern` is the ARN with a gap for the name. In SageMaker's ARNs, by `prefix`, names are in
+    lower case.
+    """
     return (
         name
         if _ARN.fullmatch(name)
@@ -244,7 +251,10 @@ def _lasting_arn(arn: str, service: str) -> str:
 
 
 def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ARNs that Glue checks for a call: the catalog, the database, the table."""
+    """Yield the ARNs that Glue checks for a call: the catalog, the database, the table.
+
+    `base` is the beginning of all Glue ARNs of the account and region.
+    """
     yield f"{base}catalog"
     subject = "database" if "Database" in operation else "table"
     name = params.get("Name") or params.get("TableName")
@@ -261,7 +271,10 @@ def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]
 
 
 def _roles(value: object, key: str = "") -> Iterator[str]:
-    """Yield the ARNs of the IAM roles that a request passes to a service (iam:PassRole)."""
+    """Yield the ARNs of the IAM roles that a request passes to a service (iam:PassRole).
+
+    `value` is a part of the request, and `key` its name there.
+    """
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _roles(item, str(name))

@@ -75,7 +75,7 @@ SCALING = {
 
 
 def tagging(service: str, operation: str, params: Mapping[str, Any]) -> str | None:
-    """Return the IAM action for tagging that a call with tags also needs, or None."""
+    """Return the IAM action for tagging that a call with tags needs besides its own, or None."""
     tags = params.get("Tags") or params.get("tags")
     return TAGGING.get(service) if tags and operation not in _ADDS_TAGS else None
 

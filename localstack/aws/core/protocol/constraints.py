@@ -59,7 +59,10 @@ def check(
 
 
 def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
-    """Yield an error text for each constraint that a structure's members break."""
+    """Yield an error text for each constraint that a structure's members break.
+
+    `path` is the structure's place in the request; `rule` returns the text of a broken constraint.
+    """
     for name in shape.required_members:
         if value.get(name) is None:
             yield (
@@ -75,7 +78,10 @@ def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) ->
 
 
 def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
-    """Yield an error text for each constraint that a value of any type breaks."""
+    """Yield an error text for each constraint that a value of any type breaks.
+
+    `path` is the value's place in the request; `rule` returns the text of a broken constraint.
+    """
     broken = rule(shape, value)
     if broken:
         yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: {broken}"
@@ -88,7 +94,10 @@ def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
 
 
 def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
-    """Yield an error text for each constraint that a list or its items break."""
+    """Yield an error text for each constraint that a list or its items break.
+
+    `path` is the list's place in the request; `rule` returns the text of a broken constraint.
+    """
     if shape.member.type_name in _NESTED:
         for position, item in enumerate(value, 1):
             yield from _value(shape.member, item, f"{path}.{position}.member", rule)
@@ -100,7 +109,10 @@ def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str
 
 
 def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
-    """Yield an error text for each constraint that a map, its keys or its values break."""
+    """Yield an error text for each constraint that a map, its keys or its values break.
+
+    `path` is the map's place in the request; `rule` returns the text of a broken constraint.
+    """
     for part, items, what in ((shape.key, value, "keys"), (shape.value, value.values(), "value")):
         if part.type_name in _NESTED:
             for key, item in value.items():
@@ -113,9 +125,9 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
 
 
 def _nested_rules_text(shape: Shape) -> str:
-    """Return the text of all constraints within a list or a map.
+    """Return the text of all constraints on the items of a list or a map, of this shape.
 
-    For its items AWS's errors do not say which of the constraints is broken.
+    AWS's errors do not say which of the constraints an item breaks.
     """
     limits = shape.metadata
     measure = "length" if shape.type_name in ("string", "blob") else "value"
@@ -165,7 +177,7 @@ def _rule_of_moto(shape: Shape, value: Any) -> str | None:
 
 
 def _subject(shape: Shape, value: Any) -> str:
-    """Return a value as text for an error message; a secret one is hidden."""
+    """Return a value as an error message begins: Value 'x', or Value where the shape is secret."""
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"
 
@@ -180,6 +192,6 @@ def _text(value: Any) -> str:
 
 
 def _below(path: str, name: str) -> str:
-    """Return the path of a structure's member, as error messages name it."""
+    """Return the path of a structure's member, as error messages name it: path.name."""
     member = name[0].lower() + name[1:]
     return f"{path}.{member}" if path else member

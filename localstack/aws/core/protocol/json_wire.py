@@ -63,7 +63,7 @@ def _form(
 ) -> tuple[int, tuple[tuple[str, str], ...], Write]:
     """Return the HTTP status, the headers and the body serializer of an operation's responses.
 
-    Without headers the operation has no response body, for which moto names no type.
+    Without headers the operation has no response body: moto would name no content type for it.
     """
     empty = get_serializer_class(service, protocol)(operation_model=operation.model).serialize({})
     headers = tuple((name, str(value)) for name, value in empty["headers"].items())
@@ -94,7 +94,10 @@ def _writer(shape: Any, outer_structures: tuple[str, ...]) -> Write:
 
 
 def _scalar(kind: type) -> Write:
-    """Return a function that passes on values of one Python type, for JSON."""
+    """Return a function that passes on values of one Python type, for JSON.
+
+    The function leaves values of other types to moto's serializer.
+    """
 
     def write(value: Any) -> Any:
         if type(value) is not kind:
@@ -146,5 +149,5 @@ def _structure(shape: Any, outer_structures: tuple[str, ...]) -> Write:
 
 
 def _other(_: Any) -> Any:
-    """Raise the exception that leaves a value to moto's serializer."""
+    """Raise the exception that leaves a value to moto's serializer, whatever the value is."""
     raise _Other

@@ -119,7 +119,10 @@ class _Connect(asyncio.Protocol):
             self._refuse("431 Request Header Fields Too Large", "a CONNECT has 16 KiB at most here")
 
     def _lead(self, words: list[str]) -> None:
-        """Connect the client to the real host that it named, or to the offline AWS."""
+        """Connect the client to the real host that it named, or to the offline AWS.
+
+        `words` are those of the request line: CONNECT, host:port, HTTP version.
+        """
         if len(words) != 3 or words[0] != "CONNECT":
             self._refuse(
                 "405 Method Not Allowed",
@@ -140,7 +143,7 @@ class _Connect(asyncio.Protocol):
         return Pipe(inner)
 
     def _refuse(self, status: str, words: str) -> None:
-        """Send an HTTP error to the client, and close the connection."""
+        """Send an HTTP error with this status and text to the client, and close the connection."""
         body = f"{words}\n".encode()
         self._transport.write(
             f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()

@@ -289,7 +289,7 @@ def _protocol(incoming: Incoming) -> str:
 
 
 def _aware(value: Any) -> datetime:
-    """Return a timestamp (text, number or datetime) as a datetime with a time zone."""
+    """Return a timestamp (text, number or datetime) as a datetime with a time zone, UTC if none."""
     parsed: datetime = parse_timestamp(value)
     return parsed.astimezone(UTC)
 
@@ -324,7 +324,10 @@ def _token(environ: Mapping[str, Any]) -> str:
 
 
 def _service(signed: str, path: str, target: str) -> str:
-    """Return botocore's name of the service that a request is for, by signature and path."""
+    """Return botocore's name of the service that a request is for, by signature and path.
+
+    `signed` is the service's name in the signature, and `target` the operation in the headers.
+    """
     if signed == "timestream":  # two services, and one path for all of their operations
         operations: Any = get_service_model("timestream-query").operation_names
         return "timestream-query" if target in operations else "timestream-write"
@@ -339,6 +342,9 @@ def buffer_body(environ: dict[str, Any]) -> None:
 
 
 def rewind(environ: dict[str, Any]) -> dict[str, Any]:
-    """Return the WSGI environment with its buffered body at the start, to be read again."""
+    """Return the WSGI environment with the body, already in memory, set back to its start.
+
+    What werkzeug has cached in it is left out.
+    """
     environ["wsgi.input"].seek(0)
     return {key: value for key, value in environ.items() if not key.startswith("werkzeug.")}

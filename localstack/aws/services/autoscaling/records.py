@@ -97,12 +97,12 @@ def refusal(message: str) -> AwsError:
 
 
 def is_about_endpoints(ctx: Context, params: dict[str, Any]) -> bool:
-    """Return whether a request is about SageMaker endpoints, which are scaled here.
+    """Return whether a request is about SageMaker endpoints, which the stack itself scales.
 
     moto answers the others, and with --moto-answers every request: the result is False.
 
     Raises:
-        AwsError: It is about something of SageMaker that is not scaled here.
+        AwsError: It is about something of SageMaker that the stack does not scale.
     """
     if params["ServiceNamespace"] != NAMESPACE or ctx.moto_answers:
         return False
@@ -135,7 +135,10 @@ def names(resource: str) -> tuple[str, str]:
 
 
 def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
-    """Return the ObjectNotFoundException for a target, policy or action that does not exist."""
+    """Return the ObjectNotFoundException for a target, policy or action that does not exist.
+
+    `what` names its kind, and `more` adds to the message.
+    """
     place = f"service namespace: {params['ServiceNamespace']}, resource ID: {params['ResourceId']}"
     named = "".join(f", {words}" for words in more)
     return AwsError(
@@ -147,7 +150,10 @@ def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
 def page(
     things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return one page of a Describe operation's items, with the NextToken."""
+    """Return one page of a Describe operation's items, with the NextToken.
+
+    `key` is the items' name in the response, and `shown` returns an item as the API has it.
+    """
     page_params = params | {"MaxResults": min(params.get("MaxResults") or _PAGE, _PAGE)}
     part, more = paging.page(
         things,
@@ -159,5 +165,5 @@ def page(
 
 
 def common(resource: str) -> dict[str, Any]:
-    """Return the members (namespace, ResourceId ...) that every description has."""
+    """Return the members (namespace, ResourceId ...) that every description in the API has."""
     return {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}

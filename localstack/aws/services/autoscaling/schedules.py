@@ -70,7 +70,7 @@ def _rate(text: str) -> timedelta:
 
 
 def _due_at_interval(span: timedelta, start: datetime) -> Due:
-    """Return the next-run function of a schedule that runs at an interval."""
+    """Return the next-run function of a schedule that runs at an interval, counted from `start`."""
     return lambda after: start + span * max(1, (after - start) // span + 1)
 
 
@@ -101,7 +101,10 @@ def _due_by_cron(text: str, zone: ZoneInfo) -> Due:
 
 
 def _values(text: str, name: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[int]:
-    """Parse one field of a cron expression into the numbers that it allows."""
+    """Parse one field of a cron expression into the numbers that it allows, `low` to `high`.
+
+    `name` is the field's, and `names` stand for its numbers, such as MON.
+    """
     if re.search(r"#|(^|\d)[LW]|[LW]$", text) and not set(re.split("[,-]", text.lower())) <= set(
         names
     ):

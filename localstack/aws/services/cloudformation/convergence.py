@@ -26,7 +26,7 @@ _CUSTOM = (
 def reconcile(ctx: Context, managed: Managed) -> bool:
     """Create or change a stack's SageMaker resources towards its template, as far as possible.
 
-    Return whether all exist and serve; else it is called again.
+    Return whether all of them exist and serve; else the function is to be called again.
 
     Raises:
         Failure: A resource could not be made or changed.
@@ -55,7 +55,10 @@ def declared_in(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
 
 
 def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
-    """Return a resource's properties with Ref and Fn resolved, and with the stack's tags."""
+    """Return a resource's properties with Ref and Fn resolved, and with the stack's tags.
+
+    `logical` is the resource's id in the template, and `written` its properties there.
+    """
     clean_json = cloudformation_parsing().clean_json
     properties = resources.typed(
         type(placeholder), logical, clean_json(written, stack.resource_map)
@@ -72,7 +75,10 @@ def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Proper
 def _apply_properties(
     ctx: Context, managed: Managed, logical: str, placeholder: Placeholder, properties: Properties
 ) -> None:
-    """Create, update or replace a resource so that it has the template's properties."""
+    """Create, update or replace a resource so that it has the template's properties.
+
+    `logical` is the resource's id in the template, and `placeholder` moto's entry for it.
+    """
     current = managed.resources.get(logical)
     name = properties.get(placeholder.name_property())
     if current is not None and current.properties == properties:
@@ -101,7 +107,7 @@ def _without_tags(properties: Properties) -> Properties:
 
 
 def _change(ctx: Context, current: Resource, properties: Properties) -> None:
-    """Update a stack's existing resource to new properties."""
+    """Update a stack's existing resource, `current`, to new properties."""
     previous = current.properties
     if previous.get("EndpointConfigName") != properties.get("EndpointConfigName"):
         resources.update(ctx, msgspec.structs.replace(current, properties=properties))
@@ -115,7 +121,10 @@ def _replace(
     placeholder: Placeholder,
     properties: Properties,
 ) -> None:
-    """Create a resource anew under another name; the old one is deleted later."""
+    """Create a resource anew under another name; the old one is deleted later.
+
+    An update that is rolled back takes up the resource that it had replaced.
+    """
     name = properties.get(placeholder.name_property())
     back = next(
         (
@@ -141,7 +150,10 @@ def _replace(
 def _resource(
     placeholder: Placeholder, logical: str, name: str, properties: Properties
 ) -> Resource:
-    """Return the resource to create from a template's entry, moto's placeholder for it."""
+    """Return the record of a resource to create, by moto's placeholder for it.
+
+    `logical` is its id in the template.
+    """
     return Resource(
         resource_type=placeholder.cf_resource_type,
         logical=logical,
@@ -151,7 +163,7 @@ def _resource(
 
 
 def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resource) -> None:
-    """Create a resource in SageMaker, and set its name as the value of Ref."""
+    """Create a resource in SageMaker, and give its name to the placeholder, as the value of Ref."""
     resources.create(ctx, new)
     managed.resources[new.logical], placeholder.name = new, new.name
 

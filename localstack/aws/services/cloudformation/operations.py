@@ -62,7 +62,7 @@ def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "DeleteStack")
 def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Delete a stack, in the background until its endpoints are gone.
+    """Answer DeleteStack: delete a stack, in the background until its endpoints are gone.
 
     A creation or update that is under way ends first.
     """
@@ -103,7 +103,10 @@ def describe_stacks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
-    """Check the template of a request, and register the resource classes that moto needs."""
+    """Check the template of a request, and register the resource classes that moto needs.
+
+    `sets`: the request is one on stack sets.
+    """
     templates.show_placeholders(moto_answers=ctx.moto_answers)
     templates.check(ctx, params, sets=sets)
 
@@ -114,12 +117,12 @@ def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _previous_template(stack: Any) -> tuple[str, dict[str, str]] | None:
-    """Return the template and parameters to which a failed update rolls back.
+    """Return the template and parameters of a stack, to which a failed update rolls back.
 
-    None: moto knows no such stack, and says so.
+    None: moto has no such stack, and answers so.
 
     Raises:
-        AwsError: Something is under way (ValidationError).
+        AwsError: A change of the stack is under way (ValidationError).
     """
     if stack is None:
         return None

@@ -56,7 +56,7 @@ class Placeholder(CloudFormationModel):
 
     @property
     def physical_resource_id(self) -> str:
-        """The value of Ref."""
+        """The value of Ref to the resource: its name in SageMaker."""
         return f"{self._owner}:{self.place}/{self.name}"
 
     @classmethod
@@ -66,11 +66,14 @@ class Placeholder(CloudFormationModel):
 
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
-        """Return whether Fn::GetAtt knows an attribute."""
+        """Return whether Fn::GetAtt knows an attribute: only the resource's name."""
         return attr == cls.name_property()
 
     def get_cfn_attribute(self, attribute: str) -> str:
-        """Return the value of Fn::GetAtt."""
+        """Return the value of Fn::GetAtt for an attribute: the resource's name.
+
+        Raises: moto's error for an unknown attribute.
+        """
         if attribute == self.name_property():
             return self.name
         raise unknown_attribute()
@@ -84,7 +87,7 @@ class Placeholder(CloudFormationModel):
         region_name: str,
         **more: Any,
     ) -> Placeholder:
-        """Return a placeholder with which moto registers a new resource.
+        """Return a placeholder with which moto registers a new resource; moto calls this.
 
         The resource itself is created later.
         """
@@ -107,7 +110,7 @@ class Placeholder(CloudFormationModel):
         account_id: str,
         region_name: str,
     ) -> Placeholder:
-        """Return a placeholder with which moto registers a changed resource.
+        """Return a placeholder with which moto registers a changed resource; moto calls this.
 
         The resource itself is changed later.
         """
@@ -118,7 +121,7 @@ class Placeholder(CloudFormationModel):
         """Do nothing when moto deletes the placeholder: the resource is deleted elsewhere."""
 
     def is_created(self) -> bool:
-        """Return False: the resource itself is created after moto has registered it."""
+        """Return False: the resource itself is created later, once moto has registered it."""
         return False
 
 
@@ -143,6 +146,6 @@ CLASSES: dict[str, type[Placeholder]] = {  # in the order in which they are made
 
 
 def physical_name(logical: str) -> str:
-    """Return a generated resource name for a logical id, as CloudFormation makes them."""
+    """Return a generated resource name for a logical id, as CloudFormation makes such names."""
     end = "-" + "".join(random.choices(_LETTERS, k=12))  # noqa: S311  a name, no secret
     return logical[: _LONGEST - len(end)] + end

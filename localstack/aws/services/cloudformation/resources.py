@@ -54,7 +54,8 @@ class Resource(msgspec.Struct):
 def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Properties:
     """Return a template's properties in the types of SageMaker's API.
 
-    Templates and their parameters have numbers and booleans as text, too.
+    `kind` is the resource's class, and `logical` its id in the template. Templates and their
+    parameters have numbers and booleans as text, too.
 
     Raises:
         Failure: A property has no such type.
@@ -70,7 +71,7 @@ def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Prop
 
 
 def _member(kind: type[Placeholder], name: str) -> Any:
-    """Return botocore's shape of a resource's property."""
+    """Return botocore's shape of a property of a resource type, given by its class."""
     operations = [
         f"Create{kind.resource}",
         *(["UpdateEndpoint"] if kind.resource == "Endpoint" else []),
@@ -89,7 +90,10 @@ def _members(operation: str) -> Mapping[str, Any]:
 
 
 def _typed(shape: Any, value: Any, path: str) -> Any:
-    """Convert a template's value to the type of its botocore shape."""
+    """Convert a template's value to the type of its botocore shape.
+
+    `path` names the value in an error.
+    """
     if shape.type_name == "structure":
         if not isinstance(value, dict):
             raise ValueError(f"#/{path}: expected type: JSONObject, found: {type(value).__name__}")
@@ -110,7 +114,10 @@ def _typed(shape: Any, value: Any, path: str) -> Any:
 
 
 def _scalar(kind: str, value: Any, path: str) -> Any:
-    """Convert a template's text, number or boolean to the type of its botocore shape."""
+    """Convert a template's text, number or boolean to the type of its botocore shape.
+
+    `kind` is the shape's type; `path` names the value in an error.
+    """
     if kind in ("integer", "long"):
         return int(value)
     if kind in ("float", "double"):
@@ -124,7 +131,7 @@ def _scalar(kind: str, value: Any, path: str) -> Any:
 
 
 def create(ctx: Context, resource: Resource) -> None:
-    """Create a stack's resource in SageMaker."""
+    """Create a stack's resource in SageMaker, with its name and properties."""
     properties = {
         name: value for name, value in resource.properties.items() if name not in _OF_UPDATES
     }
@@ -154,7 +161,7 @@ def update(ctx: Context, resource: Resource) -> None:
 
 
 def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properties) -> None:
-    """Change the tags of a stack's resource to those of the new properties."""
+    """Change the tags of the resource `arn` from those of its previous to its new properties."""
     old, new = (
         {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
         for properties in (previous, new_properties)

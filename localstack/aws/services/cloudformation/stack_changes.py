@@ -24,12 +24,12 @@ _AGAIN = 0.2  # seconds between two looks at an endpoint that is under way
 
 
 def managed_of(ctx: Context, stack: Any) -> Managed | None:
-    """Return our record of a stack with SageMaker resources; None: it has none."""
+    """Return the record of a stack's SageMaker resources; None: it has none."""
     return ctx.store(Stacks).by_id.get(stack.stack_id) if stack is not None else None
 
 
 def restore_outputs(stack: Any) -> None:
-    """Set a stack's outputs from its change set's template, which moto forgets."""
+    """Set a stack's outputs from its template; moto forgets to after a change set."""
     with SERIAL:
         stack._parse_template()  # noqa: SLF001  as Stack.update does
         stack.output_map = stack._create_output_map()  # noqa: SLF001  as Stack.update does
@@ -42,7 +42,15 @@ def begin(
     previous: tuple[str, dict[str, str]] | None,
     params: Properties,
 ) -> None:
-    """Begin to create or update a stack's SageMaker resources, once moto has done the others."""
+    """Begin to create or update a stack's SageMaker resources, once moto has done the others.
+
+    Args:
+        ctx: The handler's context.
+        stack: moto's stack.
+        verb: CREATE or UPDATE.
+        previous: The template and parameters to which a failed update rolls back.
+        params: The request's parameters.
+    """
     stacks = ctx.store(Stacks)
     managed = stacks.by_id.get(stack.stack_id)
     if managed is None and not any(bringing.declared_in(stack)):
@@ -70,7 +78,7 @@ def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
 def resume(ctx: Context, stacks: Stacks) -> None:
     """Resume the stacks' creations, updates and deletions under way after a restart.
 
-    What moto tells of a stack may be older than what is known here: it was written with another
+    moto's record of a stack may be older than the stack's own: it was persisted with another
     request.
     """
     for managed in list(stacks.by_id.values()):
@@ -93,7 +101,10 @@ def show(ctx: Context) -> None:
 
 
 def _start_change(ctx: Context, managed: Managed, verb: str) -> None:
-    """Start a stack's creation, update or deletion, in the background if it takes time."""
+    """Start a stack's creation, update or deletion, in the background if it takes time.
+
+    `verb` says which: CREATE, UPDATE or DELETE.
+    """
     with managed.lock:
         managed.verb, managed.caller = verb, ctx.caller
         if verb != "DELETE":
@@ -105,13 +116,16 @@ def _start_change(ctx: Context, managed: Managed, verb: str) -> None:
 
 
 def _watch(ctx: Context, managed: Managed) -> None:
-    """Carry on a stack's change at intervals until it ends."""
+    """Carry on a stack's change at intervals until the change ends."""
     while managed.verb and not ctx.stopping.wait(_AGAIN):
         settle(ctx, managed)
 
 
 def settle(ctx: Context, managed: Managed) -> None:
-    """Carry out the steps of a stack's change that are possible now, with the caller's rights."""
+    """Carry out the steps of a stack's change that are possible now, with the caller's rights.
+
+    The caller is the one who asked for the change.
+    """
     with managed.lock, acting_for(managed.caller):
         # a home that moto's stacks could not be kept in
         if managed.verb and stack_of(ctx, managed.id) is None:
@@ -127,8 +141,8 @@ def settle(ctx: Context, managed: Managed) -> None:
 def _apply(ctx: Context, managed: Managed) -> str | None:
     """Make one step of a stack's creation or update.
 
-    Return None while an endpoint is under way, else the verb of what follows (such as a rollback),
-    or "".
+    Return None while something is under way, "" once the change is complete, or the verb of the
+    rollback that follows a failure.
     """
     try:
         if not bringing.reconcile(ctx, managed):
@@ -143,7 +157,7 @@ def _apply(ctx: Context, managed: Managed) -> str | None:
 
 
 def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
-    """Record the failure of a stack's change; return the verb of the rollback, or ""."""
+    """Record the failure of a stack's change; return the verb of the rollback, or "" for none."""
     verb, happened = managed.verb, "create" if managed.verb == "CREATE" else "update"
     _add_event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
     reason = f"The following resource(s) failed to {happened}: [{failure.logical}]."
@@ -177,7 +191,7 @@ def _restore_template(ctx: Context, managed: Managed) -> None:
 def _remove(ctx: Context, managed: Managed) -> str | None:
     """Delete all of a stack's SageMaker resources, dependants first.
 
-    Return None while an endpoint is being deleted, else what follows.
+    Return None while an endpoint is being deleted, else the verb of what follows, or "".
     """
     remaining = [*managed.replaced, *managed.resources.values()]
     for resource in sorted(
@@ -203,7 +217,7 @@ def _remove(ctx: Context, managed: Managed) -> str | None:
 
 
 def _remove_from_moto(ctx: Context, managed: Managed) -> str:
-    """Delete a stack's resources that moto itself holds."""
+    """Delete a stack's resources that moto itself holds; return "", as nothing follows."""
     try:
         if managed.verb == "DELETE":
             ctx.moto("cloudformation", "DeleteStack", {"StackName": managed.id})
@@ -243,7 +257,10 @@ def _set_status(ctx: Context, managed: Managed, status: str, reason: str | None)
 
 
 def _add_event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
-    """Record an event of a stack's resource, for DescribeStackEvents."""
+    """Record an event of a stack's resource, for DescribeStackEvents.
+
+    `logical` is the resource's id in the template.
+    """
     stack = stack_of(ctx, managed.id)
     resource = stack.resource_map[logical]
     with SERIAL:

@@ -19,8 +19,10 @@ _TYPE = re.compile(r"AWS::SageMaker::\w+")
 def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
     """Raise an error for a template with a SageMaker resource that is not supported.
 
+    `sets`: the request is one on stack sets.
+
     Raises:
-        AwsError: There is one (501); nothing has been made yet.
+        AwsError: There is such a resource (501); nothing has been made yet.
     """
     kinds = set(_TYPE.findall(_template(ctx, params)))
     others = kinds if sets else kinds - CLASSES.keys()

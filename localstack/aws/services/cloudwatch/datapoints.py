@@ -40,6 +40,17 @@ def series(
 ) -> dict[datetime, float]:
     """Return a metric's statistic as values by the starts of their periods, earliest first.
 
+    Args:
+        ctx: The handler's context.
+        namespace: The metric's namespace.
+        name: The metric's name.
+        dimensions: Its dimensions, each a Name and a Value.
+        stat: The statistic, such as Sum or p99.
+        period: The length of a period in seconds.
+        start: The time from which datapoints count.
+        end: The time up to which they count.
+        unit: The unit that they must have; None: any.
+
     Periods without datapoints are left out.
     """
     function = statistic(stat)
@@ -66,7 +77,7 @@ def series(
 def is_unsettled(ctx: Context, namespace: str, end: datetime) -> bool:
     """Return whether a time window reaches beyond the latest visible datapoints of a namespace.
 
-    Metrics become visible some time after they were recorded.
+    `end` is the window's. Metrics become visible some time after they were recorded.
     """
     visible = variants.settled_until(ctx)
     return namespace == sagemaker.NAMESPACE and visible is not None and end > visible
@@ -108,7 +119,10 @@ def _points(ctx: Context, query: _Query) -> Iterator[tuple[datetime, float | Sum
 def _custom_points(
     data: Iterable[Any], query: _Query
 ) -> Iterator[tuple[datetime, float | Summary]]:
-    """Yield the timestamps and values that PutMetricData stored for a metric."""
+    """Yield the timestamps and values that PutMetricData stored for a metric.
+
+    `data` are all stored datapoints, and `query` says which metric and time count.
+    """
     for datum in list(data):
         if (
             datum.namespace != query.namespace
@@ -129,7 +143,7 @@ def _custom_points(
 
 
 def _check(period: int) -> None:
-    """Raise an error for a metric's period that CloudWatch does not take."""
+    """Raise an error for a metric's period, in seconds, that CloudWatch does not take."""
     if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
         raise AwsError(
             "InvalidParameterValue",

@@ -98,7 +98,17 @@ def _reason(
     decisive: int,
     filled: int,
 ) -> str:
-    """Return the StateReason text that CloudWatch gives for an alarm's state."""
+    """Return the StateReason text that CloudWatch gives for an alarm's state.
+
+    Args:
+        values: The datapoints that decided.
+        breaching: How many of them breach.
+        comparison: The alarm's ComparisonOperator.
+        threshold: Its threshold.
+        needed: How many datapoints must breach.
+        decisive: How many decide.
+        filled: How many of these are missing ones.
+    """
     if not values:
         return "Insufficient Data: no datapoints were received."
     words = {"GreaterThan": "greater than", "LessThan": "less than"}

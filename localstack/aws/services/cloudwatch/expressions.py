@@ -19,7 +19,8 @@ class Refused(Exception):
 def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
     """Evaluate a metric math expression; return its values by time.
 
-    They are at the timestamps that all its parts have. A division by zero gives no datapoint.
+    `series` has the metrics by Id. The values are at the timestamps that all parts of the
+    expression have. A division by zero gives no datapoint.
     """
     try:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval")
@@ -32,7 +33,10 @@ def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
 
 
 def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datetime, float] | float:
-    """Evaluate a node of a metric math expression: a series by time, or a number."""
+    """Evaluate a node of a metric math expression: a series by time, or a number.
+
+    `series` has the metrics by Id; `text` is the whole expression, for errors.
+    """
     match node:
         case ast.Name(id=name) if name in series:
             return dict(series[name])

@@ -63,7 +63,11 @@ class Queues:
 def note_level(
     ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None
 ) -> None:
-    """Record the size and age of an asynchronous endpoint's request queue, for its metrics."""
+    """Record the state of an asynchronous endpoint's request queue, for its metrics.
+
+    `size` is the number of requests, `oldest` the time of the oldest one, and `instances` the
+    number of instances.
+    """
     store, level = (
         ctx.store(Queues),
         Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances),
@@ -75,7 +79,7 @@ def note_level(
 
 
 def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
-    """Record metrics of one asynchronous request, by name."""
+    """Record metrics of one asynchronous request of a variant, given by name."""
     store, minute = ctx.store(Queues), int(ctx.clock.now().timestamp()) // 60
     with store.lock:
         for metric, value in values.items():
@@ -85,7 +89,10 @@ def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """Yield the values of a queue metric between two times, at the starts of their minutes."""
+    """Yield the values of a queue metric between two times, at the starts of their minutes.
+
+    `dimensions` name the endpoint and, for some metrics, the variant.
+    """
     store = ctx.store(Queues)
     if set(dimensions) == {"EndpointName", "VariantName"}:
         with store.lock:
@@ -124,7 +131,7 @@ def _samples(
 ) -> Iterator[tuple[datetime, datetime, Level]]:
     """Yield the queue's states in each minute: the minute, the moment, the state.
 
-    The first one of a minute is the state in which it began.
+    The first state of a minute is the one in which the minute began.
     """
     if not levels:
         return
@@ -144,10 +151,10 @@ def _samples(
 
 
 def _size_per_instance(level: Level) -> float | None:
-    """Return a queue's requests per instance; without instances it counts as one.
+    """Return a queue's requests per instance; a queue without instances counts as having one.
 
-    Without instances the endpoint scales out once there are more requests than the target
-    (Troubleshooting).
+    So the endpoint scales out from no instance once there are more requests than the target (guide,
+    "Troubleshooting").
     """
     return None if level.instances is None else level.size / max(level.instances, 1)
 

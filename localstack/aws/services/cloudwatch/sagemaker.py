@@ -18,7 +18,7 @@ def points(
 ) -> Iterator[tuple[datetime, float]]:
     """Yield a SageMaker metric's visible values between two times.
 
-    Each stands at the start of its minute.
+    `dimensions` name the endpoint and the variant. Each value stands at the start of its minute.
     """
     visible = variants.settled_until(ctx)
     for source in (variants.points, queues.points):

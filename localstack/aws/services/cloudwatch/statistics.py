@@ -44,8 +44,8 @@ Statistic = Callable[[Datapoints], float | None]
 def statistic(name: str) -> Statistic | None:
     """Return the function that computes a statistic (Sum, p99, tm95 ...) of a period.
 
-    None for a name that CloudWatch does not know. The function gives None where there is nothing to
-    say.
+    None: CloudWatch does not know the name. The function returns None for a period that has no such
+    value.
     """
     if name in BASIC:
         return lambda points: _basic(name, points)
@@ -103,7 +103,10 @@ def periods(
 
 
 def _basic(name: str, points: Datapoints) -> float | None:
-    """Return SampleCount, Sum, Average, Minimum or Maximum of a period; None if it is empty."""
+    """Return SampleCount, Sum, Average, Minimum or Maximum, as named, of a period's datapoints.
+
+    None: there are none.
+    """
     if not points.count:
         return None
     match name:
@@ -120,8 +123,8 @@ def _basic(name: str, points: Datapoints) -> float | None:
 def _of_values(points: Datapoints, function: Callable[[list[float]], float | None]) -> float | None:
     """Return a statistic, such as a percentile, that needs a period's single values.
 
-    A statistic set has percentiles only when all its values are one value (the user guide says so);
-    else there is no datapoint.
+    `function` computes it from the sorted values. A statistic set has percentiles only when all its
+    values are one value (the user guide says so); else the result is None.
     """
     values = list(points.values)
     for summary in points.summaries:
@@ -134,7 +137,7 @@ def _of_values(points: Datapoints, function: Callable[[list[float]], float | Non
 def _trimmed_statistic(kind: str, ordered: list[float], low: float, high: float) -> float | None:
     """Return a trimmed mean, count or sum, or a winsorized mean, of sorted values.
 
-    It is over what lies between two percentiles.
+    `kind` says which; `low` and `high` are the percentiles between which the values count.
     """
     least, most = percentile(ordered, low), percentile(ordered, high)
     if kind == "WM":

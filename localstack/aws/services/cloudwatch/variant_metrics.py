@@ -67,7 +67,10 @@ class Variants:
         self._lock = threading.Lock()
 
     def minute(self, source: Source, number: int) -> Minute:
-        """Return the recorded calls of a variant in one minute; the minute is made if needed."""
+        """Return the record of a variant's calls in one minute; make it if it does not exist.
+
+        `number` is the minute's, counted from 1970.
+        """
         minutes = self.of.get(source)
         minute = minutes.get(number) if minutes is not None else None
         if minute is not None:
@@ -114,7 +117,7 @@ def delay(ctx: Context) -> float:
 
 
 def settled_until(ctx: Context) -> datetime | None:
-    """Return the time until which metrics are visible.
+    """Return the time until which metrics are visible; None: those of every minute are.
 
     None: every minute is, the running one, too.
     """
@@ -125,7 +128,10 @@ def settled_until(ctx: Context) -> datetime | None:
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """Yield the values of a variant metric between two times, at the starts of their minutes."""
+    """Yield the values of a variant metric between two times, at the starts of their minutes.
+
+    `dimensions` name the endpoint and the variant.
+    """
     if frozenset(dimensions) not in _BY or metric not in UNITS:
         return
     of_sources = [
@@ -155,7 +161,8 @@ def _idle_minutes(
 ) -> Iterable[int]:
     """Return the minutes in which a variant's metric is 0 because nobody called the variant.
 
-    Only scaled variants have such zeros; other variants' metrics are missing then.
+    `dimensions` name the variant. Only scaled variants have such zeros; other variants' metrics are
+    missing then.
     """
     if metric not in _ZEROS or len(dimensions) != 2:
         return ()
@@ -170,8 +177,8 @@ def _idle_minutes(
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
     """Begin to report 0 for a variant's minutes without calls; with `until_now`, stop that.
 
-    A scaled variant is seen to be idle by it. "If a variant's traffic becomes zero ... SageMaker
-    emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
+    Such zeros show that a scaled variant is idle. "If a variant's traffic becomes zero ...
+    SageMaker emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
     """
     quiet = ctx.store(Variants).quiet
     if until_now:

@@ -37,6 +37,7 @@ def describe_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # n
 
 @handles("dynamodb", "DeleteTable", "UpdateTable")
 def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer an operation that changes a table by moto, unless the table is still being made."""
     name = _name(params)
     if _is_making(ctx, name):
         raise AwsError(
@@ -50,7 +51,7 @@ def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer UpdateTimeToLive: set a table's TTL attribute, which takes effect at once.
 
-    AWS takes up to an hour, in which items only stay longer.
+    On AWS it takes effect within an hour.
     """
     with SERIAL:
         table = _table(ctx, _name(params))
@@ -93,7 +94,8 @@ def _forward_whole(
 ) -> dict[str, Any]:
     """Let moto execute an operation on an item completely or not at all.
 
-    moto leaves a part of an update that it refuses on the way: that is undone.
+    `places` are the item's keys. moto leaves a part of an update that it refuses on the way: with
+    `updates` that is undone.
     """
     item = table.get_item(*places)
     _expire(ctx, table, [item] if item is not None else [])
@@ -167,7 +169,10 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
 def _without_key(
     answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]
 ) -> dict[str, Any]:
-    """Remove the key attributes of a new item from moto's answer about updated attributes."""
+    """Remove the key attributes of a new item from moto's answer about updated attributes.
+
+    `key` has the names of these attributes.
+    """
     if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
         return answer
     return {
@@ -179,7 +184,10 @@ def _without_key(
 
 
 def _put_back(table: Any, places: Sequence[DynamoType | None], previous: Any) -> None:
-    """Restore an item as it was before a failed update."""
+    """Restore an item as it was before a failed update; None: the item did not exist.
+
+    `places` are the item's keys.
+    """
     if previous is not None:
         table.get_item(*places).attrs = previous.attrs
     elif table.get_item(*places) is not None:
@@ -199,7 +207,10 @@ def _table(ctx: Context, name: str) -> Any:
 
 
 def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, Any]:
-    """Return moto's answer with the table status CREATING while the table is being made."""
+    """Return moto's answer with the table status CREATING while the table is being made.
+
+    `field` is the member of the answer that describes the table.
+    """
     table = answer[field]
     return (
         {**answer, field: {**table, "TableStatus": "CREATING"}}

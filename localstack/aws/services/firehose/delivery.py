@@ -129,7 +129,10 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
 
 
 def _split(plan: Plan, records: list[Record]) -> list[Record]:
-    """Split aggregated records (several JSON objects or lines in one) into single ones."""
+    """Split aggregated records (several JSON objects or lines in one) into single ones.
+
+    `plan` says which, if any.
+    """
     if plan.split is None:
         return records
     parts: list[Record] = []
@@ -150,7 +153,11 @@ def _split(plan: Plan, records: list[Record]) -> list[Record]:
 
 
 def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
-    """Return the partition keys of a record, extracted by the stream's jq query."""
+    """Return the partition keys of a record, extracted by the stream's jq query, `extract`.
+
+    Raises:
+        ValueError: A key is null, empty, an object or a list.
+    """
     values = extract(json.loads(record.data))
     keys = {}
     for name, value in values.items():
@@ -161,9 +168,9 @@ def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
 
 
 def _encoded(plan: Plan, records: list[Record], failures: list[Failure]) -> tuple[bytes, int]:
-    """Return the content of an S3 object with these records, and how many it has.
+    """Return the content of an S3 object with these records, and how many records it has.
 
-    Records that cannot be converted are added to the failures.
+    Records that cannot be converted are added to `failures`.
     """
     if plan.schema is not None:
         return _parquet(plan.schema, plan.codec, records, failures)
@@ -177,7 +184,11 @@ def _parquet(
     records: list[Record],
     failures: list[Failure],
 ) -> tuple[bytes, int]:
-    """Return the content of a Parquet object with these records, and how many it has."""
+    """Return the content of a Parquet object with these records, and how many records it has.
+
+    `schema` are the columns (name, type, JSON key), and `codec` the compression. Records that
+    cannot be converted are added to `failures`.
+    """
     import pyarrow.parquet as pq
 
     columns = _Columns(schema)
@@ -192,7 +203,10 @@ def _parquet(
 
 
 def _converts(columns: _Columns, record: Record, failures: list[Failure]) -> bool:
-    """Return whether a JSON record fits the schema; else the reason is added to the failures."""
+    """Return whether a JSON record fits the schema, `columns`.
+
+    Of one that does not, the reason is added to `failures`.
+    """
     try:
         columns.table([record])
     except columns.refusals as error:
@@ -228,7 +242,7 @@ class _Columns:
     def table(self, records: list[Record]) -> pa.Table:
         """Parse JSON records into an Arrow table with the columns and types of the Glue schema.
 
-        It raises one of `refusals` for a record that does not fit the schema.
+        Raises: one of `refusals` for a record that does not fit the schema.
         """
         import pyarrow as pa
 
@@ -249,7 +263,10 @@ class _Columns:
 
 
 def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
-    """Return a generated name, without its prefix, for an S3 object that Firehose writes."""
+    """Return a generated name, without its prefix, for an S3 object that Firehose writes.
+
+    It ends as the content's format and compression ask; with `plain`, in neither.
+    """
     ending = (
         ".parquet"
         if plan.schema is not None and not plain

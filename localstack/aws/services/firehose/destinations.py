@@ -74,7 +74,7 @@ def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _parameter(processor: dict[str, Any], name: str) -> str | None:
-    """Return the value of a processor's parameter; None: it has none."""
+    """Return the value of a processor's parameter `name`; None: it has none."""
     return next(
         (
             p["ParameterValue"]
@@ -86,9 +86,9 @@ def _parameter(processor: dict[str, Any], name: str) -> str | None:
 
 
 def current(ctx: Context, name: str) -> dict[str, Any] | None:
-    """Return a stream's present destination configuration, or None without such a stream.
+    """Return the present configuration of a stream's destination, or None without such a stream.
 
-    UpdateDestination may have changed it. Each put and each flush asks moto's backend.
+    It is read from moto each time, as UpdateDestination may have changed it.
     """
     of_moto = firehose_backends[ctx.account][ctx.region].delivery_streams.get(name)
     if of_moto is None:

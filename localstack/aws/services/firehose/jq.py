@@ -227,7 +227,7 @@ def _field(name: str) -> Filter:
 
 
 def _text(word: str) -> Filter:
-    r"""Return a text with \(...) filled in."""
+    r"""Return a filter that gives a quoted jq text with the values of its \(...) filled in."""
     parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", word[1:-1])
     pieces: list[str | Filter] = [
         json.loads(f'"{part}"') if index % 2 == 0 else compile_filter(part)

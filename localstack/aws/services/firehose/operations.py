@@ -48,7 +48,7 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _activate(ctx: Context, stream: Stream) -> None:
-    """Set a delivery stream ACTIVE, and deliver what its Kinesis stream received before."""
+    """Set a delivery stream ACTIVE, and take the records that its Kinesis stream has already."""
     with stream.lock:
         stream.active = True
         if stream.source is not None:
@@ -65,7 +65,7 @@ def resume(ctx: Context, store: Streams) -> None:
 
 
 def _resume_stream(ctx: Context, stream: Stream) -> None:
-    """Set the delivery timers of one delivery stream again after a restart.
+    """Set the timer of one delivery stream again after a restart: to activate or to deliver.
 
     Records that were put before the restart are still delivered. A Kinesis stream is read from its
     beginning, as moto brings it back empty.
@@ -145,7 +145,7 @@ def _record_id() -> str:
 
 
 def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
-    """Append records to a delivery stream's buffer, and set or run its flush."""
+    """Append records to a delivery stream's buffer, and deliver it now or set its timer."""
     for data in records:
         if len(data) > _LARGEST:
             raise AwsError("ValidationException", f"a record has at most {_LARGEST} bytes", 400)
@@ -157,9 +157,9 @@ def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
 
 
 def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
-    """Take an injected fault by which the next records are delivered twice.
+    """Take an injected fault, if there is one, by which the next records are delivered twice.
 
-    What came before, on the instant clock, is delivered first, once.
+    What was put before, on the instant clock, is delivered first, once.
     """
     if not stream.twice and ctx.fault("duplicate", name) is not None:
         ctx.clock.settle()
@@ -205,7 +205,7 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schedule(ctx: Context, stream: Stream) -> None:
-    """Set the timer for a delivery stream's next flush.
+    """Set the timer for a delivery stream's next flush of its buffer to S3.
 
     It comes after the buffer's interval, or when the buffer is full.
     """

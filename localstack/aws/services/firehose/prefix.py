@@ -23,7 +23,11 @@ _LETTERS = string.ascii_letters + string.digits
 def check(  # noqa: PLR0911
     prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool
 ) -> str | None:
-    """Return an error message for a stream's wrong S3 prefixes, or None where they are right."""
+    """Return an error message for a stream's wrong S3 prefixes, or None where they are right.
+
+    `keys` are the partition keys of metadata extraction, and `dynamic` says whether dynamic
+    partitioning is on.
+    """
     expressions = _EXPRESSION.findall(prefix or "")
     if not expressions:
         if dynamic:
@@ -66,6 +70,7 @@ def fill(
 ) -> str:
     """Return the S3 prefix of an object, with the expressions in it (!{timestamp:...}) filled in.
 
+    `keys` are the values of partition keys; `error` is the kind of error for an error object.
     Without an expression, the hour is appended.
     """
     text = prefix or ""

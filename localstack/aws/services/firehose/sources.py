@@ -36,14 +36,17 @@ def latest(ctx: Context, arn: str) -> dict[str, str]:
 
 
 def read(ctx: Context, arn: str, positions: dict[str, str]) -> list[Record]:
-    """Return a Kinesis stream's records after the given positions, and advance these."""
+    """Return a Kinesis stream's records after `positions`, and advance these.
+
+    They are the last sequence number that was read, by shard.
+    """
     return [
         record for shard in shards(ctx, arn) for record in _read_shard(ctx, arn, shard, positions)
     ]
 
 
 def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -> list[Record]:
-    """Return a Kinesis shard's records after its position, and advance that."""
+    """Return a Kinesis shard's records after its position, and advance the position."""
     client, name = ctx.client("kinesis"), arn.rpartition("/")[2]
     last = positions.get(shard, "")
     start = (
@@ -66,6 +69,6 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
 
 
 def _arrival(record: dict[str, Any], now: datetime) -> datetime:
-    """Return the time at which a Kinesis record arrived, by its own account if it has one."""
+    """Return the time at which a Kinesis record arrived: the record's own, or else `now`."""
     arrival: datetime | None = record.get("ApproximateArrivalTimestamp")
     return arrival.astimezone(now.tzinfo) if arrival is not None else now

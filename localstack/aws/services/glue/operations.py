@@ -81,7 +81,10 @@ def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
 
 
 def _contains_all_words(values: list[str], text: str) -> bool:
-    """Return whether a table's texts contain all words of a search."""
+    """Return whether a table's texts contain all words of a search.
+
+    A search in quotes matches a whole text.
+    """
     if len(text) > 1 and text[0] == text[-1] == '"':
         return text[1:-1].lower() in [value.lower() for value in values]
     words = {word for value in values for word in _search_words(value)}
@@ -131,6 +134,6 @@ def _values(value: object) -> Iterator[str]:
 
 
 def _sortable(table: Mapping[str, Any], criterion: Mapping[str, Any]) -> tuple[bool, str]:
-    """Return a field of a Glue table as a sort key; tables without it can be told apart."""
+    """Return a field of a Glue table as a sort key; tables without the field sort first."""
     value = table.get(criterion.get("FieldName", ""))
     return value is not None, value.isoformat() if isinstance(value, datetime) else str(value)

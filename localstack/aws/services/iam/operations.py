@@ -48,14 +48,17 @@ def simulate(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decision(found_effects: set[str]) -> str:
-    """Return the EvalDecision (allowed, explicitDeny, implicitDeny) for these effects."""
+    """Return the EvalDecision that effects make: explicitDeny if one is Deny, allowed if any are.
+
+    Without an effect it is implicitDeny.
+    """
     if "Deny" in found_effects:
         return "explicitDeny"
     return "allowed" if found_effects else "implicitDeny"
 
 
 def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the statements of all IAM policies of a user, a group or a role.
+    """Yield the statements of all IAM policies of a user, a group or a role, named by ARN.
 
     The policies of a user's groups count.
     """
@@ -72,7 +75,10 @@ def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _documents(iam: Any, kind: str, name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the IAM policy documents, attached and inline, of a user, a group or a role."""
+    """Yield the IAM policy documents, attached and inline, of a user, a group or a role.
+
+    `kind` says which of them it is, and `name` is its name.
+    """
     named = {f"{kind.title()}Name": name}
     try:
         inline = getattr(iam, f"list_{kind}_policies")(**named)["PolicyNames"]

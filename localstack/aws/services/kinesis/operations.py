@@ -97,7 +97,7 @@ def _name(params: dict[str, Any]) -> str:
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer PutRecord and PutRecords by moto.
 
-    Its backend is called: its server takes longer than all the rest of a put.
+    moto's backend is called directly: moto's server takes longer than all the rest of a put.
     """
     # of moto's types, some are too narrow for what its own server passes
     backend: Any = kinesis_backends[ctx.account][ctx.region]
@@ -128,7 +128,10 @@ def _text(data: bytes) -> str:
 
 
 def stamp(ctx: Context, params: dict[str, Any], put: Iterable[tuple[str, str]]) -> None:
-    """Set the arrival time of records, named by shard and sequence number, by the stack's clock."""
+    """Set the arrival time of records, named by shard and sequence number, by the stack's clock.
+
+    `params` name the stream.
+    """
     stream, now = _stream(ctx, _name(params)), ctx.clock.now()
     for shard, number in put:
         record: Record = stream.shards[shard].records[int(number)]
@@ -174,7 +177,11 @@ def _number_before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
 
 
 def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
-    """Return the sequence number of a shard's last record before a time."""
+    """Return the sequence number of a shard's last record before a time.
+
+    Raises:
+        AwsError: There is no time, or it is later than `now`.
+    """
     if moment is None:
         raise _invalid(
             "Must either specify timestamp parameter or not use AT_TIMESTAMP iterator type."
@@ -195,7 +202,7 @@ def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
 def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer GetRecords; a closed shard ends with its last record.
 
-    There is no NextShardIterator then, but the shards that continue it.
+    The response then has no NextShardIterator, but the shards that continue the closed one.
     """
     now = ctx.clock.now()
     iterator = _iterator(params["ShardIterator"], now)
@@ -224,7 +231,7 @@ def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fitting(records: list[Record], most: int) -> list[Record]:
-    """Return the first records that fit limits of number and bytes, at least one."""
+    """Return the first records that fit the limits: `most` records, and bytes; at least one."""
     size = 0
     for index, record in enumerate(records[:most]):
         size += len(record.data) * 3 // 4  # it is base64
@@ -234,7 +241,7 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
-    """Return the shards that continue a closed one, as ChildShards of GetRecords."""
+    """Return the shards that continue a closed shard, as ChildShards of GetRecords."""
     children = [
         child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
     ]

@@ -40,7 +40,10 @@ def get_federation_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
-    """Return a federated user's id and ARN (STS's API Reference, GetCallerIdentity)."""
+    """Return the id and the ARN of the federated user `name`.
+
+    Source: STS's API Reference, GetCallerIdentity.
+    """
     return (
         f"{ctx.account}:{name}",
         f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:federated-user/{name}",
@@ -48,7 +51,10 @@ def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
 
 
 def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, Any]:
-    """Issue temporary credentials for a caller, in the form of STS's Credentials."""
+    """Issue temporary credentials in the form of STS's Credentials.
+
+    `owner` is the caller whose rights they have, and `seconds` how long they are valid.
+    """
     if not 900 <= seconds <= 36 * _HOUR:
         raise AwsError(
             "ValidationError",

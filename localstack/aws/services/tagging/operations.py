@@ -23,8 +23,8 @@ _PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
 def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer GetResources: list tagged resources, moto's and then SageMaker's.
 
-    The stack's own tags of a resource are right: moto's answer for it may be older. Kinesis is not
-    in moto's.
+    Where the stack stores a resource's tags itself, moto's may be older, and the stack's are shown.
+    Kinesis is not in moto's answer.
     """
     _check(params)
     start = _start(params)
@@ -92,7 +92,10 @@ def _start(params: dict[str, Any]) -> int:
 def _fitting(
     items: list[tuple[str, Any]], most: int, most_tags: int | None
 ) -> list[tuple[str, Any]]:
-    """Return the first resources that fit a page with their tags; one at least."""
+    """Return the first resources that fit a page, each with its tags; one at least.
+
+    A page has `most` resources, and `most_tags` tags in all (None: no limit).
+    """
     total = 0
     for index, (_, resource_tags) in enumerate(items[:most]):
         total += len(resource_tags)
@@ -104,7 +107,7 @@ def _fitting(
 def _mappings_of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
     """Return moto's ResourceTagMappingList, from all pages.
 
-    Nothing changes between them: moto goes on with the very iterator.
+    Nothing changes between two pages, as moto goes on with the same iterator.
     """
     filters = {key: value for key, value in params.items() if key not in _PAGING}
     mappings: list[dict[str, Any]] = []
@@ -123,9 +126,9 @@ def _mappings_of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, An
 
 
 def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
-    """Return whether an ARN is of the requested resource types, and of the requested ARNs.
+    """Return whether an ARN is of one of the resource types `kinds`, and among `arns`.
 
-    A request may restrict neither.
+    Where one of the two is empty, it restricts nothing.
     """
     _, _, service, _, _, rest = arn.split(":", 5)
     resource = rest.partition("/")[0]
@@ -144,7 +147,7 @@ def _has_tags(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> b
 
 
 def _is_ours(arn: str) -> bool:
-    """Return whether an ARN is of SageMaker, whose tags the stack keeps itself."""
+    """Return whether an ARN is of SageMaker, whose tags the stack itself stores, not moto."""
     return arn.split(":")[2] == "sagemaker"
 
 
@@ -168,7 +171,7 @@ def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Let moto tag or untag the resources in a request that are its own."""
+    """Let moto tag or untag (`operation`) those resources of a request that are not SageMaker's."""
     others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
     return (
         ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others})
@@ -207,7 +210,10 @@ def _all_tagged(ctx: Context) -> list[dict[str, Any]]:
 
 
 def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]:
-    """Return one page of tag keys or values, with the token of the next."""
+    """Return one page of tag keys or values, with the token of the next.
+
+    `key` is the list's name in the response.
+    """
     start = _start(params)
     more = str(start + 100) if start + 100 < len(values) else ""
     return {key: values[start : start + 100], "PaginationToken": more}

@@ -65,7 +65,7 @@ class Callers:
         )  # the door's own connections to gRPC, for a client that nobody knows
 
     def refusal(self, authorization: str, is_own: Callable[[], bool]) -> GcpError | None:
-        """Return the UNAUTHENTICATED error for a request that is refused, or None to admit it.
+        """Return the UNAUTHENTICATED error for a request to refuse, or None if it is admitted.
 
         Args:
             authorization: The request's Authorization header, empty if it has none.
@@ -86,14 +86,14 @@ class Callers:
         return _refusal("authError", "Request had invalid authentication credentials.")
 
     def is_own(self, peer: tuple[str, int] | None, port: int) -> bool:
-        """Return whether a connection's peer is a process of the stack's own user or of root."""
+        """Return whether `peer`, connected to our `port`, is a process of this user or of root."""
         return peer is not None and peer not in self._led and peers.is_own(peer, port)
 
     def grpc_pipe(self, own: bool) -> Callable[[Any], Pipe]:
-        """Return the asyncio protocol that forwards a client's bytes to the gRPC port.
+        """Return a factory of the asyncio protocol that forwards a client's bytes to the gRPC port.
 
-        The connection to the gRPC port belongs to our own process. A client that is not the stack's
-        user must not pass for it, so its connection is noted in `_led`.
+        The gRPC server sees a connection of our own user in either case. If the client is not this
+        user (`own` is False), the protocol records the connection, so that its calls need a token.
         """
         return Pipe if own else partial(_Led, self._led)
 
@@ -131,7 +131,7 @@ class Callers:
         return until
 
     def _note(self, token: str, until: float) -> None:
-        """Store a valid token until it expires; drop expired tokens if there are many."""
+        """Store a valid token with its expiry `until`; drop expired tokens if there are many."""
         if len(self._until) >= _MOST:
             now = time.time()
             self._until = {issued: ends for issued, ends in self._until.items() if ends > now}
@@ -193,7 +193,7 @@ class _Led(Pipe):
 
 @lru_cache(maxsize=256)
 def peer_of(name: str) -> tuple[str, int] | None:
-    """Parse the address of a peer as gRPC writes it, such as ipv4:127.0.0.1:53412."""
+    """Parse a gRPC peer's address, such as ipv4:127.0.0.1:53412, into host and port, or None."""
     kind, _, address = name.partition(":")
     host, _, port = address.rpartition(":")
     return (host, int(port)) if kind == "ipv4" and port.isdecimal() else None

@@ -33,7 +33,7 @@ def depends_on_request(api: Api, operation: str) -> bool:
 
 
 def _entry(table: Any, operation: str) -> Any:
-    """Return a table's entry for an operation, else the one for its whole service, or None."""
+    """Return the entry of a permission table for an operation, else for its service, or None."""
     if operation in table:
         return table[operation]
     return table.get(f"{operation.rpartition('.')[0]}.*")

@@ -63,9 +63,9 @@ def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
 
 
 def _role(size: int, text: str) -> Role:
-    """Return a predefined role that has `size` permissions in all.
+    """Return a predefined IAM role that has `size` permissions in all.
 
-    `text` names those among them that calls to this stack can need.
+    `text` lists those that calls to this stack can need, such as "jobs create get; tables get".
     """
     parts = (words.split() for words in text.split("; "))
     return Role(

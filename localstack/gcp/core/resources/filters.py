@@ -250,7 +250,7 @@ class _Parser:
         self._at = match.end() if match else self._at
 
     def _wrong(self, what: str) -> NoReturn:
-        """Raise FilterError with the position in the filter."""
+        """Raise FilterError with the filter, the parser's position, and the complaint `what`."""
         raise FilterError(f"invalid filter {self._text!r} at {self._at + 1}: {what}")
 
 

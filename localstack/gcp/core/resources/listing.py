@@ -78,7 +78,7 @@ def snake(name: str) -> str:
 
 
 def _check_order(order_by: str, orders: Collection[str]) -> None:
-    """Raise FilterError if order_by names a field that lists are not sorted by."""
+    """Raise FilterError if `order_by` names a field that is not in `orders`."""
     wrong = [
         part.split()[0]
         for part in order_by.split(",")

@@ -56,7 +56,7 @@ class Operations:
                 change(self._operations[name])
 
     def below(self, parent: str) -> list[Any]:
-        """Return the long-running operations of a resource, or of all resources of a location."""
+        """Return the long-running operations whose parent is a resource, or is in a location."""
         parent = parent.removesuffix("/operations")
         with self._lock:
             return [self.get(name) for name in self._operations if name.startswith(f"{parent}/")]
@@ -104,7 +104,7 @@ def start(
     delay: float = 0.0,
     operation_id: str | None = None,
 ) -> Any:
-    """Start a long-running operation of the resource `parent`, and return it.
+    """Start `work` as a long-running operation of the resource `parent`; return the operation.
 
     The work runs in a thread of the stack. Its response, None for an Empty, is packed into the
     operation; a GcpError becomes the operation's error.
@@ -142,7 +142,10 @@ def start(
 def completed_operation(
     call: Call, parent: str, response: Any = None, *, metadata: Any = None
 ) -> Any:
-    """Return a stored long-running operation that is already complete."""
+    """Store a long-running operation of `parent` that is already complete, and return it.
+
+    Its response is `response`, or Empty if that is None.
+    """
     operation = operations_pb2.Operation(name=f"{parent}/operations/{call.new_id()}", done=True)
     if metadata is not None:
         operation.metadata.Pack(metadata)

@@ -32,11 +32,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
-    """Return the full name of a new resource, after a check of its parent and id.
+    """Check a new resource's parent and id, and return its full name.
 
-    Raises:
-        GcpError: INVALID_ARGUMENT, the id is not valid, or the parent is not a location or below
-            one.
+    Raises GcpError INVALID_ARGUMENT if the id does not fit the `kind` of resource, or if the parent
+    is not a location or below one.
     """
     parent = canonical(call, parent)
     if not _LOCATION.match(parent):
@@ -53,10 +52,9 @@ def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
 
 
 def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
-    """Store a new resource under `name`, with its times and etag, and return it.
+    """Store a new resource of a kind under `name`, with its times and etag, and return it.
 
-    Raises:
-        GcpError: ALREADY_EXISTS.
+    Raises GcpError ALREADY_EXISTS if the name is taken.
     """
     _check_labels(message)
     message.name = name
@@ -71,16 +69,17 @@ def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
 
 
 def get(call: Call, kind: Kind, name: str) -> Any:
-    """Return a copy of the resource of that name; GcpError NOT_FOUND."""
+    """Return a copy of the resource of that name; raise GcpError NOT_FOUND if there is none."""
     return call.store(Resources).get(kind.word, canonical(call, name))
 
 
 def list_page(
     call: Call, kind: Kind, request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
-    """Return the page of a collection that a list request asks for, and the next page's token.
+    """Return one page of the resources of a kind, and the token of the next page.
 
-    `request` has a parent, and perhaps filter and order_by.
+    `request` is a list request with a parent, and perhaps a filter and order_by. A page has `size`
+    resources unless the request sets page_size, and never more than `most`.
     """
     items = call.store(Resources).below(canonical(call, request.parent), kind.collection)
     return filtered_page(items, request, size=size, most=most)
@@ -89,7 +88,10 @@ def list_page(
 def filtered_page(
     items: list[Any], request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
-    """Return the page of `items` that a request's filter and order choose; and the next token."""
+    """Filter and order `items` as a list request asks; return one page, and the next page's token.
+
+    A page has `size` items unless the request sets page_size, and never more than `most`.
+    """
     fields = request.DESCRIPTOR.fields_by_name
     try:
         if "filter" in fields and request.filter:
@@ -152,7 +154,7 @@ def update(
 
 
 def change_if_present(call: Call, name: str, change: Callable[[Any], None]) -> None:
-    """Change a stored resource in place, if it still exists, and renew its etag."""
+    """Call `change` to edit a stored resource in place if it still exists, and renew its etag."""
     resources = call.store(Resources)
     with resources.lock:
         message = resources.find(name)
@@ -179,7 +181,7 @@ def _check_labels(message: Any) -> None:
 def long_running(
     call: Call, parent: str, work: Callable[[], Any], *, metadata: Any = None, seconds: float = 0.0
 ) -> Any:
-    """Run `work`, and return it as a long-running operation.
+    """Run `work` as a long-running operation of the resource `parent`; return the operation.
 
     The operation takes `seconds` on the stack's clock. On the instant clock it is returned
     complete.
@@ -193,7 +195,7 @@ def long_running(
 
 
 def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:
-    """Return the paths of the fields that an update request writes."""
+    """Return the paths of the fields of `message` that an update writes, as its `mask` says."""
     if list(mask.paths) == ["*"]:
         return sorted(updatable)
     if mask.paths:
@@ -202,7 +204,7 @@ def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:
 
 
 def _overwrite(source: Any, target: Any, path: list[str]) -> None:
-    """Copy the field at a path from one message to another.
+    """Copy the field at a path from the message `source` to `target`.
 
     A map, a list and a message are copied as a whole.
     """

@@ -24,11 +24,7 @@ class Resources:
         self.lock = threading.RLock()  # for who reads, decides and writes
 
     def add(self, name: str, message: Any) -> None:
-        """Store a new resource.
-
-        Raises:
-            GcpError: ALREADY_EXISTS.
-        """
+        """Store a new resource; raise GcpError ALREADY_EXISTS if the name is taken."""
         with self.lock:
             if name in self._messages:
                 raise GcpError("ALREADY_EXISTS", f"{name} already exists.")
@@ -60,9 +56,9 @@ class Resources:
             self._messages[name] = _copy(message)
 
     def change(self, kind: str, name: str, change: Callable[[Any], T]) -> T:
-        """Change a resource in place under the lock, and return what `change` returns.
+        """Call `change` to edit a stored resource under the lock, and return its result.
 
-        If `change` raises, nothing has changed.
+        `kind` is the resource's type for the error. Nothing is changed if `change` raises.
         """
         with self.lock:
             message = self.get(kind, name)
@@ -89,9 +85,9 @@ class Resources:
 def page(
     items: Sequence[T], request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[T], str]:
-    """Return the page that a request asks for by page_size and page_token, and the next token.
+    """Return the page of `items` that a request asks for, and the next page's token or "".
 
-    The token is empty at the end of the list.
+    A page has `size` items unless the request sets page_size, and never more than `most`.
     """
     if request.page_size < 0:
         raise GcpError("INVALID_ARGUMENT", f"page_size must not be negative: {request.page_size}")
@@ -103,7 +99,7 @@ def page(
 
 
 def _offset(token: str) -> int:
-    """Return the position in a list that a page token stands for."""
+    """Return the position in a list that a page token encodes."""
     if not token:
         return 0
     try:

@@ -45,9 +45,9 @@ def check_display_name(name: str, *, kind: str, required: bool = True) -> None:
 
 
 def check_etag(expected: str, current: str, name: str) -> None:
-    """Raise ABORTED (AIP-154) if the resource is not the one that the caller has read.
+    """Raise ABORTED (AIP-154) if `expected`, a caller's etag, is not the `current` etag.
 
-    An empty etag is a blind overwrite.
+    An empty `expected` passes: such a write overwrites whatever is there.
     """
     if expected and expected != current:
         raise GcpError(
@@ -57,10 +57,10 @@ def check_etag(expected: str, current: str, name: str) -> None:
 
 
 def updated_fields(request: Any, allowed: Collection[str], *, kind: str) -> list[str]:
-    """Return the top-level fields that an update's mask names.
+    """Return the top-level fields that an update's mask names, all of which must be in `allowed`.
 
-    Raises:
-        GcpError: INVALID_ARGUMENT, the mask names none, or one that cannot be updated.
+    Raises GcpError INVALID_ARGUMENT for an empty mask or another field; `kind` names the resource
+    there.
     """
     paths = [path.partition(".")[0] for path in request.update_mask.paths]
     if not paths:
@@ -74,7 +74,10 @@ def updated_fields(request: Any, allowed: Collection[str], *, kind: str) -> list
 
 
 def copy_masked(request: Any, source: Any, target: Any) -> None:
-    """Copy the fields that the mask names to `target`; maps and lists are replaced."""
+    """Copy the fields that a request's mask names from `source` to `target`, whole.
+
+    Maps and lists are replaced, not merged.
+    """
     request.update_mask.MergeMessage(
         source, target, replace_message_field=True, replace_repeated_field=True
     )

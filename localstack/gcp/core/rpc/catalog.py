@@ -79,13 +79,10 @@ class Catalog:
         return self._by_package.get(methods.package_of(path))
 
     def method_of(self, path: str, api: Api) -> Method | None:
-        """Return the RPC of a gRPC path, /package.Service/Method, or None.
+        """Return the RPC that a gRPC path, /package.Service/Method, names, or None.
 
-        It imports the package, which may take seconds the first time.
-
-        Args:
-            path: The path.
-            api: The API that is meant where several offer the service.
+        It imports the API's generated package, which may take seconds the first time. `api` decides
+        where several APIs offer the service.
         """
         service, _, name = path.removeprefix("/").partition("/")
         if methods.is_shared(service):
@@ -107,7 +104,7 @@ class Catalog:
         return None
 
     def _find_api_of_resource(self, text: str) -> Api:
-        """Return the API to which a resource named in a gRPC header belongs, or the default."""
+        """Return the API of the resource that a gRPC header names in `text`, or the default API."""
         for api in self.apis:
             if api.resources is not None and api.resources.search(text):
                 return api
@@ -116,9 +113,9 @@ class Catalog:
     def route_of(
         self, api: Api, request: HttpRequest
     ) -> tuple[Invocation, Callable[..., Any]] | None:
-        """Return the invocation that a REST request stands for, and its handler, or None.
+        """Match a REST request to a route; return its invocation and handler, or None.
 
-        The request's `params` are set. The API's handlers are loaded.
+        It also sets the request's `params` to the values of the path's variables.
         """
         place = self._place(api, request.method, request.path)
         if place is None:
@@ -127,7 +124,7 @@ class Catalog:
         return place.invocation, place.handler
 
     def _find_place(self, api: Api, method: str, path: str) -> _Place | None:
-        """Return an API's route for an HTTP method and path, with variables' values, or None."""
+        """Return the route of an API for an HTTP method and path, with path variables, or None."""
         for route, match in routes_for(method, path):
             if self._serves(route, api):
                 params = values_of(match, route.names)

@@ -30,7 +30,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def service(self) -> str:
-        """The API's name in the log and in faults."""
+        """The API's name as the log of calls and the faults write it."""
         return self.api.service
 
 
@@ -54,20 +54,22 @@ def unsupported(name: str) -> Callable[..., Any]:
 
 
 def invocation_of(method: Method, message: Any) -> Invocation:
-    """Return what a call of an RPC is, by service, operation and resources, for log and faults."""
+    """Return a call of an RPC as an Invocation (API, operation, resources), for log and faults."""
     operation, mutating = _operation(method.name)
     return Invocation(api=method.api, operation=operation, names=_names(message), mutating=mutating)
 
 
 @functools.cache
 def _operation(rpc: str) -> tuple[str, bool]:
-    """Return an RPC as "Service.Method", and whether it changes anything."""
+    """Return an RPC's operation as "Service.Method", and whether the RPC changes anything."""
     service, name = rpc.rsplit(".", 2)[1:]
     return f"{service}.{name}", not READS.match(name)
 
 
 def _names(message: Any) -> tuple[str, ...]:
-    """Return the resource names and ids in a request, for the log and for faults.
+    """Return the resource names that a request mentions, each in full and by its last segment.
+
+    Faults and the log select calls by them.
 
     Each is there as a whole and by its last part. Only the fields at the top of the request and the
     name of a resource in it count.
@@ -84,9 +86,9 @@ def _names(message: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _named_fields(descriptor: Any) -> tuple[tuple[str, bool], ...]:
-    """Return the fields of a request message that may name a resource.
+    """Return the fields of a message that may name a resource.
 
-    Each comes with whether it is a resource with a name; else it is a text.
+    Each comes with True if it is a nested resource that has a name, or False if it is a text.
     """
     fields = []
     for field in sorted(descriptor.fields, key=lambda field: field.number):

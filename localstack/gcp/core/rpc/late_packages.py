@@ -56,11 +56,11 @@ class _LateLoader(Loader):
         self.genuine = genuine
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return a module that is really imported when one of its attributes is used."""
+        """Return a stand-in module that is really imported when an attribute of it is used."""
         return _LatePackage(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: `_LatePackage` runs the genuine loader when it has to."""
+        """Do nothing: the module that was created runs the genuine loader on its first use."""
 
 
 class _LatePackage(ModuleType):

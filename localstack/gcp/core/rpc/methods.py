@@ -86,9 +86,9 @@ def is_shared(service: str) -> bool:
 
 
 def method_of(api: Api, service: str, name: str) -> Method | None:
-    """Return the description of an RPC of an API, by service and method name, or None.
+    """Return the description of one RPC of an API, by its service and method name, or None.
 
-    It imports the package, which may take seconds the first time.
+    It imports the API's generated package, which may take seconds the first time.
     """
     with IMPORTING:
         return _service(api, service.rpartition(".")[2]).get(name)
@@ -114,7 +114,10 @@ def shared_method(service: str, name: str, api: Api) -> Method | None:
 
 @functools.cache
 def _service(api: Api, short: str) -> Mapping[str, Method]:
-    """Return the RPCs of one of an API's services by name; none for an unknown service."""
+    """Return the RPCs of one of an API's services by name; an empty mapping if it is unknown.
+
+    `short` is the service's name without its package.
+    """
     module = _services(api).get(short)
     if module is None:
         return {}
@@ -172,7 +175,7 @@ def _services(api: Api) -> Mapping[str, str]:
 
 
 def _class(module: str, transport: str, ending: str) -> Any:
-    """Return a class of a generated transport module, found by the ending of its name."""
+    """Return the class in a generated transport module whose name has this ending."""
     part = importlib.import_module(f"{module}.transports.{transport}")
     return next(
         kind
@@ -204,7 +207,7 @@ def http_rules(api: Api) -> tuple[Rule, ...]:
 
 
 def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
-    """Return the HTTP binding that one option of a generated REST transport describes."""
+    """Return the HTTP binding of `rpc` that one option of a generated REST transport describes."""
     uri = option["uri"]
     pattern, names = pattern_of(uri)
     verb, segments = shape_of(uri)
@@ -221,7 +224,7 @@ def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
 
 @functools.cache
 def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
-    """Return an API's HTTP bindings by HTTP method, verb (:predict) and number of segments."""
+    """Return an API's HTTP bindings by HTTP method, verb after the colon and number of segments."""
     index: dict[tuple[str, str, int | None], list[Rule]] = {}
     for rule in http_rules(api):
         index.setdefault((rule.method, rule.verb, rule.segments), []).append(rule)
@@ -229,7 +232,7 @@ def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
 
 
 def http_rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
-    """Return the RPC that an HTTP request calls, its HTTP binding and path match; or None."""
+    """Return the RPC that an HTTP request calls, with its binding and path match, or None."""
     verb = verb_of(path)
     with IMPORTING:
         index = _index(api)

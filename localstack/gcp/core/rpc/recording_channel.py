@@ -25,7 +25,7 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> Any:
-        """Record a method with one request and one response."""
+        """Record the path and types of a method with one request and one response."""
         self.methods.append((path, False, False, request_serializer, response_deserializer))
         return _nothing
 
@@ -37,7 +37,7 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> Any:
-        """Record a method with one request and a stream of responses."""
+        """Record the path and types of a method with one request and a stream of responses."""
         self.methods.append((path, False, True, request_serializer, response_deserializer))
         return _nothing
 
@@ -49,7 +49,7 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> Any:
-        """Record a method with a stream of requests and one response."""
+        """Record the path and types of a method with a stream of requests and one response."""
         self.methods.append((path, True, False, request_serializer, response_deserializer))
         return _nothing
 
@@ -61,7 +61,7 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> Any:
-        """Record a method with streams of requests and responses."""
+        """Record the path and types of a method with streams of requests and responses."""
         self.methods.append((path, True, True, request_serializer, response_deserializer))
         return _nothing
 
@@ -81,4 +81,4 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
 
 
 def _nothing(*_: Any, **__: Any) -> None:
-    """Do nothing with a client, in place of what gRPC would do."""
+    """Do nothing, in place of a function of gRPC that a recorded client calls."""

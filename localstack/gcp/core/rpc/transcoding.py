@@ -30,10 +30,9 @@ JSON = (("Content-Type", "application/json; charset=UTF-8"),)
 
 
 def message_of(method: Method, rule: Rule, match: re.Match[str], request: HttpRequest) -> Any:
-    """Return the request message of an RPC that is called over HTTP.
+    """Return the request message of an RPC that is called over HTTP, from path, query and body.
 
-    Raises:
-        GcpError: The body or a parameter does not fit the message.
+    Raises GcpError if the body or a parameter does not fit the message.
     """
     message = method.request()
     if rule.body == "*":
@@ -95,7 +94,7 @@ def error_answer(error: GcpError) -> HttpAnswer:
 
 
 def _detail(detail: Any) -> Any:
-    """Return one of an error's details as JSON-compatible Python with its @type."""
+    """Return one of an error's details, a protobuf message, as a JSON value with its @type."""
     if isinstance(detail, Mapping):
         return detail
     from google.protobuf import json_format
@@ -119,7 +118,7 @@ def _parse(value: dict[str, Any], message: Any) -> None:
 
 
 def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
-    """Return query parameters, which name fields by dotted paths, as nested JSON."""
+    """Turn query parameters such as `a.b=1` into nested JSON for a message of this descriptor."""
     nested: dict[str, Any] = {}
     for name, values in query.items():
         *above, last = name.split(".")
@@ -140,7 +139,10 @@ def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
 
 
 def _field(descriptor: Any, part: str, name: str) -> Any:
-    """Return the descriptor of the field that a part of a query parameter's name means."""
+    """Return the descriptor of the field `part`, one step of the query parameter `name`.
+
+    Raises GcpError if the message has no such field.
+    """
     for field in descriptor.fields if descriptor is not None else ():
         if part in (field.json_name, field.name):
             return field

@@ -16,7 +16,7 @@ class Waiting(Protocol):
     heard: float  # when something last came, of the loop's time; a head's is when it began
 
     def idle(self) -> bool:
-        """Return whether no part of a request has come over the connection."""
+        """Return whether nothing of a further request has been received on the connection."""
         ...
 
     def abort(self) -> None:
@@ -37,9 +37,9 @@ class Connections:
         loop.call_soon_threadsafe(self._sweep)
 
     def add(self, connection: Waiting) -> None:
-        """Add a connection; close the one that has been silent longest if there are too many.
+        """Add a connection; if there are now too many, close the one that was silent the longest.
 
-        If all the others are at work, the new one is closed.
+        Connections that are answering a request are not closed for this.
         """
         self._open.add(connection)
         if len(self._open) > self._most:

@@ -30,7 +30,7 @@ async def open_door(
     http: Callable[[], asyncio.Protocol],
     to_grpc: Callable[[Any], Pipe],
 ) -> None:
-    """Answer the CONNECT, end TLS, and hand the bytes to the protocol that the client speaks.
+    """Answer a CONNECT to a host of Google's: end TLS here, and speak HTTP or gRPC with the client.
 
     Args:
         transport: The client's connection.

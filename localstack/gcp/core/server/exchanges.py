@@ -72,14 +72,14 @@ class Exchange:
             raise Cut
 
     def end(self, result: Any) -> None:
-        """Record the result's status; raise Cut if an injected fault is to lose the answer."""
+        """Record a call's result; raise Cut if an injected fault has the answer lost."""
         if isinstance(result, HttpAnswer):
             self._status = result.status
         if "cut-after" in self.faults:
             raise Cut
 
     def _log(self, status: int, error: str | None) -> None:
-        """Add the call to the log of calls, with its status, error and fault."""
+        """Add the call to the log of calls, with its HTTP status, error and fault."""
         invocation = self._invocation
         self._calls.add(
             called_at=self._stack.clock.now(),
@@ -93,7 +93,7 @@ class Exchange:
         )
 
     def _mistake(self, error: Exception) -> GcpError:
-        """Report an exception in a handler on stderr; return the error for the caller."""
+        """Print a handler's unexpected exception to stderr; return the INTERNAL error to answer."""
         call = f"{self._invocation.service}:{self._invocation.operation}"
         tell(f"the handler of {call} failed", error)
         text = f"the GCP stack failed at {call}: {type(error).__name__}: {error}"
@@ -101,13 +101,13 @@ class Exchange:
 
 
 def _throttling(api: Api) -> GcpError:
-    """Return the error with which an API throttles, for an injected fault."""
+    """Return the error with which an API refuses a throttled call, for an injected fault."""
     status, message = api.throttling
     return GcpError(status, f"{message}: a fault that was asked for", reason="rateLimitExceeded")
 
 
 def _error(fault: Fault) -> GcpError:
-    """Return the error that an injected fault asks for."""
+    """Return the error that an injected fault prescribes by its code and HTTP status."""
     return GcpError(
         fault.code or "INTERNAL",
         "a fault that was asked for",

@@ -74,7 +74,7 @@ class Front(StackFront):
         return frozenset(row.operation for row in covered) | SHARED_OPERATIONS
 
     def add_minutes(self, scripted: Minutes) -> None:
-        """Add scripted minutes of traffic to the metrics of an endpoint.
+        """Add minutes of traffic that a test invented to the metrics of an endpoint.
 
         Raises:
             ValueError: There is no such endpoint or DeployedModel.
@@ -90,7 +90,7 @@ class Front(StackFront):
         return self._keys
 
     def environment(self) -> Environment:
-        """Return the environment variables by which SDKs reach the stack, for each way."""
+        """Return the environment variables by which SDKs reach the stack, by way to connect."""
         door = {
             STACK: self.stack.url,
             "HTTPS_PROXY": self.stack.url,
@@ -115,13 +115,13 @@ class Front(StackFront):
         return self.environment().door
 
     def _coverage(self) -> object:
-        """Return the level of support of each operation of all services."""
+        """Return the level of support of each operation of all services, as JSON values."""
         return self._services.coverage(None)
 
     # HTTP.
 
     def control(self, request: HttpRequest, peer: tuple[str, int] | None) -> HttpAnswer:
-        """Answer a control request, /_stack/...; `peer` is the caller's address."""
+        """Answer a control request, /_stack/..., that came from the address `peer`."""
         route = f"{request.method} {request.path.removeprefix('/_stack/')}"
         refused = control.refusal(self.stack, route, request.headers.get("authorization", ""), peer)
         done: Answer = refused or control.steer(self, route, request.body, request.query)
@@ -152,7 +152,7 @@ class Front(StackFront):
             return error_answer(error)
 
     def answer_part(self, request: HttpRequest) -> HttpAnswer:
-        """Answer a request that another one contains, such as a part of a batch, in this thread.
+        """Answer a request that another contains, such as a part of a batch, in this thread.
 
         Injected faults apply to it separately, and it has its own line in the log.
 
@@ -178,7 +178,7 @@ class Front(StackFront):
             return error_answer(error)
 
     def _transcode(self, api: Api, request: HttpRequest) -> HttpAnswer:
-        """Answer an RPC that is called over HTTP, in this thread."""
+        """Answer an RPC of `api` that is called over HTTP with JSON, in this thread."""
         routed = http_rule_for(api, request.method, request.path) if api.module else None
         if routed is None:
             name = f"{request.method} {request.path}"
@@ -202,7 +202,7 @@ class Front(StackFront):
         request: Any,
         headers: Mapping[str, str],
     ) -> Any:
-        """Run an RPC's or route's handler with faults, log and clock, and return its result.
+        """Run a handler with injected faults, log and clock, and return its result.
 
         A coroutine function runs in the event loop, any other handler in a thread.
 
@@ -233,7 +233,7 @@ class Front(StackFront):
         headers: Mapping[str, str],
         call: Call | None = None,
     ) -> Any:
-        """Run a handler in this thread with faults, log and clock, and return its result.
+        """Run a handler in this thread with injected faults, log and clock, and return its result.
 
         Raises:
             GcpError: The call is refused.
@@ -257,7 +257,7 @@ _in_loop = functools.cache(inspect.iscoroutinefunction)  # asked at every call
 
 
 def _http_answer(result: Any) -> HttpAnswer:
-    """Return a handler's result as an HTTP answer: JSON, or 204 for None."""
+    """Return a handler's result as an HTTP answer: as it is, as JSON, or 204 for None."""
     if isinstance(result, HttpAnswer):
         return result
     if result is None:

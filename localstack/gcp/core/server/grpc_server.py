@@ -82,9 +82,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return self._known[key]
 
     def _api_of(self, metadata: Any) -> Api:
-        """Return the API for which a call of a service that all APIs share is meant.
+        """Return the API that a call of a service common to all APIs is meant for.
 
-        Clients name the resource in a header.
+        The resource in the call's routing header decides.
         """
         catalog = self._front.catalog
         for name, value in metadata or ():
@@ -99,7 +99,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return grpc.stream_stream_rpc_method_handler(self._stream(method))
 
     def _first(self, path: str, api: Api) -> Callable[..., Any]:
-        """Return a handler that first imports the API of an RPC's path, and then answers."""
+        """Return a handler for an RPC that first imports the RPC's API, and then answers."""
 
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             method = await asyncio.to_thread(self._load, path, api)
@@ -118,7 +118,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return answer
 
     def _load(self, path: str, api: Api) -> Method | None:
-        """Import the API of an RPC's path and its handlers; return the RPC, or None."""
+        """Import the API of an RPC's path, with its handlers; return the RPC, or None."""
         catalog = self._front.catalog
         method = catalog.method_of(path, api)
         if method is not None:
@@ -185,7 +185,7 @@ class _Stream:
     # In the loop.
 
     async def read(self, requests: AsyncIterator[bytes]) -> None:
-        """Pass the messages that the client sends to the handler's thread, until they end."""
+        """Pass a client's messages to the handler's thread, until the client sends no more."""
         with contextlib.suppress(Exception):  # the client has gone, or sends what is no message
             async for content in requests:
                 self._incoming.put(_message(self._method, content))
@@ -238,7 +238,7 @@ class _Stream:
         return result if self._method.server_streams else (result,)
 
     def _put(self, item: Any) -> None:
-        """Pass a message or an error to the event loop; wait while the reader is slow."""
+        """Pass a message or an error to the event loop; block while the client reads slowly."""
         self._room.acquire()
         self._loop.call_soon_threadsafe(self._outgoing.put_nowait, item)
 

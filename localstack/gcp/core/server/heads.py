@@ -42,7 +42,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 def head_of(
     method: str, target: bytes, headers: Mapping[str, str], *, keep: bool, size: int = 0
 ) -> Head:
-    """Return an HTTP request's head, made of its parsed parts."""
+    """Return an HTTP request's head, built from its parsed parts.
+
+    `keep` is whether the connection stays open afterwards; `size` is the length of the body.
+    """
     path, query_lists = _path_and_query(target)
     host = _without_port(headers.get("host", ""))
     return Head(
@@ -59,7 +62,7 @@ def head_of(
 
 @lru_cache(maxsize=256)  # programs ask for the same ones again and again
 def _path_and_query(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
-    """Return the path and the query parameters of an HTTP request's target."""
+    """Split an HTTP request's target into its path and its query parameters."""
     url = httptools.parse_url(target) if target.startswith(b"/") or b"://" in target else None
     path = (url.path if url is not None else target).decode("latin-1")
     query = url.query.decode("latin-1") if url is not None and url.query else ""
@@ -80,10 +83,10 @@ def _is_ours(host: str) -> bool:
 
 
 def read_head(data: bytes) -> tuple[Head, bytes] | None:
-    """Return the head of a POST with which `data` begins, and the bytes behind it.
+    """Parse the head of a POST at the start of `data`; return it with the bytes after it.
 
-    None: the head is not complete, or the size of its body is not known; then the full parser reads
-    it.
+    It returns None if the head is incomplete or says no body size: the full parser then reads the
+    request.
     """
     end = data.find(END)
     if end < 0 or end > _LONGEST or not data.startswith(b"POST "):
@@ -94,7 +97,7 @@ def read_head(data: bytes) -> tuple[Head, bytes] | None:
 
 @lru_cache(maxsize=256)
 def _read(head: bytes) -> Head | None:
-    """Parse an HTTP request's head; return None if it needs the full parser."""
+    """Parse the bytes of an HTTP request's head; return None if it needs the full parser."""
     reader = _Reader()
     parser = httptools.HttpRequestParser(reader)
     try:

@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
             self._parse(data)
 
     def _take_known_head(self, data: bytes) -> bool:
-        """Read a request by the fast path; return False if its head needs the full parser."""
+        """Read a request by the fast path; return False if the full parser must read it."""
         if self._head is None:
             if (beginning := heads.read_head(data)) is None:
                 return False
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _parse(self, data: bytes) -> None:
-        """Feed received bytes to the full HTTP parser; refuse what is not HTTP or too long."""
+        """Feed received bytes to the full HTTP parser; answer an error to what it cannot take."""
         was_in_head = self.in_head
         try:
             self._parser.feed_data(data)
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _take(self, head: heads.Head, body: bytes) -> None:
-        """Queue a complete request, and answer the queued requests in order."""
+        """Queue a complete request for `_answer`, which answers in order."""
         if self._transport is None:
             return
         self._waiting.append((head, body))
@@ -253,7 +253,10 @@ class Connection(asyncio.Protocol):
             self.heard = self._loop.time()
 
     def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
-        """Return the response to a request, or an awaitable of it."""
+        """Return the answer to a request, or an awaitable of it.
+
+        Requests of web pages and of callers without a valid token are refused.
+        """
         if not head.programs:
             text = (
                 b"this is a local GCP stack for programs on this machine; it does not answer web "
@@ -283,7 +286,7 @@ class Connection(asyncio.Protocol):
         return self._front.http(request)
 
     def _is_own(self) -> bool:
-        """Return whether the client is the stack's own user; looked up once a connection."""
+        """Return whether the client is a process of the stack's own user; cached per connection."""
         if self._own is None:
             self._own = self._front.callers.is_own(self._peer(), self._port())
         return self._own
@@ -322,7 +325,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"0\r\n\r\n")
 
     def _refuse(self, status: int, words: str) -> None:
-        """Answer a request that cannot be read, and close the connection."""
+        """Answer a malformed request with an HTTP status and a text, and close the connection."""
         if self._transport is not None:
             body = f"{words}\n".encode()
             head = (
@@ -334,7 +337,7 @@ class Connection(asyncio.Protocol):
             self._transport = None
 
     def _connect(self) -> None:
-        """Answer a CONNECT: the door, a permitted host, or a refusal."""
+        """Answer a CONNECT: open a tunnel to Google's or a permitted host, or refuse it."""
         host, _, port = self._target.decode("latin-1").lower().partition(":")
         if self._parser.get_method() != b"CONNECT" or self._inside or self._transport is None:
             self._refuse(400, "no upgrade of this connection is known here")
@@ -362,14 +365,14 @@ class Connection(asyncio.Protocol):
             )
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
-        """Hand the connection's bytes over to another coroutine, such as a tunnel."""
+        """Hand the connection over to the coroutine function `to`, such as a tunnel."""
         transport, self._transport = self._transport, None
         self.abort = transport.abort  # type: ignore[method-assign]  # until the way is open it keeps its place
         task = self._loop.create_task(to(transport, *arguments))
         task.add_done_callback(self._left)
 
     def _left(self, done: asyncio.Task[None]) -> None:
-        """Unregister the connection once the coroutine that took it over has ended."""
+        """Unregister a connection after the coroutine that took it over has ended (`done`)."""
         self._connections.discard(self)
         if not done.cancelled():
             done.exception()
@@ -383,7 +386,10 @@ def _small(name: bytes) -> str:
 
 @lru_cache(maxsize=256)
 def _head(status: int, headers: tuple[tuple[str, str], ...], keep: bool) -> tuple[bytes, bool]:
-    """Return an HTTP response's status line and headers, and whether they have its length."""
+    """Return the status line and headers of an HTTP response, and whether they state its length.
+
+    `keep` is False if the connection is closed after the response.
+    """
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Answer')}\r\n"]
     lines += [f"{name}: {_LINE_BREAKS.sub(' ', value)}\r\n" for name, value in headers]
     lines += [] if keep else ["Connection: close\r\n"]
@@ -391,7 +397,7 @@ def _head(status: int, headers: tuple[tuple[str, str], ...], keep: bool) -> tupl
 
 
 def _encoded(head: str) -> bytes:
-    """Return an answer's head as bytes: Latin-1 as a model sent it, else UTF-8."""
+    """Encode a response's head: as Latin-1 where that is possible, else as UTF-8."""
     try:
         return head.encode("latin-1")
     except UnicodeEncodeError:

@@ -35,7 +35,7 @@ class Server:
         asyncio.run_coroutine_threadsafe(self._start(host), self._loop).result()
 
     async def _start(self, host: str) -> None:
-        """Start to listen on the HTTP and the gRPC port, in the event loop."""
+        """Listen on the HTTP and the gRPC port of a host; called in the event loop."""
         self._grpc, port = await grpc_server.serve(self._front, host)
         self._front.grpc_address, self._front.grpc_port = f"{host}:{port}", port
         connections = Connections(self._loop)
@@ -44,7 +44,7 @@ class Server:
         )
 
     def run(self) -> None:
-        """Block the calling thread until `close`."""
+        """Serve requests until `close` is called, blocking this thread."""
         self._ended.wait()
 
     def close(self, seconds: float) -> None:

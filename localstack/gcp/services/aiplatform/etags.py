@@ -18,7 +18,7 @@ _NONCE = 9  # bytes
 
 
 def fresh(revision: str) -> str:
-    """Return a new etag for the state of a resource that `revision` names.
+    """Return a new etag for the state of a resource that is named `revision`.
 
     Two etags of one state differ, as Google's do.
     """
@@ -26,9 +26,9 @@ def fresh(revision: str) -> str:
 
 
 def check(etag: str, revision: str, name: str) -> None:
-    """Raise ABORTED (AIP-154) unless an etag belongs to the resource's current revision.
+    """Raise ABORTED (AIP-154) unless `etag` was made of `revision`, the resource's current state.
 
-    An empty etag is a blind overwrite.
+    An empty etag passes: such a write overwrites whatever is there. `name` is the resource's.
     """
     if etag and etag != _etag(_nonce(etag), revision):
         raise GcpError(

@@ -56,7 +56,7 @@ class BigQueryError(Exception):
 
 
 def invalid(message: str, location: str | None = None) -> BigQueryError:
-    """Return the error `invalid`, for a request that is wrong at `location`."""
+    """Return the error `invalid`, for a request that is wrong at `location`, such as a field."""
     return BigQueryError("invalid", message, location)
 
 
@@ -66,5 +66,5 @@ def invalid_query(message: str) -> BigQueryError:
 
 
 def not_run(subject: str) -> BigQueryError:
-    """Return the error for what BigQuery supports and this stack does not."""
+    """Return the error for a `subject` that BigQuery supports and this stack does not."""
     return BigQueryError("notImplemented", f"not supported by the offline BigQuery yet: {subject}")

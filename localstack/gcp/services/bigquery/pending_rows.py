@@ -25,7 +25,7 @@ class PendingRows:
         self._within = False  # while rows are written: who reads then is a writer
 
     def note(self, owner: object, writer: Callable[[], object]) -> None:
-        """Register a function that writes pending rows, to be called before the next read.
+        """Register a function that writes an owner's pending rows, to be called before a read.
 
         An owner has one writer at most.
         """
@@ -33,9 +33,9 @@ class PendingRows:
             self._writers[owner] = writer
 
     def settle(self) -> None:
-        """Write all pending rows, by one call of each registered writer, before a read.
+        """Write all pending rows, by calling each registered writer, before a read.
 
-        It costs nothing where there is none, nor for a writer that reads itself.
+        It returns at once if nothing is pending, and within a writer that reads.
         """
         if not self._writers and not self._busy():
             return
@@ -51,9 +51,9 @@ class PendingRows:
                 self._within = False
 
     def _write(self) -> None:
-        """Call the registered writers, and those that are registered meanwhile.
+        """Call the registered writers, and those of other owners that are registered meanwhile.
 
-        What an owner that has written notes waits for the next read.
+        An owner that registers again while this runs is called before the next read.
         """
         written: set[object] = set()
         while todo := self._take_unwritten(written):
@@ -65,7 +65,7 @@ class PendingRows:
                     traceback.print_exc()
 
     def _take_unwritten(self, written: set[object]) -> dict[object, Callable[[], object]]:
-        """Remove and return the writers whose owners have not written in this round."""
+        """Remove and return the writers of all owners that are not in `written`."""
         with self._lock:
             return {
                 owner: self._writers.pop(owner)

@@ -35,7 +35,7 @@ PERMISSIONS: Mapping[str, str] = {
 
 
 def of_job(request: Any) -> Iterator[str]:
-    """Yield the IAM permissions that a BigQuery job needs, by its configuration."""
+    """Yield the IAM permissions that an insert request for a BigQuery job needs."""
     body = getattr(request, "body", b"")
     part = getattr(request, "method", "") == "PUT"  # of a resumable upload
     if not body or part or len(body) > _LARGEST or not body.lstrip().startswith(b"{"):

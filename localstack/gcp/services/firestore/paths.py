@@ -30,7 +30,7 @@ class FieldName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_database(name: str) -> str:
-    """Return a database's resource name as it is; raise an error if it is not valid."""
+    """Return a database's resource name unchanged; raise an error if it is not valid."""
     if not _DATABASE.fullmatch(name):
         raise invalid(
             f'Database name "{name}" is not projects/{{project_id}}/databases/{{database_id}}.'
@@ -56,7 +56,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def _check_id(segment: str, *, kind: str) -> None:
-    """Raise an error if the id of a collection or document is not allowed."""
+    """Raise an error if the id of a collection or document (`kind`) is not allowed."""
     if len(segment.encode()) > _LONGEST_ID:
         raise invalid(f"The key path element name is longer than {_LONGEST_ID} bytes.")
     if _RESERVED.fullmatch(segment):
@@ -66,7 +66,7 @@ def _check_id(segment: str, *, kind: str) -> None:
 
 
 def collection_of(path: str) -> str:
-    """Return the id of the collection that a document is in."""
+    """Return the id of the collection that holds the document at a path."""
     return path.split("/")[-2]
 
 
@@ -81,7 +81,7 @@ def check_field(name: str) -> None:
 
 
 def field_path(text: str) -> tuple[str, ...]:
-    """Parse a field path into its names: a.`b.c` is a, b.c."""
+    """Parse a field path into its names: a.`b.c` gives a and b.c."""
     names: list[str] = []
     end = 0
     while (segment := _SEGMENT.match(text, end)) is not None:

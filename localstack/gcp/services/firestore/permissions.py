@@ -20,7 +20,7 @@ PERMISSIONS: Mapping[str, str] = {
 def of_commit(request: Any) -> Iterator[str]:
     """Yield the IAM permissions that a commit needs, by the kinds of its writes.
 
-    A write without a precondition may create a document, and may change one.
+    A write without a precondition needs those to create and to update a document.
     """
     for write in request.writes:
         condition = write.current_document

@@ -41,7 +41,10 @@ class Database:
             return self._living(path, now)
 
     def commit(self, listed: Sequence[Any], now: datetime) -> list[Any]:
-        """Apply the writes of a commit in order, all or none; return their results."""
+        """Apply the writes of a commit in order, all or none; return their results.
+
+        `listed` are the writes; `now` is the commit's time.
+        """
         by_path = [(paths.split(writes.name_of(write))[1], write) for write in listed]
         _check_transforms(by_path)
         with self._lock:
@@ -63,7 +66,7 @@ class Database:
                 self._documents[path] = document
 
     def _living(self, path: str, now: datetime) -> Any | None:
-        """Return the document at a path, or None if it is absent or its time to live is over."""
+        """Return the document at a path; None if it is absent or its time to live is over."""
         document = self._documents.get(path)
         if document is None:
             return None
@@ -87,11 +90,7 @@ class Firestore:
         self.creating: set[str] = set()  # names that are taken, of databases that are not there yet
 
     def database(self, call: Call, name: str) -> Database:
-        """Return the database that a resource name begins with.
-
-        Raises:
-            GcpError: NOT_FOUND.
-        """
+        """Return the database that a resource name begins with; raise GcpError NOT_FOUND."""
         database = self.databases.get(with_project_id(call, paths.check_database(name)))
         if database is None:
             raise no_database(name)
@@ -99,7 +98,7 @@ class Firestore:
 
 
 def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -> bool:
-    """Return whether the time in a document's TTL field is past."""
+    """Return whether the time at `path` in a document, which its TTL field names, is past."""
     value = values.value_at(document.fields, path) if field.HasField("ttl_config") else None
     if value is None or value.WhichOneof("value_type") != "timestamp_value":
         return False
@@ -111,7 +110,10 @@ def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -
 
 
 def _check_transforms(by_path: Sequence[tuple[str, Any]]) -> None:
-    """Raise INVALID_ARGUMENT if a commit has too many transforms of one document."""
+    """Raise INVALID_ARGUMENT if a commit has too many transforms of one document.
+
+    Each transform comes with its document's path.
+    """
     counts: Counter[str] = Counter()
     for path, write in by_path:
         counts[path] += len(write.update_transforms) + len(write.transform.field_transforms)

@@ -29,14 +29,17 @@ Fields = MutableMapping[str, Any]
 
 
 def check(fields: Fields, depth: int = 1) -> None:
-    """Raise INVALID_ARGUMENT for field values that no document may hold."""
+    """Raise INVALID_ARGUMENT for a document's fields if a value is not allowed.
+
+    `depth` is how deep they are nested.
+    """
     for name, value in fields.items():
         paths.check_field(name)
         _check_value(name, value, depth)
 
 
 def _check_value(name: str, value: Any, depth: int) -> None:
-    """Raise INVALID_ARGUMENT for a value that no document may hold."""
+    """Raise INVALID_ARGUMENT if the value of the field `name`, at this depth, is not allowed."""
     kind = value.WhichOneof("value_type")
     if kind is None or kind in _UNWRITTEN:
         raise invalid(f'Property "{name}" has no value that a document can hold.')
@@ -134,7 +137,7 @@ def number_value(amount: float) -> Any:
 
 
 def are_equal(left: Any, right: Any) -> bool:
-    """Return whether two values are equal as arrays compare them: 3 and 3.0 are, and two NaN."""
+    """Return whether two values are equal as array transforms compare them: 3 and 3.0, two NaN."""
     numbers = [amount for amount in (number(left), number(right)) if amount is not None]
     if len(numbers) == 2:
         return numbers[0] == numbers[1] or all(map(math.isnan, numbers))

@@ -21,7 +21,7 @@ _REQUEST_TIME = types.DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
 
 
 def name_of(write: Any) -> str:
-    """Return the name of the document that a write of a commit is about."""
+    """Return the name of the document that a write of a commit updates or deletes."""
     name: str = {
         "update": write.update.name,
         "delete": write.delete,
@@ -87,7 +87,7 @@ def _update(document: Any, write: Any) -> None:
 
 
 def _transform(document: Any, transform: Any, now: datetime) -> Any:
-    """Apply a field transform, such as increment, to a document; return its result."""
+    """Apply a field transform, such as increment, to a document in place; return its result."""
     path = paths.field_path(transform.field_path)
     current = values.value_at(document.fields, path)
     kind = transform.WhichOneof("transform_type")
@@ -104,7 +104,7 @@ def _transform(document: Any, transform: Any, now: datetime) -> Any:
 
 
 def _moment(transform: Any, now: datetime) -> Any:
-    """Return the time of the request as the value of a server timestamp transform."""
+    """Return the request's time as the value that a server timestamp transform sets."""
     if transform.set_to_server_value != _REQUEST_TIME:
         raise invalid("A server value must be REQUEST_TIME.")
     value = values.Value()
@@ -113,7 +113,7 @@ def _moment(transform: Any, now: datetime) -> Any:
 
 
 def _numeric_transform(current: Any | None, kind: str | None, transform: Any) -> Any:
-    """Return a field's value after an increment, minimum or maximum transform."""
+    """Return a field's value after an increment, minimum or maximum (`kind`) of `current`."""
     if kind not in ("increment", "maximum", "minimum"):
         raise invalid(f"The transform of {transform.field_path} says nothing to do.")
     operand = getattr(transform, kind)
@@ -131,7 +131,7 @@ def _numeric_transform(current: Any | None, kind: str | None, transform: Any) ->
 
 
 def _array(current: Any | None, kind: str, transform: Any) -> Any:
-    """Return an array value after elements were appended or removed by a transform."""
+    """Return the array `current` after a transform appended or removed elements (`kind`)."""
     items = [] if current is None else list(current.array_value.values)
     named = getattr(transform, kind).values
     if kind == "remove_all_from_array":
@@ -161,7 +161,7 @@ def _check(document: Any) -> None:
 
 
 def _stamp(document: Any | None, after: Any, now: datetime) -> None:
-    """Set a document's create and update times after a write.
+    """Set the create and update times of `after`, the document that a write made of `document`.
 
     A document that the write leaves unchanged keeps its time; else the time grows by a microsecond
     at least.

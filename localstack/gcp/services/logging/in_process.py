@@ -25,7 +25,8 @@ def write(
 ) -> None:
     """Write lines to one log, "projects/P/logs/ID", in their order.
 
-    `labels` are those of the resource. `call` may outlive its request.
+    `resource_type` and `labels` describe the monitored resource that logged them. `call` may
+    outlive its request.
     """
     name = with_project_id(call, log_name)
     resource = MonitoredResource(type=resource_type, labels=labels)

@@ -74,7 +74,7 @@ def contains(lookup: Any, text: str) -> bool:
 
 
 def normalized(text: str) -> str:
-    """Return a Logging filter in a form for the general parser.
+    """Rewrite a Logging filter for the general filter parser, and return it.
 
     Comments are left out, and `log_id("x")` becomes a comparison.
     """

@@ -37,7 +37,7 @@ class Entries:
                 del self._entries[:excess]
 
     def below(self, parents: Sequence[str]) -> list[Any]:
-        """Return the log entries of these parents, such as projects."""
+        """Return the log entries whose log belongs to one of these parents, such as projects/P."""
         prefixes = tuple(f"{parent}/logs/" for parent in parents)
         with self._lock:
             return [entry for entry in self._entries if entry.log_name.startswith(prefixes)]
@@ -58,7 +58,7 @@ def _time(entry: Any) -> int:
 
 
 def _key(entry: Any) -> tuple[str, int, str]:
-    """Return what identifies a log entry: log name, time and insert id."""
+    """Return the identity of a log entry: log name, time and insert id."""
     return entry.log_name, _time(entry), entry.insert_id
 
 
@@ -70,7 +70,7 @@ class Exports:
         self.lock = threading.RLock()
 
     def get(self, name: str) -> Any:
-        """Return a sink or metric; raise NOT_FOUND if there is none."""
+        """Return the log sink or log metric of that name; raise NOT_FOUND if there is none."""
         message = self.messages.get(name)
         if message is None:
             kind, _, identifier = name.rpartition("/")

@@ -78,13 +78,10 @@ _SHARES = {
 
 
 def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Series:
-    """Align a time series: compute one point for each window of `period`, back from `end`.
+    """Align a time series: reduce its points to one for each window of `period` up to `end`.
 
-    The aligner, such as ALIGN_DELTA, says how; windows without points have none. ALIGN_NONE leaves
-    the series as it is.
-
-    Raises:
-        BadAggregation: The metric does not take the aligner.
+    The aligner, such as ALIGN_DELTA, says how. A window without points has none; ALIGN_NONE changes
+    nothing. Raises BadAggregation if the metric does not take the aligner.
     """
     if aligner == "ALIGN_NONE":
         return series
@@ -126,7 +123,7 @@ def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> l
 
 
 def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) -> Series:
-    """Merge the time series of one group into one, by a reducer."""
+    """Merge the time series of one group into one with these labels, by the reducer `name`."""
     first = members[0]
     by_end: dict[datetime, list[Point]] = defaultdict(list)
     for member in members:
@@ -146,7 +143,7 @@ def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) 
 def _aligner(
     series: Series, name: str, period: timedelta
 ) -> tuple[Kind, ValueType, Callable[[list[Value]], Value]]:
-    """Return what an aligner makes of a series: metric kind, value type, function of a window."""
+    """Return the metric kind, the value type and the window function that an aligner gives."""
     if name in ("DELTA", "RATE") and series.kind == "GAUGE":
         raise BadAggregation(f"ALIGN_{name} is not valid for a GAUGE metric: {series.type}")
     if name == "RATE":
@@ -168,7 +165,10 @@ def _aligner(
 def _reducer(
     series: Series, name: str, function_name: str
 ) -> tuple[ValueType, Callable[[list[Value]], Value]]:
-    """Return the value type and the function with which a reducer or aligner merges values."""
+    """Return the value type and the function by which a reducer or aligner merges values.
+
+    `name` selects the function; `function_name` is the full name, for errors.
+    """
     if name in _SHARES:
         return "DOUBLE", _percentile(series, _SHARES[name], function_name)
     if (
@@ -194,7 +194,10 @@ def _reducer(
 
 
 def _percentile(series: Series, share: float, function_name: str) -> Callable[[list[Value]], Value]:
-    """Return a function that computes a percentile of several values of a series."""
+    """Return a function that computes a percentile of values, numbers or histograms.
+
+    `share` is the percentile as a fraction; `function_name` is for errors.
+    """
     if series.value_type == "DISTRIBUTION":
         return lambda values: distributions.percentile(
             distributions.merged(v for v in values if isinstance(v, Histogram)), share
@@ -213,7 +216,7 @@ def _percentile(series: Series, share: float, function_name: str) -> Callable[[l
 
 
 def _numeric(series: Series, function_name: str) -> None:
-    """Raise BadAggregation unless a time series has numeric values."""
+    """Raise BadAggregation, which names the function, unless a time series is numeric."""
     if series.value_type not in _NUMERIC:
         raise BadAggregation(
             f"{function_name} is valid for numbers only: {series.type} is {series.value_type}"

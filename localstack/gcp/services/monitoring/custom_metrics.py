@@ -27,7 +27,7 @@ _OF_VALUE = {
 
 
 def check_type(name: str) -> None:
-    """Raise INVALID_ARGUMENT for a metric's type that clients cannot write."""
+    """Raise INVALID_ARGUMENT if clients must not write a metric of this type (name)."""
     if not name.startswith(_OWN):
         raise invalid(
             f"metric.type {name!r}: clients write metrics that begin with {', '.join(_OWN)}."
@@ -35,10 +35,9 @@ def check_type(name: str) -> None:
 
 
 def write(call: Call, project: str, message: Any) -> None:
-    """Store one point of a custom metric, given as a TimeSeries message.
+    """Store the point in a custom metric's TimeSeries message.
 
-    Raises:
-        GcpError: INVALID_ARGUMENT, it is not valid, or older than the last point.
+    Raises GcpError INVALID_ARGUMENT if it is not valid, or older than the last point.
     """
     check_type(message.metric.type)
     if len(message.points) != 1:
@@ -133,11 +132,7 @@ def moment(timestamp: Any) -> datetime:
 
 
 def descriptor(call: Call, project: str, name: str) -> Any:
-    """Return the MetricDescriptor of a custom metric.
-
-    Raises:
-        GcpError: NOT_FOUND.
-    """
+    """Return a custom metric's MetricDescriptor by its type; raise GcpError NOT_FOUND."""
     descriptor = call.store(Custom).descriptors.get(project, {}).get(name)
     if descriptor is None:
         raise GcpError("NOT_FOUND", f"Could not find descriptor for metric '{name}'.")

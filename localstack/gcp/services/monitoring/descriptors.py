@@ -52,7 +52,7 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
 
 
 def online(project: str) -> list[Any]:
-    """Return the MetricDescriptors of Vertex AI's online prediction metrics."""
+    """Return the MetricDescriptors of Vertex AI's online prediction metrics, for a project."""
     return [descriptor(project, name, metric) for name, metric in ONLINE.items()]
 
 

@@ -37,7 +37,10 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 def exponential(
     growth: float = GROWTH, scale: float = SCALE, finite: int = FINITE
 ) -> tuple[float, ...]:
-    """Return the bounds of a histogram's exponential buckets."""
+    """Return the bounds of a histogram's exponential buckets: `scale` times powers of `growth`.
+
+    `finite` is how many buckets have two bounds.
+    """
     return tuple(scale * growth**place for place in range(finite + 1))
 
 
@@ -71,7 +74,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def percentile(histogram: Histogram, share: float) -> float:
-    """Return a percentile of a histogram, interpolated within its bucket."""
+    """Return a histogram's percentile (`share` of 0 to 1), interpolated within its bucket."""
     left = share * histogram.count
     for place, count in enumerate(histogram.counts):
         if count and left <= count:
@@ -83,10 +86,7 @@ def percentile(histogram: Histogram, share: float) -> float:
 
 
 def message(histogram: Histogram) -> Any:
-    """Return a histogram as a Distribution message of the API.
-
-    Empty buckets at the end are left out.
-    """
+    """Return a histogram as a Distribution message, without empty buckets at its end."""
     counts = list(histogram.counts)
     while counts and not counts[-1]:
         counts.pop()

@@ -29,7 +29,7 @@ def record_request(
     predictions: int,
     received_at: datetime | None = None,
 ) -> None:
-    """Record a prediction request in a deployed model's metrics of its minute.
+    """Add a prediction request to a deployed model's metrics, in the minute of its arrival.
 
     Args:
         call: The call.
@@ -48,9 +48,9 @@ def record_request(
 
 
 def visibility_delay(call: Call) -> float:
-    """Return after how many seconds a minute's prediction metrics become visible.
+    """Return after how many seconds a finished minute's prediction metrics become visible.
 
-    0: at once, also those of the running minute.
+    With 0 they are visible at once, even those of the present minute.
     """
     set_to = os.environ.get(DELAY)
     if set_to is not None:
@@ -59,9 +59,9 @@ def visibility_delay(call: Call) -> float:
 
 
 def visible_series(call: Call, project: str, name: str) -> Iterator[Series]:
-    """Yield the visible time series of an online prediction metric, for a project number.
+    """Yield the visible time series of the online prediction metric `name` in a project.
 
-    A minute without a request has no point.
+    The project is given by its number. A minute without a request has no point.
     """
     late = visibility_delay(call)
     visible = call.clock.now() - timedelta(seconds=late) if late else None
@@ -96,9 +96,9 @@ def visible_series(call: Call, project: str, name: str) -> Iterator[Series]:
 
 
 def _values(metric: str, minute: Minute) -> Iterator[tuple[tuple[tuple[str, str], ...], Value]]:
-    """Yield the labels and values that one minute of traffic has for a metric.
+    """Yield the points that a minute of traffic gives for a metric: labels and value.
 
-    The label of the DeployedModel's id is not among them.
+    The labels lack the DeployedModel's id.
     """
     statuses = list(minute.statuses)
     if metric == "response_count":

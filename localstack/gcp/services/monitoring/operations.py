@@ -82,7 +82,7 @@ def list_time_series(call: Call, request: Any) -> Any:
 
 @handles(f"{_METHOD}CreateTimeSeries")
 def create_time_series(call: Call, request: Any) -> Any:
-    """Write all time series that are valid, and report the first that is not."""
+    """Answer CreateTimeSeries: store each valid time series, and report the first invalid one."""
     project = _project(request.name)
     if not request.time_series:
         raise invalid("time_series is required.")
@@ -186,7 +186,7 @@ def _project(name: str) -> str:
 
 
 def _all(call: Call, project: str, text: str) -> Iterator[Series]:
-    """Yield the time series of every metric that a filter may mean."""
+    """Yield the time series of every metric that the filter `text` may select."""
     canonical(call, f"projects/{project}")
     named = _TYPE.search(text)
     metric = named[1].strip("\"'") if named is not None else None
@@ -197,12 +197,12 @@ def _all(call: Call, project: str, text: str) -> Iterator[Series]:
 
 
 def _fits(text: str, project: str, series: Series) -> bool:
-    """Return whether a time series fits a filter."""
+    """Return whether a project's time series matches the filter `text`."""
     return _matches(text, {**series.labels, "metric.type": series.type, "project": project})
 
 
 def _matches(text: str, values: Mapping[str, str]) -> bool:
-    """Return whether named values, such as labels, fit a filter."""
+    """Return whether named values, such as labels, match the filter `text`."""
     try:
         return matches(
             text, lambda path: values.get(path.replace(".label.", ".labels.")), functions=_FUNCTIONS
@@ -227,7 +227,7 @@ def _within(series: Series, start: datetime, end: datetime) -> Series:
 
 
 def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
-    """Return time series after the aligner and reducer of a request's Aggregation."""
+    """Align and reduce time series as a request's Aggregation says; windows end at `end`."""
     aligner = Aggregation.Aligner(aggregation.per_series_aligner).name
     reducer = Aggregation.Reducer(aggregation.cross_series_reducer).name
     if aligner == "ALIGN_NONE":
@@ -251,7 +251,7 @@ def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> lis
 
 
 def _message(series: Series, *, headers: bool) -> Any:
-    """Return a time series as a TimeSeries message, the newest point first."""
+    """Return a TimeSeries message, newest point first; with `headers` it has no points."""
     labels = series.labels
     message = TimeSeriesPb(
         metric=metric_pb2.Metric(type=series.type, labels=dict(_below("metric.labels.", labels))),
@@ -268,7 +268,7 @@ def _message(series: Series, *, headers: bool) -> Any:
 
 
 def _below(prefix: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """Yield the labels whose names have a prefix, without the prefix."""
+    """Yield the labels that begin with a prefix, their names without the prefix."""
     return (
         (key.removeprefix(prefix), value) for key, value in labels.items() if key.startswith(prefix)
     )

@@ -41,7 +41,10 @@ class Online:
         self._lock = threading.Lock()
 
     def minute(self, endpoint: str, deployed: str, number: int) -> Minute:
-        """Return the traffic record of a deployed model for one minute, created on demand."""
+        """Return the record of a deployed model's traffic in one minute, created if it is absent.
+
+        `number` is the minute's, counted from 1970.
+        """
         minutes = self.of.get((endpoint, deployed))
         minute = minutes.get(number) if minutes is not None else None
         if minute is not None:

@@ -42,7 +42,7 @@ def parse(text: str) -> Predicate:
 
 
 def _tokens(text: str) -> list[str]:
-    """Split a filter into tokens; raise FilterError for a text that has others."""
+    """Split a filter into tokens; raise FilterError if a part of it is no token."""
     tokens, place = [], 0
     text = text.rstrip()
     while place < len(text):

@@ -96,9 +96,10 @@ class Backlog:
         deadline: float | None = None,
         most_bytes: int | None = None,
     ) -> list[Delivery]:
-        """Lease up to `most` ready messages to `holder`, and return them as deliveries.
+        """Lease up to `most` ready messages to `holder`, a pulling client, and return them.
 
-        They have up to `most_bytes` together, but the first may be larger.
+        They have at most `most_bytes` together, but one message is always allowed. `deadline` is
+        the lease's seconds, by default the subscription's.
         """
         with self._change(quiet=True):
             entries: list[Entry] = []
@@ -123,20 +124,20 @@ class Backlog:
             ]
 
     def wait(self, changes: int, timeout: float) -> None:
-        """Wait until messages may have become ready since `changes` was read.
+        """Wait until a message may have become ready, at most `timeout` real seconds.
 
-        Return after `timeout` real seconds at the latest.
+        `changes` is the count of changes that the caller has seen; a newer one ends the wait.
         """
         with self.changed:
             self.changed.wait_for(lambda: self.closed or self.changes != changes, timeout)
 
     def wake(self) -> None:
-        """Wake the threads that wait for messages."""
+        """Wake all threads that wait for messages, so that they look again."""
         with self.changed:
             self._tell()
 
     def acknowledge(self, ack_ids: Iterable[str]) -> list[str]:
-        """Acknowledge messages; return the ack ids that name no current lease.
+        """Acknowledge leased messages; return the ack ids whose lease is over or unknown.
 
         Messages with such ids may be delivered again.
         """
@@ -153,9 +154,9 @@ class Backlog:
             return invalid
 
     def modify(self, ack_ids: Iterable[str], seconds: float) -> list[str]:
-        """Set the ack deadline of leased messages to `seconds` from now; 0 is a nack.
+        """Set the deadline of leased messages to `seconds` from now; 0 returns them (a nack).
 
-        Return the ack ids that name no current lease.
+        It returns the ack ids whose lease is over or unknown.
         """
         with self._change():
             invalid = []
@@ -171,9 +172,9 @@ class Backlog:
             return invalid
 
     def reject(self, ack_ids: Iterable[str]) -> None:
-        """Give up on messages that can never be delivered: send them to the dead letter topic.
+        """Send leased messages that cannot be delivered to the dead letter topic.
 
-        Where there is none, they are delivered again.
+        If the subscription has no such topic, they are delivered again.
         """
         with self._change(quiet=True):
             for ack_id in ack_ids:
@@ -183,7 +184,7 @@ class Backlog:
                     self._fail(entry)
 
     def outstanding(self, holder: object) -> tuple[int, int]:
-        """Return how many messages, and how many bytes of them, a holder has leased."""
+        """Return how many messages a holder has leased, and their size in bytes."""
         with self.changed:
             entries = [entry for entry in self._leases.values() if entry.holder is holder]
             return len(entries), sum(entry.size for entry in entries)
@@ -194,7 +195,7 @@ class Backlog:
             return [entry.message for entry in self._entries()]
 
     def retained(self) -> list[Any]:
-        """Return the unacknowledged messages and the acknowledged ones that are retained."""
+        """Return the unacknowledged messages, and the acknowledged ones that are still retained."""
         with self.changed:
             return [
                 entry.message
@@ -227,10 +228,10 @@ class Backlog:
 
     @contextmanager
     def _change(self, *, quiet: bool = False) -> Iterator[None]:
-        """Wrap a change of the backlog: handle expired leases before it, wake waiters after it.
+        """Wrap a change of the backlog: first end expired leases, then wake waiting threads.
 
-        Dead letters are sent at its end. With `quiet`, waiters are woken only if messages became
-        ready by the passing of time.
+        Dead letters are sent at its end. With `quiet`, threads are woken only if time made messages
+        ready.
         """
         with self.changed:
             news = self._settle()
@@ -246,7 +247,7 @@ class Backlog:
                     self._tell()
 
     def _tell(self) -> None:
-        """Wake the threads that wait for messages, as something may have become ready."""
+        """Wake the threads that wait, as messages may have become ready."""
         self.changes += 1
         self.changed.notify_all()
 
@@ -256,9 +257,9 @@ class Backlog:
         return sorted([*waiting, *self._leases.values()], key=lambda entry: entry.number)
 
     def _may_go(self, entry: Entry, holder: object, blocked: set[str]) -> bool:
-        """Return whether a ready entry may be leased to a holder, as far as ordering keys allow.
+        """Return whether ordering keys allow that a ready message is leased to a holder now.
 
-        `blocked`: ordering keys of earlier messages that could not be leased.
+        `blocked` are the keys of earlier messages that could not be leased.
         """
         key = entry.message.ordering_key
         if not (self.rules.ordered and key):
@@ -281,7 +282,7 @@ class Backlog:
         )
 
     def _take_back(self, entry: Entry) -> None:
-        """End a message's lease, so that its ack id is no longer valid."""
+        """End a message's lease, which makes its ack id invalid."""
         self._leases.pop(entry.ack_id, None)
         entry.ack_id, entry.holder, entry.until = "", None, None
         lane = self._lanes.get(entry.message.ordering_key)
@@ -291,7 +292,7 @@ class Backlog:
                 del self._lanes[entry.message.ordering_key]
 
     def _fail(self, entry: Entry) -> None:
-        """Handle a failed delivery (nack or expired lease): end the lease, deliver again later.
+        """Handle a nack or an expired lease: end the lease, and deliver the message again later.
 
         With ordering, later messages of its key are delivered again, too. After too many failures
         the message goes to the dead letter topic.
@@ -312,14 +313,14 @@ class Backlog:
             heapq.heappush(self._later, (due, other.number, other))
 
     def _backoff(self, failures: int) -> float:
-        """Return after how many seconds a message is delivered again, by its number of failures."""
+        """Return the seconds before a message is delivered again after so many failures."""
         if self.rules.backoff is None:
             return 0.0
         least, most = self.rules.backoff
         return min(least * 2.0 ** min(failures - 1, 30), most)
 
     def _settle(self) -> bool:
-        """Handle expired leases, delays and retention; return whether messages became ready."""
+        """End what is over: leases, delays and retention; return whether messages became ready."""
         now = self._clock.now()
         ready = len(self._ready)
         while self._ends and self._ends[0][0] <= now:
@@ -336,13 +337,13 @@ class Backlog:
         return len(self._ready) > ready
 
     def _release(self, now: datetime) -> None:
-        """Make messages ready whose delay before redelivery is over."""
+        """Make the messages ready whose delay before redelivery is over at `now`."""
         while self._later and self._later[0][0] <= now:
             _, number, entry = heapq.heappop(self._later)
             heapq.heappush(self._ready, (number, entry))
 
     def _set_timer(self) -> None:
-        """Set a timer for the next end of a lease or of a delay before redelivery."""
+        """Set a timer for the next time at which a lease or a delay before redelivery ends."""
         self._release(self._clock.now())
         times = [heap[0][0] for heap in (self._ends, self._later) if heap]
         if self.closed or not times:

@@ -30,7 +30,7 @@ _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
 def complete_config(call: Call, subscription: Any) -> None:
-    """Check a subscription's bigquery_config, and fill in its state.
+    """Check a subscription's bigquery_config, and set its state in the message.
 
     Raises:
         GcpError: Something in it is not supported, or the table does not exist or lacks a column.
@@ -65,7 +65,7 @@ def complete_config(call: Call, subscription: Any) -> None:
 
 
 def start_writing(call: Call, subscription: Subscription) -> None:
-    """Let messages of a BigQuery subscription be written to its table from now on."""
+    """Start to write a BigQuery subscription's messages to its table as they are published."""
     context = call.without_request()
     late, timed = context.store(PendingRows), threading.Event()
 
@@ -85,7 +85,10 @@ def start_writing(call: Call, subscription: Subscription) -> None:
 
 
 def write_waiting(call: Call, subscription: Subscription) -> None:
-    """Append a subscription's waiting messages to its BigQuery table, and acknowledge them."""
+    """Append the unacknowledged messages of a subscription to its BigQuery table.
+
+    They are acknowledged once they are written.
+    """
     backlog = subscription.backlog
     deliveries: list[Delivery] = []
     try:
@@ -134,7 +137,7 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
 
 
 def _try_again(call: Call, subscription: Subscription) -> None:
-    """Register another attempt to write, before the next read of BigQuery."""
+    """Register an attempt to write a subscription's messages before BigQuery is read next."""
     call.store(PendingRows).note(subscription, lambda: write_waiting(call, subscription))
 
 

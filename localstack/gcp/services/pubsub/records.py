@@ -81,10 +81,7 @@ class Hub:
     def publish(
         self, topic: Topic, messages: Sequence[Any], now: datetime, *, copies: int = 1
     ) -> list[str]:
-        """Publish messages to all subscriptions of a topic, and return the message ids.
-
-        `copies`: how often each is delivered.
-        """
+        """Publish messages to a topic's subscriptions, each `copies` times; return their ids."""
         with topic.lock:
             for message in messages:
                 message.message_id = str(next(self._ids))
@@ -112,10 +109,9 @@ def published_at(message: Any) -> datetime:
 
 
 def new_name(call: Call, name: str, collection: str) -> str:
-    """Check the name of a new resource, and return it with the project by its id.
+    """Check a new resource's name, and return it with a project's number as its id.
 
-    Raises:
-        GcpError: The name does not belong to that collection.
+    `collection` is topics, subscriptions or snapshots. Raises GcpError if the name is not of it.
     """
     match = _NAME.fullmatch(name)
     if match is None or match[1] != collection or match[2].lower().startswith("goog"):
@@ -129,7 +125,7 @@ def new_name(call: Call, name: str, collection: str) -> str:
 
 
 def check_duration(field: str, duration: Any, least: timedelta, most: timedelta) -> None:
-    """Raise INVALID_ARGUMENT for a duration outside of its limits."""
+    """Raise INVALID_ARGUMENT, which names the field, unless a duration is `least` to `most`."""
     if not least <= duration.ToTimedelta() <= most:
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -140,8 +136,8 @@ def check_duration(field: str, duration: Any, least: timedelta, most: timedelta)
 def overwrite_masked(source: Any, target: Any, mask: Any, fixed: Sequence[str]) -> None:
     """Copy the fields that an update mask names from `source` to `target`.
 
-    Raises:
-        GcpError: The mask is empty, or names a field that does not exist or is fixed.
+    `fixed` are the fields that cannot change. Raises GcpError if the mask is empty, or names one of
+    them or an unknown one.
     """
     if not mask.paths:
         raise GcpError(

@@ -59,10 +59,9 @@ def test_iam_permissions(call: Call, request: Any) -> Any:
 
 
 def _id(call: Call, name: str) -> str:
-    """Return the id of the project that a name or number stands for.
+    """Return the id of the project that a resource name gives by id or number.
 
-    Raises:
-        GcpError: PERMISSION_DENIED, as Google words it, for an unknown number.
+    Raises GcpError PERMISSION_DENIED, as Google does, for an unknown number.
     """
     prefix, _, project = name.partition("/")
     if prefix != "projects" or not project or "/" in project:
@@ -92,7 +91,7 @@ def _project(project: str) -> Any:
 
 
 def _lookup(project: Any) -> Lookup:
-    """Return a function that reads a project's fields, for the query of a search."""
+    """Return a function that reads a project's field by its path, for a search's query."""
     fields = of_message(project)
 
     def lookup(path: str) -> object:

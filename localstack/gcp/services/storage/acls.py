@@ -20,7 +20,7 @@ _ROLES = ("OWNER", "WRITER", "READER")
 
 
 def project_private(project: str) -> Entries:
-    """Return the ACL entries of projectPrivate: rights by the roles in the bucket's project.
+    """Return the entries of the predefined ACL projectPrivate: rights by role in the project.
 
     Owners, editors and viewers of the project have them.
     """
@@ -29,12 +29,10 @@ def project_private(project: str) -> Entries:
 
 
 def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
-    """Return the entries of a predefined ACL, such as publicRead.
+    """Return the entries of a predefined ACL, such as publicRead, in a project.
 
-    `owner`: whether it is an object's, whose creator owns it.
-
-    Raises:
-        GcpError: There is no such ACL.
+    `owner` is True for an object's ACL, which names the object's creator. Raises GcpError if there
+    is no such ACL.
     """
     own = (
         [new_entry(f"user-{ACCOUNT}", "OWNER")]
@@ -62,7 +60,10 @@ def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
 
 
 def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
-    """Return a new object's ACL entries: predefined, as sent, or the bucket's default."""
+    """Return a new object's ACL entries: the predefined ACL `name`, `entries`, or the default.
+
+    The default is the bucket's for its objects; `entries` are those that the request sends.
+    """
     if name:
         return refuse_public(bucket, predefined_acl(name, bucket.project, owner=True))
     if entries:
@@ -71,11 +72,7 @@ def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
 
 
 def checked(entries: Any) -> Entries:
-    """Return a request's ACL entries after a check of their roles.
-
-    Raises:
-        GcpError: An entry has an unknown role.
-    """
+    """Return a request's ACL entries unchanged; raise GcpError for an unknown role."""
     if not isinstance(entries, Sequence):
         raise invalid("Invalid argument: acl is no list")
     return [
@@ -84,11 +81,7 @@ def checked(entries: Any) -> Entries:
 
 
 def refuse_public(bucket: Bucket, entries: Entries) -> Entries:
-    """Return ACL entries as they are; raise an error if they break public access prevention.
-
-    Raises:
-        GcpError: They would give public access, which the bucket prevents.
-    """
+    """Return ACL entries unchanged; raise GcpError if they give public access that is prevented."""
     access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
     if access == "enforced" and any(entry["entity"] in PUBLIC for entry in entries):
         raise public_access_refusal()

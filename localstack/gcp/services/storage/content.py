@@ -32,7 +32,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     crc32c: str
 
     def copied(self) -> Content:
-        """Return the same bytes in another file, a hard link, without copying them."""
+        """Return a content with the same bytes in another file: a hard link to this one's."""
         path = self.path.with_name(uuid.uuid4().hex)
         os.link(self.path, path)
         return msgspec.structs.replace(self, path=path)
@@ -63,7 +63,10 @@ class Writer:
         self.size += len(data)
 
     def finish(self, *, composed: bool = False) -> Content:
-        """Close the file, and return it as an object's content with size and checksums."""
+        """Close the file, and return it as an object's content with size and checksums.
+
+        `composed` marks an object made of several, which has no MD5.
+        """
         self._file.close()
         md5 = None if composed else base64.b64encode(self._md5.digest()).decode()
         crc32c = base64.b64encode(self._crc32c.digest()).decode()
@@ -78,7 +81,10 @@ class Writer:
 def write_content(
     folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False
 ) -> Content:
-    """Write parts of bytes into a new file, and return it as an object's content."""
+    """Write parts of bytes into a new file, and return it as an object's content.
+
+    `composed` marks an object made of several, which has no MD5.
+    """
     writer = Writer(folder)
     try:
         for part in parts:
@@ -108,10 +114,7 @@ def _parts(file: Any, start: int, stop: int) -> Iterator[bytes]:
 
 
 def decompressed(content: Content) -> Iterator[bytes]:
-    """Yield the bytes of content that is stored with gzip, decompressed.
-
-    A client that does not accept gzip receives them.
-    """
+    """Yield the bytes of gzip content, decompressed, for clients that do not accept gzip."""
     inflate = zlib.decompressobj(wbits=31)
     for part in parts(content):
         yield inflate.decompress(part)
@@ -132,9 +135,9 @@ def check_checksums(content: Content, checksums: Mapping[str, Any]) -> None:
 
 
 def checksums_in_header(header: str) -> dict[str, str]:
-    """Parse the checksums in an X-Goog-Hash header, crc32c=...,md5=..., by JSON name.
+    """Parse an X-Goog-Hash header, crc32c=...,md5=..., into checksums by their JSON names.
 
-    What is not canonical base64 is ignored, as by Google.
+    A value that is not canonical base64 is ignored, as Google does.
     """
     checksums = {}
     for entry in header.split(","):
@@ -146,7 +149,7 @@ def checksums_in_header(header: str) -> dict[str, str]:
 
 
 def _canonical(text: str) -> bool:
-    """Return whether a text is base64 in canonical form."""
+    """Return whether a text is base64 exactly as an encoder writes it."""
     try:
         return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
     except (binascii.Error, ValueError):

@@ -117,10 +117,9 @@ _LABELS = 64
 
 
 def checked(body: dict[str, Any], shape: Mapping[str, Shape]) -> dict[str, Any]:
-    """Check the types of a request body's values, and return the body; null fits everywhere.
+    """Return a request's body unchanged; raise GcpError if a value has another type than `shape`.
 
-    Raises:
-        GcpError: A value has another type.
+    Null is allowed everywhere.
     """
     _check(body, shape, "")
     if shape is BUCKET:
@@ -129,7 +128,7 @@ def checked(body: dict[str, Any], shape: Mapping[str, Shape]) -> dict[str, Any]:
 
 
 def _check(value: Any, shape: Shape, path: str) -> None:
-    """Raise an error if a value has another JSON type than its field."""
+    """Raise an error, which names `path`, if a JSON value does not have its field's type."""
     if value is None or shape is object:
         return
     if isinstance(shape, Mapping):
@@ -151,7 +150,7 @@ def _check(value: Any, shape: Shape, path: str) -> None:
 
 
 def _fits(value: Any, shape: Shape) -> bool:
-    """Return whether a JSON value has the type of a field."""
+    """Return whether a JSON value has the type that `shape` describes."""
     if shape is Whole:
         return not isinstance(value, bool) and (
             isinstance(value, int)
@@ -171,7 +170,7 @@ def _is_time(text: str) -> bool:
 
 
 def _check_labels(labels: Mapping[str, str | None]) -> None:
-    """Raise an error unless labels are valid: small letters, digits, - and _.
+    """Raise an error unless labels are few and valid: small letters, digits, - and _.
 
     A key begins with a letter.
     """
@@ -183,5 +182,5 @@ def _check_labels(labels: Mapping[str, str | None]) -> None:
 
 
 def _wrong(path: str, value: Any) -> Exception:
-    """Return the error for a value that has another type than its field."""
+    """Return the error for a value at `path` that has another type than its field."""
     return invalid(f"Invalid value for field {path}: {value!r:.100}", path)

@@ -79,7 +79,10 @@ def _parsed(request: HttpRequest) -> tuple[dict[str, str], bytes]:
 
 
 def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
-    """Raise an error unless a policy's conditions hold and cover all fields of the form."""
+    """Raise an error unless a signed policy permits a form's fields and its file's size.
+
+    Each condition must hold, and each field must be in a condition.
+    """
     named = set()
     for condition in conditions:
         if isinstance(condition, dict):

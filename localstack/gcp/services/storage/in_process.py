@@ -111,7 +111,7 @@ def upload(call: Call, folder: Path, prefix_uri: str) -> None:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Split a gs:// URI into the bucket and the object's name or prefix."""
+    """Split a gs:// URI into the bucket and the object's name (or prefix)."""
     if not uri.startswith("gs://") or not uri[5:].strip("/"):
         raise GcpError(
             "INVALID_ARGUMENT",

@@ -50,7 +50,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 def page(versions: Iterable[tuple[str, int]], query: ListQuery) -> Page:
     """Return the page of a bucket's listing that a query asks for.
 
-    `versions`: the objects' names and generations, sorted.
+    `versions` are the names and generations of the bucket's objects, sorted.
     """
     after = _decoded(query.token)
     entries: list[ListedEntry] = []
@@ -64,7 +64,7 @@ def page(versions: Iterable[tuple[str, int]], query: ListQuery) -> Page:
 
 
 def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[ListedEntry]:
-    """Yield the objects and common prefixes of a listing, in order."""
+    """Yield the objects and common prefixes that a listing query asks for, in order."""
     pattern = glob(query.glob) if query.glob else None
     folded = ""
     for name, generation in versions:
@@ -84,12 +84,12 @@ def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[
 
 
 def _encoded(entry: ListedEntry) -> str:
-    """Return a page token for continuing a listing behind an entry."""
+    """Return the page token with which a listing continues after an entry."""
     return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
 
 
 def _decoded(token: str) -> ListedEntry | None:
-    """Parse a page token into the entry behind which a listing continues; None for none."""
+    """Parse a page token into the entry after which a listing continues; None without token."""
     if not token:
         return None
     try:

@@ -43,7 +43,7 @@ def answer(version: Version, request: HttpRequest) -> HttpAnswer:
 
 
 def _body(version: Version, start: int, stop: int) -> bytes | Iterable[bytes]:
-    """Return the bytes of a range of an object: at once if they are few, else in parts."""
+    """Return an object's bytes from `start` to before `stop`: whole if few, else in parts."""
     data = parts(version.content, start, stop)
     return b"".join(data) if stop - start <= _SMALL else data
 
@@ -75,7 +75,10 @@ def _headers(version: Version) -> Iterable[tuple[str, str]]:
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
-    """Parse a Range header into first byte and end (exclusive); None for the whole object."""
+    """Parse a Range header for an object of `size` bytes into first byte and exclusive end.
+
+    None means the whole object.
+    """
     match = _RANGE.fullmatch(header.strip())
     if match is None or not any(match.groups()):
         return None
@@ -87,7 +90,7 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
 
 
 def _unsatisfiable(header: str, size: int) -> HttpAnswer:
-    """Return the response 416 to a Range that is outside of the object."""
+    """Return the response 416 to a Range header that lies outside of an object of `size` bytes."""
     text = f"The requested range cannot be satisfied: {header} of {size} bytes."
     answer = error_answer(
         GcpError("OUT_OF_RANGE", text, reason="requestedRangeNotSatisfiable", http=416)

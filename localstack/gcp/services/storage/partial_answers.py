@@ -12,10 +12,9 @@ _TOKEN = re.compile(r"[^,()/]+|[,()/]")
 
 
 def selected(answer: dict[str, Any], fields: str | None) -> dict[str, Any]:
-    """Return the part of a JSON response that the parameter `fields` selects.
+    """Return the part of a JSON response that its request's `fields` parameter selects.
 
-    Raises:
-        GcpError: The text is no list of fields.
+    Raises GcpError if `fields` is malformed.
     """
     if not fields:
         return answer

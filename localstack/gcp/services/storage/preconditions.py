@@ -36,22 +36,24 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     not_etag: str | None = None
 
     def require(self, dated: VersionedResource | None) -> None:
-        """Raise error 412 unless a write's preconditions hold for the present resource."""
+        """Raise error 412 unless a write's preconditions hold for `dated`, the present resource.
+
+        None stands for an absent resource.
+        """
         if not (self._matches(dated) and self._differs(dated)):
             raise precondition_failed()
 
     def is_modified(self, dated: VersionedResource | None) -> bool:
-        """Return whether a read is to answer with the resource; False is a 304, without a body.
+        """Return whether to answer a read with the resource; False means to answer 304.
 
-        Raises:
-            GcpError: 412, a precondition does not hold.
+        Raises GcpError 412 if a precondition does not hold.
         """
         if not self._matches(dated):
             raise precondition_failed()
         return self._differs(dated)
 
     def _matches(self, dated: VersionedResource | None) -> bool:
-        """Return whether the resource fulfils the ...Match preconditions and If-Match."""
+        """Return whether a resource (None: absent) fulfils the ...Match conditions and If-Match."""
         return (
             _fits(self.generation, 0 if dated is None else dated.generation)
             and _fits(self.metageneration, None if dated is None else dated.metageneration)
@@ -59,7 +61,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _differs(self, dated: VersionedResource | None) -> bool:
-        """Return whether the resource fulfils the ...NotMatch preconditions and If-None-Match."""
+        """Return whether a resource (None: absent) fulfils ...NotMatch and If-None-Match."""
         if dated is None:
             return self.not_generation != 0
         return (
@@ -75,10 +77,9 @@ NONE = Conditions()
 def parse_conditions(
     query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False
 ) -> Conditions:
-    """Parse a request's preconditions: ifGenerationMatch and so on.
+    """Parse the preconditions of a request: ifGenerationMatch and so on, If-Match, If-None-Match.
 
-    `source`: those of a copy's source, ifSourceGenerationMatch and so on. If-Match and
-    If-None-Match hold etags.
+    With `source` they are those of a copy's source: ifSourceGenerationMatch and so on.
     """
     start = "ifSource" if source else "if"
     headers = headers or {}
@@ -119,7 +120,7 @@ def number(query: Mapping[str, str], name: str) -> int | None:
 
 
 def _fits(expected: object, actual: object) -> bool:
-    """Return whether a value is the expected one; an expected None fits any."""
+    """Return whether a value equals the expected one, or None is expected."""
     return expected is None or expected == actual
 
 

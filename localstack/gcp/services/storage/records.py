@@ -117,12 +117,12 @@ class Bucket(msgspec.Struct, kw_only=True):
         return None if period is None else timedelta(seconds=int(period))
 
     def live(self, name: str) -> Version | None:
-        """Return the live version of an object by its name, or None."""
+        """Return the object version that is live under a name, or None."""
         versions = self.versions.get(name)
         return versions[-1] if versions and versions[-1].replaced is None else None
 
     def version(self, name: str, generation: int | None) -> Version | None:
-        """Return an object's version of a generation, by default its live one, or None."""
+        """Return the version of an object with a generation, or its live one; None if absent."""
         if generation is None:
             return self.live(name)
         return next(
@@ -135,9 +135,9 @@ class Bucket(msgspec.Struct, kw_only=True):
         )
 
     def delete_softly(self, version: Version, now: datetime) -> None:
-        """Move a version to the softly deleted ones, from which it can be restored for a time.
+        """Move a version to the softly deleted ones, which can be restored for a time.
 
-        Versions whose time is over are lost, and the oldest ones if there are too many bytes.
+        The oldest are dropped when their time is over, or when there are too many bytes.
         """
         version.soft_deleted = now
         self.soft.append(version)
@@ -159,7 +159,7 @@ class Bucket(msgspec.Struct, kw_only=True):
         return version.soft_deleted is not None and version.soft_deleted + self.soft_delete <= now
 
     def listed(self, *, all_versions: bool = False) -> Iterator[Version]:
-        """Yield the bucket's object versions, sorted by name and generation."""
+        """Yield the live or all versions of the bucket's objects, by name and generation."""
         for name in sorted(
             self.versions
         ):  # code points are in the order of UTF-8, which is Google's
@@ -192,7 +192,7 @@ class Store:
             return self._folder
 
     def next_generation(self, now: datetime) -> int:
-        """Return a new, unique generation number: the time in microseconds, or one more."""
+        """Return a new generation number, unique in the store: microseconds, or the next number."""
         with self.lock:
             self._generation = max(self._generation + 1, int(now.timestamp() * 1_000_000))
             return self._generation
@@ -211,10 +211,10 @@ class Store:
     def version(
         self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = NONE
     ) -> Version:
-        """Return an object's version for a change, after a check of the preconditions.
+        """Return an object's version, after a check of the preconditions of a change.
 
-        Raises:
-            GcpError: 404, there is none; 412, a precondition does not hold.
+        Without a generation it is the live version. Raises GcpError 404 if there is none, 412 if a
+        precondition does not hold.
         """
         version = self.bucket(bucket).version(name, generation)
         conditions.require(version)
@@ -223,7 +223,7 @@ class Store:
         return version
 
     def put(self, version: Version, conditions: Conditions) -> None:
-        """Store a version as the live one of its object, with a new generation.
+        """Store a version as its object's live one if `conditions` hold, with a new generation.
 
         Raises:
             GcpError: 412, a precondition does not hold; 403, the present version must stay.
@@ -247,7 +247,7 @@ class Store:
         conditions: Conditions,
         now: datetime,
     ) -> Version:
-        """Delete an object's live version, or that of a generation, and return it.
+        """Delete an object's version of a generation, or else its live one; return the version.
 
         Without a generation it is the live version, which may stay as a noncurrent one; with a
         generation that version is lost.
@@ -310,7 +310,7 @@ def check_object_name(name: str) -> None:
 
 
 def etag(generation: int, metageneration: int) -> str:
-    """Return an etag as Google's: both numbers as a protobuf message, in base64."""
+    """Return an etag as Google makes it: both numbers in a protobuf message, as base64."""
     return base64.b64encode(
         b"\x08" + _varint(generation) + b"\x10" + _varint(metageneration)
     ).decode()
@@ -327,7 +327,7 @@ def _varint(number: int) -> bytes:
 
 
 def check_deletable(version: Version, now: datetime) -> None:
-    """Raise an error if a hold or a retention forbids to delete the object."""
+    """Raise an error if a hold or a retention forbids that the object is deleted at `now`."""
     what = f"Object '{version.bucket}/{version.name}'"
     if hold := version.hold():
         text = (

@@ -56,7 +56,7 @@ def bucket_fields(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_patched(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON object after a merge patch (RFC 7396): null removes a member."""
+    """Return the object `old` after a JSON merge patch (RFC 7396): null removes a member."""
     result = dict(old)
     for key, value in patch.items():
         if value is None:
@@ -75,7 +75,7 @@ def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def storage_class(name: Any) -> str:
-    """Return the name of a storage class as it is; raise an error for an unknown one."""
+    """Return the name of a storage class unchanged; raise an error for an unknown one."""
     if name not in CLASSES:
         raise invalid(f"Invalid argument: storage class {name!r}")
     return str(name)
@@ -84,9 +84,9 @@ def storage_class(name: Any) -> str:
 def object_resource(
     version: Version, bucket: Bucket, base: str, *, full: bool = False, owner: str = ""
 ) -> dict[str, Any]:
-    """Return an object as the JSON API's resource.
+    """Return an object as the JSON API's resource; with `full` it has its ACL and owner.
 
-    `base`: the URL under which the caller reaches the stack; `full`: with its ACL and owner.
+    `base` is the URL under which the caller reaches the stack.
     """
     path = f"/b/{quote(version.bucket, safe='')}/o/{quote(version.name, safe='')}"
     resource: dict[str, Any] = {
@@ -127,7 +127,7 @@ def object_resource(
 
 
 def _times(version: Version, bucket: Bucket) -> dict[str, Any]:
-    """Return the fields of an object's resource on times of deletion and retention."""
+    """Return the members of an object's resource that tell when it is deleted or kept until."""
     times: dict[str, Any] = {}
     if version.replaced is not None:
         times["timeDeleted"] = timestamp(version.replaced)
@@ -149,9 +149,9 @@ def _encryption(version: Version) -> dict[str, Any]:
 
 
 def bucket_resource(bucket: Bucket, base: str, *, full: bool = False) -> dict[str, Any]:
-    """Return a bucket as the JSON API's resource.
+    """Return a bucket as the JSON API's resource; with `full` it has its ACLs and owner.
 
-    `full`: with its ACLs and owner.
+    `base` is the URL under which the caller reaches the stack.
     """
     fields = bucket.fields
     resource: dict[str, Any] = {
@@ -198,10 +198,9 @@ def location_type(fields: Mapping[str, Any]) -> str:
 def with_server_fields(
     fields: dict[str, Any], previous: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
-    """Return a bucket's fields together with those that the server sets, such as times.
+    """Return a bucket's fields with those that the server sets, such as times.
 
-    Raises:
-        GcpError: A field that may not be changed was.
+    `previous` are the fields before the update. Raises GcpError if a field changed that must not.
     """
     fields["location"] = str(fields.get("location") or previous.get("location") or "US").upper()
     fields["storageClass"] = storage_class(fields.get("storageClass") or "STANDARD")
@@ -233,7 +232,7 @@ def with_server_fields(
 def _set_since(
     fields: dict[str, Any], previous: Mapping[str, Any], name: str, key: str, now: datetime
 ) -> None:
-    """Set a bucket policy's effectiveTime if its value has changed, in place."""
+    """Set the time member `key` of the bucket policy `name` if the policy has changed."""
     policy = fields.get(name)
     if policy and (
         str(policy.get(key)) != str((previous.get(name) or {}).get(key))
@@ -243,7 +242,10 @@ def _set_since(
 
 
 def _retention(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
-    """Set the retention policy's effectiveTime; raise an error if a locked one is reduced."""
+    """Set the retention policy's effectiveTime; raise an error if a locked policy is reduced.
+
+    `previous` are the bucket's fields before the update.
+    """
     old, policy = previous.get("retentionPolicy") or {}, fields.get("retentionPolicy")
     if old.get("isLocked") and int((policy or {}).get("retentionPeriod", 0)) < int(
         old["retentionPeriod"]
@@ -256,7 +258,7 @@ def _retention(fields: dict[str, Any], previous: Mapping[str, Any], now: datetim
 
 
 def _autoclass(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
-    """Set the times in a bucket's autoclass settings, in place."""
+    """Set the times in a bucket's autoclass settings that differ from the `previous` ones."""
     chosen, old = fields.get("autoclass"), previous.get("autoclass") or {}
     if not chosen:
         return
@@ -279,7 +281,10 @@ def _enforcement(fields: dict[str, Any], now: datetime) -> None:
 
 
 def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str, Any]:
-    """Return an ACL entry as the JSON API's resource."""
+    """Return an ACL entry as the JSON API's resource.
+
+    `owner` is the bucket, or bucket and object, of the entry; `kind` is the kind of resource.
+    """
     return {
         "kind": kind,
         "id": f"{owner}/{entry['entity']}",

@@ -39,14 +39,17 @@ def full(request: HttpRequest) -> bool:
 
 
 def conditions_of(request: HttpRequest, *, source: bool = False) -> Conditions:
-    """Parse the preconditions of a request; `source`: of a copy's source."""
+    """Parse a request's preconditions, or with `source` those of a copy's source."""
     return parse_conditions(request.query, None if source else request.headers, source=source)
 
 
 def object_answer(
     bucket: Bucket, version: Version, request: HttpRequest, *, acl: bool | None = None
 ) -> dict[str, Any]:
-    """Return an object's resource as this request asks for it."""
+    """Return an object's resource in the form that a request asks for, with its ACL if `acl`.
+
+    None leaves the ACL to the request's projection.
+    """
     return object_resource(
         version, bucket, base_of(request), full=full(request) if acl is None else acl, owner=ACCOUNT
     )
@@ -58,10 +61,9 @@ def bucket_answer(bucket: Bucket, request: HttpRequest) -> dict[str, Any]:
 
 
 def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
-    """Return the SHA-256 (base64) of a request's customer-supplied key, or None for no key.
+    """Return the SHA-256 (base64) of a request's customer-supplied key, or None without key.
 
-    Raises:
-        GcpError: The key is not valid.
+    With `source` it is the key of a copy's source. Raises GcpError if the key is not valid.
     """
     start = "x-goog-copy-source-encryption" if source else "x-goog-encryption"
     if f"{start}-key" not in headers:
@@ -85,7 +87,7 @@ def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
 
 
 def check_key(version: Version, key: str | None) -> None:
-    """Raise an error if an object needs a customer-supplied key and this is not it.
+    """Raise an error if an object was stored with another customer-supplied key.
 
     Call it before bytes are read.
     """

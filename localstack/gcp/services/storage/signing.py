@@ -38,11 +38,7 @@ _OWN_V2 = frozenset(
 
 
 def verify(call: Call, request: HttpRequest) -> None:
-    """Raise an error if a request has a URL signature that is not valid.
-
-    Raises:
-        GcpError: It is not the account's, not of this request, or expired.
-    """
+    """Raise GcpError if a request's URL has a signature, and it is not valid or has expired."""
     if "X-Goog-Signature" in request.query_lists:
         _verify_v4(call, request)
     elif "Signature" in request.query_lists:
@@ -164,7 +160,7 @@ def _check_account(email: str) -> None:
 
 
 def _check(call: Call, signed: str, signature: bytes) -> None:
-    """Raise an error unless the service account's key made a signature."""
+    """Raise an error unless the service account's key made `signature` for `signed`."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import padding
     from cryptography.hazmat.primitives.hashes import SHA256

@@ -41,15 +41,15 @@ class NewObject:
         self.begin()
 
     def begin(self) -> None:
-        """Check the preconditions before any byte is read, and raise their error."""
+        """Raise the error of a failed precondition before any byte of the object is read."""
         with self.store.lock:
             self.conditions.require(self.store.bucket(self.bucket_name).live(self.name))
 
     def finish(self, call: Call, content: Content, checksums: Mapping[str, str]) -> dict[str, Any]:
         """Store the uploaded content as the live version, and return the object's resource.
 
-        Raises:
-            GcpError: A checksum, a precondition or a retention refuses it; the bytes are deleted.
+        `checksums` are those that the client sent. Raises GcpError if a checksum, a precondition or
+        a retention refuses it; the bytes are then deleted.
         """
         try:
             check_checksums(content, self.told)
@@ -88,7 +88,11 @@ def new_version(
     fields: dict[str, Any],
     in_class: str | None = None,
 ) -> Version:
-    """Return a new version of an object, not yet stored, with the bucket's defaults."""
+    """Return a new version of an object, not stored yet, with the bucket's defaults.
+
+    `fields` are those that the client set; `in_class` is the storage class, by default the
+    bucket's.
+    """
     now = call.clock.now()
     if bucket.fields.get("defaultEventBasedHold"):
         fields = {"eventBasedHold": True} | fields
@@ -106,7 +110,7 @@ def new_version(
 
 
 def kms_version(key: str | None) -> str | None:
-    """Return a Cloud KMS key's name with a version, as objects name it; None for none."""
+    """Return a Cloud KMS key's name with a version, as objects name it; None without key."""
     return f"{key}/cryptoKeyVersions/1" if key and "/cryptoKeyVersions/" not in key else key
 
 

@@ -29,7 +29,7 @@ def _partition(words: Words, table: Table) -> tuple[str, ...]:
 
 
 def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
-    """Return a partition of a table as Glue's PartitionInput."""
+    """Return a partition of a table, with its values and S3 location, as Glue's PartitionInput."""
     descriptor = {**table.input["StorageDescriptor"], "Location": location}
     return {
         "Values": [partitions.NULL if value is None else value for value in values],
@@ -38,7 +38,7 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
 
 
 def alter(session: Session, words: Words) -> None:
-    """Execute a statement ALTER TABLE on a table in Glue."""
+    """Parse the rest of an ALTER TABLE statement, and change the table in Glue."""
     table = table_of(session, words, views=False)
     change = next((change for start, change in _CHANGES if words.accept(*start)), None)
     if change is None:
@@ -106,7 +106,10 @@ def _drop_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
-    """Return a handler that raises an error: Athena supports the change, this stack does not."""
+    """Return a handler that raises an error: Athena supports the change, this stack does not.
+
+    `what` names the change.
+    """
 
     def refuse(_session: Session, _words: Words, _table: Table) -> None:
         raise NotRun(what)
@@ -115,7 +118,10 @@ def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
 
 
 def _change_column(session: Session, words: Words, table: Table) -> None:
-    """Execute ALTER TABLE CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
+    """Execute ALTER TABLE CHANGE: rename or retype a table's column in Glue, or move it.
+
+    The words are old new type [COMMENT 'text'] [FIRST | AFTER column].
+    """
     names = [column.name for column in table.columns]
     place = _column_index(table, names, words.identifier())
     changed = clauses.column(words)
@@ -130,7 +136,11 @@ def _change_column(session: Session, words: Words, table: Table) -> None:
 
 
 def _column_index(table: Table, names: list[str], name: str) -> int:
-    """Return the position of a table's column in the list of its columns."""
+    """Return the position of a column in the list `names` of a table's columns.
+
+    Raises:
+        QueryFailed: The table has no such column.
+    """
     if name not in names:
         raise QueryFailed(
             "FAILED",
@@ -140,7 +150,7 @@ def _column_index(table: Table, names: list[str], name: str) -> int:
 
 
 def _replace(session: Session, words: Words, table: Table, **changes: object) -> None:
-    """Update a Glue table with changed members of its StorageDescriptor."""
+    """Update a Glue table: set the members in `changes` of its StorageDescriptor."""
     words.done()
     descriptor = {**table.input["StorageDescriptor"], **changes}
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
@@ -149,7 +159,11 @@ def _replace(session: Session, words: Words, table: Table, **changes: object) ->
 def _drop_partition(
     session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
 ) -> None:
-    """Delete a partition of a table from Glue."""
+    """Delete the partition with these values of a table from Glue.
+
+    Raises:
+        QueryFailed: There is no such partition, and `missing_ok` is False.
+    """
     try:
         session.catalog.glue.delete_partition(
             DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)

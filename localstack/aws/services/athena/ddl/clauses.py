@@ -58,6 +58,6 @@ def values(words: Words) -> dict[str, str]:
 
 
 def _pair(words: Words, key: str) -> tuple[str, str]:
-    """Parse `key = value` of a DDL statement, and return both."""
+    """Parse the `= value` after `key` in a DDL statement, and return both."""
     words.expect("=")
     return key, words.next("<value>").text

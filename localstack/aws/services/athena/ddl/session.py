@@ -30,7 +30,11 @@ class Session(msgspec.Struct, frozen=True):
 
 
 def named_table(session: Session, words: Words, *, views: bool = True) -> Table:
-    """Parse a table's name in a DDL statement, and return that table or view from Glue."""
+    """Parse a table's name in a DDL statement, and return that table or view from Glue.
+
+    Raises:
+        QueryFailed: It does not exist, or it is a view and `views` is False.
+    """
     database, name = words.name()
     relation = session.catalog.table(database or session.database, name)
     if relation is None:

@@ -22,7 +22,10 @@ def show_views(session: Session, words: Words) -> Shown:
 
 
 def _tables(session: Session, words: Words, *, views: bool) -> Shown:
-    """Return the names of a database's tables, or of its views, that match a pattern."""
+    """Return the names of a database's tables and views, or with `views` of its views alone.
+
+    The statement may name the database, and a pattern which the names have to match.
+    """
     database = (
         words.identifier() if words.accept("IN") or words.accept("FROM") else session.database
     )

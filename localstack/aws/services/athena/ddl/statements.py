@@ -147,19 +147,19 @@ class _External(msgspec.Struct):
 
 
 def _partitioned_by(table: _External, words: Words) -> None:
-    """Parse PARTITIONED BY of a CREATE EXTERNAL TABLE."""
+    """Parse PARTITIONED BY of a CREATE EXTERNAL TABLE into `table`."""
     table.keys = clauses.columns(words)
 
 
 def _files(table: _External, words: Words) -> None:
-    """Parse STORED AS INPUTFORMAT ... OUTPUTFORMAT ... of a CREATE EXTERNAL TABLE."""
+    """Parse STORED AS INPUTFORMAT ... OUTPUTFORMAT ... of a CREATE EXTERNAL TABLE into `table`."""
     table.reading = words.string()
     words.expect("OUTPUTFORMAT")
     table.writing = words.string()
 
 
 def _serde(table: _External, words: Words) -> None:
-    """Parse ROW FORMAT SERDE of a CREATE EXTERNAL TABLE."""
+    """Parse ROW FORMAT SERDE of a CREATE EXTERNAL TABLE into `table`."""
     table.serde = words.string()
     if "jsonserde" in table.serde.lower():
         # unless STORED AS says another
@@ -167,7 +167,7 @@ def _serde(table: _External, words: Words) -> None:
 
 
 def _clustered_by(table: _External, words: Words) -> None:
-    """Parse CLUSTERED BY of a CREATE EXTERNAL TABLE."""
+    """Parse CLUSTERED BY of a CREATE EXTERNAL TABLE into `table`."""
     table.buckets = clauses.several(words, Words.identifier)
     words.expect("INTO")
     table.bucket_count = words.number()
@@ -175,7 +175,7 @@ def _clustered_by(table: _External, words: Words) -> None:
 
 
 def _stored_as(table: _External, words: Words) -> None:
-    """Parse STORED AS of a CREATE EXTERNAL TABLE."""
+    """Parse STORED AS of a CREATE EXTERNAL TABLE into `table`."""
     form = words.identifier()
     if form not in _FORMATS:
         raise NotRun(f"STORED AS {form.upper()}")
@@ -272,7 +272,7 @@ def _row_format(words: Words) -> dict[str, str]:
 
 
 def _drop(session: Session, words: Words, kind: str) -> None:
-    """Execute DROP TABLE or DROP VIEW: delete a table or view from Glue."""
+    """Execute DROP TABLE or DROP VIEW, as `kind` says: delete a table or view from Glue."""
     missing_ok = words.accept("IF", "EXISTS")
     database, name = words.name()
     words.done()

@@ -47,7 +47,13 @@ def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table
 
 
 def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
-    """Parse one line as a JSON object; return {} for an ignored malformed line."""
+    """Parse one line of a file, at `uri`, as a JSON object.
+
+    With `ignore` a malformed line is {}.
+
+    Raises:
+        QueryFailed: The line is malformed (HIVE_CURSOR_ERROR).
+    """
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -63,9 +63,9 @@ def lazy(options: Mapping[str, str]) -> Lazy:
 
 
 def _character(written: str | None, default: str) -> str:
-    """Return a delimiter from a serde's option: a character, or the number of one.
+    """Return a delimiter from a serde's option, `written`: a character, or the number of one.
 
-    Without the option it is the default (Hive's LazyUtils).
+    Without the option it is `default` (Hive's LazyUtils).
     """
     if not written:
         return default
@@ -77,7 +77,10 @@ def _character(written: str | None, default: str) -> str:
 
 
 def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
-    """Yield the fields of each line of a CSV file, as OpenCSVSerde parses it."""
+    """Yield the fields of each line of a CSV file, as OpenCSVSerde parses it.
+
+    `options` are the serde's; the first `skip` lines are left out.
+    """
     quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
     try:
         reader = csv.reader(
@@ -97,7 +100,8 @@ def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[li
 def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
     """Yield the fields of each line of a text file, as LazySimpleSerDe parses it.
 
-    Escapes are left as they are, since a field may be nested.
+    `form` has the serde's options; the first `skip` lines are left out. Escapes are left as they
+    are, since a field may be nested.
     """
     lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")  # an empty line is a row
     for index, line in enumerate(lines):
@@ -218,7 +222,10 @@ def binary(text: str) -> bytes:
 
 
 def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
-    """Return a function that converts a field's text to a list, a map or a struct."""
+    """Return a function that converts a field's text to a list, a map or a struct.
+
+    `form` has the delimiters, and `depth` says how deep the field is nested.
+    """
     import pyarrow.types as t
 
     if depth + 1 >= len(form.delimiters):
@@ -245,7 +252,10 @@ def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
 
 
 def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], object]:
-    """Return a function that converts a nested item's text, to null if it is not of the type."""
+    """Return a function that converts a nested item's text, to null if it is not of the type.
+
+    `form` has the delimiters, and `depth` says how deep the item is nested.
+    """
     convert = converter(kind, iso=True, form=form, depth=depth)
 
     def read(text: str) -> object:
@@ -258,7 +268,10 @@ def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], objec
 
 
 def _pair(parts: tuple[str, str, str], key: Convert, value: Convert) -> tuple[object, object]:
-    """Return a map entry's key and value, converted from its split text."""
+    """Return a map entry's key and value, converted from its split text.
+
+    `parts` are the key's text, the delimiter and the value's text.
+    """
     return key(parts[0]), value(parts[2]) if parts[1] else None
 
 
@@ -300,7 +313,11 @@ def typed_table(
 
 
 def _cell_reader(column: Column, kind: pa.DataType, uri: str, form: Lazy | None) -> Convert:
-    """Return a function that converts the text fields of one column to its type."""
+    """Return a function that converts the text fields of one column to its type.
+
+    `kind` is the type; `uri` names the file in errors. `form` has the options of LazySimpleSerDe;
+    None: the serde is OpenCSVSerde.
+    """
     convert = converter(kind, iso=form is not None, form=form)
 
     def read(cell: str) -> object:

@@ -121,7 +121,10 @@ def arrow(kind: str) -> pa.DataType:
 
 
 def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
-    """Parse one Hive type from its tokens; return its Arrow type and the token after it."""
+    """Parse one Hive type from its tokens; return its Arrow type and the token after it.
+
+    `name` is the type's first token, and `words` yields those after it.
+    """
     import pyarrow as pa
 
     name = name.lower()

@@ -28,7 +28,7 @@ def _check(kind: str, parameters: dict[str, str]) -> None:
 
 
 def _missing(name: str) -> AwsError:
-    """Return the error for a data catalog that does not exist."""
+    """Return the error for a data catalog of this name, which does not exist."""
     return refusal(f"DataCatalog {name} was not found")
 
 

@@ -120,7 +120,10 @@ def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
 
 
 def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool]:
-    """Return the S3 folder of a query's results, and whether the workgroup enforces it."""
+    """Return the S3 folder of a query's results, and whether the workgroup enforces it.
+
+    `settings` is the workgroup's configuration. "": the results are managed by Athena.
+    """
     of_group = settings.get("ResultConfiguration", {}).get("OutputLocation")
     enforced = bool(settings.get("EnforceWorkGroupConfiguration")) and of_group is not None
     of_call = (params.get("ResultConfiguration") or {}).get("OutputLocation")

@@ -14,7 +14,7 @@ from ..tables.catalog import Catalog
 
 
 def _metadata(error: ClientError) -> AwsError:
-    """Return an error of Glue's as Athena's MetadataException."""
+    """Return an error of Glue's as Athena's MetadataException, which quotes it."""
     answer = error.response["Error"]
     code = answer["Code"]
     text = (
@@ -130,6 +130,9 @@ def _column(column: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(key: str, rows: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
-    """Return one page of Athena's list of databases or tables, with the token of the next."""
+    """Return one page of Athena's list of databases or tables, with the token of the next.
+
+    `key` is the list's name in the response.
+    """
     page, more = paging.page(rows, params, 50, refusal("The NextToken is not valid."))
     return {key: page, **more}

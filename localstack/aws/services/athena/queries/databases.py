@@ -97,7 +97,7 @@ class Databases:
         return Database(connection, folder)
 
     def _leave(self, database: Database, *, reusable: bool) -> None:
-        """Keep a DuckDB database for another query, or close it."""
+        """Keep a DuckDB database for another query if it is `reusable`, or close it."""
         with self._lock:
             if reusable and len(self._idle) < _IDLE:
                 self._idle.append(database)
@@ -108,7 +108,10 @@ class Databases:
 
 @cache
 def databases_of(folder: Path, memory: int) -> Databases:
-    """Return the stack's DuckDB databases; a reset keeps them, as they are empty."""
+    """Return the stack's DuckDB databases; a reset keeps them, as they are empty.
+
+    `folder` is for their temporary files, and `memory` is what one query may use.
+    """
     return Databases(folder, memory)
 
 

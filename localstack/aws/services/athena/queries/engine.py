@@ -78,7 +78,11 @@ def _answer(
     translated: translate.Translated,
     connection: duckdb.DuckDBPyConnection,
 ) -> Result:
-    """Load the S3 data of a query's tables into DuckDB, and return the query's result."""
+    """Load the S3 data of a query's tables into DuckDB, and return the query's result.
+
+    `running` tells when the query is to stop, `translated` is its text in DuckDB's SQL, and
+    `connection` leads to its database.
+    """
     s3 = ctx.client("s3")
     scanned = read_rows = 0
     for name, table in translated.tables.items():
@@ -129,7 +133,7 @@ def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]
     """Combine the rows of small files into larger Arrow tables of the same columns.
 
     A table has up to `_TOGETHER` bytes, or is one larger file: few statements load it into DuckDB
-    faster than many.
+    faster than many. `running` tells when the query is to stop.
     """
     import pyarrow as pa
 
@@ -149,8 +153,10 @@ def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]
 def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> pa.Table:
     """Return a query's result rows as an Arrow table, in the order of DuckDB's relation.
 
+    `cell` is how many bytes each value will take as text, 0 where it stays in a column.
+
     Raises:
-        Exhausted: What becomes of them would need more bytes than the query may use.
+        Exhausted: The rows and their text would need more bytes than the query may use.
         Cancelled: The query was stopped between two batches.
         TimedOut: Its time was over between two batches.
     """
@@ -168,7 +174,10 @@ def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> p
 
 
 def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:
-    """Insert rows into a table in DuckDB, which can spill them; the first time, create it."""
+    """Insert rows into the table called `name` in DuckDB; create it the first time.
+
+    DuckDB can spill such a table to disk.
+    """
     columns = ", ".join(
         f'{_reading_sql(column)} AS "{column.name}"'
         for column in table.every
@@ -209,17 +218,23 @@ Match = re.Match[str]
 
 
 def _with_words(code: str, words: str) -> Callable[[str, Match], QueryFailed]:
-    """Return a function that makes a query failure with this code and message."""
+    """Return a function that makes a query failure with this code and with `words` as message."""
     return lambda _text, _match: QueryFailed(code, words)
 
 
 def _with_match(code: str) -> Callable[[str, Match], QueryFailed]:
-    """Return a function that makes a query failure with a part of DuckDB's own message."""
+    """Return a function that makes a query failure with a part of DuckDB's own message.
+
+    The part is the first group of the regular expression's match; `code` is the failure's code.
+    """
     return lambda _text, match: QueryFailed(code, match.group(1))
 
 
 def _missing(text: str, match: Match) -> QueryFailed:
-    """Return the query failure (COLUMN_NOT_FOUND) for a column that does not exist."""
+    """Return the query failure (COLUMN_NOT_FOUND) for a column that does not exist.
+
+    `text` is the query's text; `match`, of DuckDB's message, has the column's name.
+    """
     name = next(group for group in match.groups() if group is not None).lower()
     return QueryFailed(
         "COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", position=_position_of(text, name)
@@ -227,7 +242,10 @@ def _missing(text: str, match: Match) -> QueryFailed:
 
 
 def _not_aggregate(text: str, match: Match) -> QueryFailed:
-    """Return the failure for an expression that is neither aggregated nor grouped."""
+    """Return the failure for an expression that is neither aggregated nor grouped.
+
+    `text` is the query's text; `match`, of DuckDB's message, has the expression.
+    """
     words = f"'{match.group(1)}' must be an aggregate expression or appear in GROUP BY clause"
     return QueryFailed(
         "EXPRESSION_NOT_AGGREGATE", words, position=_position_of(text, match.group(1))
@@ -235,7 +253,10 @@ def _not_aggregate(text: str, match: Match) -> QueryFailed:
 
 
 def _incomparable(_text: str, match: Match) -> QueryFailed:
-    """Return the query failure for a comparison of types that cannot be compared."""
+    """Return the query failure for a comparison of types that cannot be compared.
+
+    `match`, of DuckDB's message, has the types.
+    """
     return QueryFailed(
         "TYPE_MISMATCH",
         f"Cannot apply operator: {_trino_type(match.group(1))} = {_trino_type(match.group(2))}",
@@ -244,7 +265,10 @@ def _incomparable(_text: str, match: Match) -> QueryFailed:
 
 
 def _no_function(text: str, match: Match) -> QueryFailed:
-    """Return the query failure for a function or operator that takes no such arguments."""
+    """Return the query failure for a function or operator that takes no such arguments.
+
+    `text` is the query's text; `match`, of DuckDB's message, has the name and the types.
+    """
     name, arguments = (
         match.group(1),
         ", ".join(_trino_type(part) for part in match.group(2).split(", ")),
@@ -263,7 +287,10 @@ def _no_function(text: str, match: Match) -> QueryFailed:
 
 
 def _not_cast(_text: str, match: Match) -> QueryFailed:
-    """Return the query failure for a value that cannot be cast."""
+    """Return the query failure for a value that cannot be cast.
+
+    `match`, of DuckDB's message, has the value and the type.
+    """
     return QueryFailed(
         "INVALID_CAST_ARGUMENT", f"Cannot cast '{match.group(1)}' to {_trino_type(match.group(2))}"
     )
@@ -303,7 +330,10 @@ _WORDS: tuple[tuple[str, Callable[[str, Match], QueryFailed]], ...] = (
 
 
 def query_failure(text: str, error: Exception) -> QueryFailed:
-    """Translate an exception of DuckDB's into the failure that Athena (Trino) would report."""
+    """Translate an exception of DuckDB's into the failure that Athena (Trino) would report.
+
+    `text` is the query's text, for the position of the error.
+    """
     message = str(error)
     for pattern, failure_of in _WORDS:
         if match := re.search(pattern, message):

@@ -98,7 +98,7 @@ def begin(ctx: Context, execution: Execution) -> None:
 
 
 def _start(ctx: Context, execution: Execution) -> None:
-    """Start a query in a thread of its own, and wait a moment for its end."""
+    """Start a query in a thread of its own; give it a moment to end before returning."""
     if execution.state != "RUNNING" or ctx.stopping.is_set():
         return
     ctx.spawn(execution.running.run, lambda: _run(ctx, execution))
@@ -147,9 +147,10 @@ def _run(ctx: Context, execution: Execution) -> None:
 
 
 def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
-    """Return the result of an equal earlier SELECT, if the request allows reusing its age.
+    """Return the result of an equal earlier SELECT, or None.
 
-    Source: user guide, "Reuse query results".
+    The request says whether a result may be reused, and how old it may be. Source: user guide,
+    "Reuse query results".
     """
     if not execution.reuse.get("Enabled") or not isinstance(execution.request.statement, Select):
         return None
@@ -178,7 +179,7 @@ def _is_same_query(left: Execution, right: Execution) -> bool:
 
 
 def _time_limit(ctx: Context, running: Running) -> Timer | threading.Timer:
-    """Start the timer of Athena's 30 minutes for a query.
+    """Start the timer that stops a query after Athena's 30 minutes, and return the timer.
 
     It counts real time, or the time of a clock that is moved by hand.
     """
@@ -204,7 +205,10 @@ def _finish(
     category: int = 0,
     error_type: int = 0,
 ) -> None:
-    """Record the final state of a query execution, unless it has one already."""
+    """Record the final state of a query execution, unless it has one already.
+
+    `reason`, `category` and `error_type` are what GetQueryExecution says of a failure.
+    """
     with _finishing:
         if execution.state in FINAL:
             return  # cancelled while it was still being translated

@@ -92,6 +92,8 @@ def _as_double(values: Any) -> Any:
 def _not_cut(values: Any, duck: str, column: Column) -> Any:
     """Cut spaces at the end of an Arrow column's texts that varchar(n) has no room for.
 
+    `duck` is the values' type in DuckDB, and `column` the column of the table.
+
     Raises:
         QueryFailed: A text would lose more than spaces (INVALID_CAST_ARGUMENT).
     """
@@ -118,9 +120,9 @@ _WIDENS = ("tinyint", "smallint", "integer", "bigint", "decimal", "float", "doub
 
 
 def _assignable(duck: str, column: Column) -> bool:
-    """Return whether Trino coerces a value to a column's type on insert.
+    """Return whether Trino coerces values of the DuckDB type `duck` to a column on insert.
 
-    It coerces numbers to wider ones, anything to itself, and an untyped null to all.
+    It coerces numbers to wider ones, anything to its own type, and an untyped null to all.
     """
     source, target = types.athena(duck), types.athena(types.duckdb(column.type))
     if source in (target, "unknown") or (source, target) == ("char", "varchar"):

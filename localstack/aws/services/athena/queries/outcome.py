@@ -79,7 +79,10 @@ def statement_types(statement: statements.Statement) -> tuple[str, str]:
 
 
 def location(statement: statements.Statement, folder: str, id_: str) -> str:
-    """Return the OutputLocation of a statement: the S3 URI of its results below a folder."""
+    """Return the OutputLocation of a statement: the S3 URI of its results below a folder.
+
+    `id_` is the id of the query execution.
+    """
     folder = folder.rstrip("/")
     if isinstance(statement, statements.CreateTableAs):
         return f"{folder}/tables/{id_}"
@@ -90,6 +93,8 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
 
 def run(ctx: Context, running: Running, request: QueryRequest) -> Outcome:  # noqa: PLR0911  one line a kind
     """Run a SQL or DDL statement of Athena's, and return its result.
+
+    `running` tells when the query is to stop.
 
     Raises:
         QueryFailed: The statement failed.
@@ -174,7 +179,11 @@ def _written_outcome(result: Result, written: writes.Written) -> Outcome:
 def _query(
     request: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
 ) -> engine.Query:
-    """Return a query with its limits and parameters, as the engine runs it."""
+    """Return a request's query as the engine runs it, with this SQL text.
+
+    `cell` is how many bytes to reckon for each value as text; `describes` asks for the result's
+    columns without rows.
+    """
     return engine.Query(
         text=text,
         database=request.database,
@@ -193,10 +202,10 @@ def _cell(form: writes.Format) -> int:
 
 
 def _commit(running: Running) -> Callable[[bool], None]:
-    """Return a callback for writing files: a query can be cancelled until the last one.
+    """Return the callback by which a writer of files asks whether its query was cancelled.
 
-    Called with True, after the last file, it makes the effect final; else it raises if the query
-    was stopped.
+    Called with False, before a file, it raises if the query was stopped. Called with True, after
+    the last file, it makes the effect final: the query can be stopped no more.
     """
     return lambda last: running.keep() if last else running.check()
 
@@ -297,7 +306,7 @@ def _create_table(
 
 
 def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> None:
-    """Create the Glue partitions of the files that a statement has written."""
+    """Create the Glue partitions of a table for the files that a statement has written."""
     new = [altering.partition_input(table, values, place) for values, place in written.partitions]
     catalog.add_partitions(table, new, exists_ok=True)
 
@@ -384,7 +393,11 @@ def _view_type(duck: str) -> str:
 
 
 def store(s3: Any, place: str, outcome: Outcome) -> str | None:
-    """Write a query's result file to S3; return the URI of its manifest, or None."""
+    """Write a query's result file to S3, at the URI `place`.
+
+    Return the URI of the list of the files that the statement wrote (manifest); None: it wrote
+    none.
+    """
     if outcome.output is not None:
         objects.write(s3, place, outcome.output)
         objects.write(s3, f"{place}.metadata", results.metadata(outcome.columns))

@@ -14,7 +14,7 @@ def resolve(
 ) -> tuple[statements.Statement, tuple[str, ...]]:
     """Return the prepared statement that EXECUTE names, and the values of its parameters.
 
-    The values are those of USING, or else `values`, those of the request.
+    The values are those of USING, or else `values`, which the request has.
     """
     prepared = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
     if prepared is None:

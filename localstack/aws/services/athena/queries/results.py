@@ -82,8 +82,8 @@ def columns(result: Result) -> list[dict[str, Any]]:
 def metadata(information: list[dict[str, Any]]) -> bytes:
     """Return the bytes of the .metadata file beside a result's CSV file.
 
-    The real one is a binary protocol that AWS does not document; readers only look whether it
-    exists.
+    `information` describes the columns. The real file is in a binary form that AWS does not
+    document; readers only look whether it exists.
     """
     return json.dumps({"ColumnInfo": information}).encode()
 
@@ -93,7 +93,8 @@ def page(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return one page of rows in the form of GetQueryResults, and the next token.
 
-    The header counts as the first row.
+    The page begins at row `start`, and has `size` rows. The header, if there is one, counts as the
+    first row.
     """
     every: Iterator[Row] | list[Row] = [header, *rows] if header is not None else rows
     some = list(every)[start : start + size]

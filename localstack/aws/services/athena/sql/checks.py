@@ -74,10 +74,13 @@ def parsed(text: str) -> exp.Query:
     maxsize=32
 )  # a statement is parsed to be taken, then to be run; a view for each of its readers
 def accept(text: str) -> exp.Query:
-    """Return the syntax tree of a query, as `parsed`, for callers that do not change it."""
+    """Return the syntax tree of a valid query; the tree is shared, so it must not be changed.
+
+    Raises: as `parsed`.
+    """
     try:
         tokens = Strict().tokenize(text)
-        _tokens(text, tokens)
+        _check_tokens(text, tokens)
         tree = _parse(text, tokens)
     except TokenError as error:
         raise Malformed(f"mismatched input: {str(error).splitlines()[0]}") from error
@@ -98,7 +101,7 @@ def accept(text: str) -> exp.Query:
         raise Malformed("mismatched input. Expecting: a query")
     conditional = 0
     for node in tree.walk():
-        _node(text, node)
+        _check_node(text, node)
         conditional += isinstance(node, exp.Join) and _has_condition(node)
     if conditional != sum(token.token_type == TokenType.JOIN for token in tokens):
         raise Malformed(
@@ -119,7 +122,7 @@ def syntax(text: str) -> None:
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
-    """Parse tokens into the syntax tree of one statement; None for several statements."""
+    """Parse a query's tokens into the syntax tree of one statement; None for several statements."""
     statements = Strict().parser().parse(tokens, text)
     return statements[0] if len(statements) == 1 else None
 
@@ -202,7 +205,7 @@ _REFUSED_PAIRS: tuple[_Refusal, ...] = (
 )
 
 
-def _tokens(text: str, tokens: list[Token]) -> None:
+def _check_tokens(text: str, tokens: list[Token]) -> None:
     """Raise an error for tokens, and pairs of them, that Trino's SQL does not have.
 
     Raises:
@@ -229,9 +232,9 @@ def _tokens(text: str, tokens: list[Token]) -> None:
 
 
 def _check_token(text: str, token: Token, *, refused: bool) -> None:
-    """Raise an error for a token that Trino's SQL does not have."""
+    """Raise an error for a token that Trino's SQL does not have, or for any if `refused`."""
     if refused or token.text == "`" or token.token_type in _NOT_TRINOS or _dollar(token):
-        raise _mismatch(text, token)
+        raise _mismatch_error(text, token)
 
 
 def _dollar(token: Token) -> bool:
@@ -254,7 +257,7 @@ def _word_before(tokens: list[Token], token: Token) -> str:
     return earlier[-1].text.upper() if earlier else ""
 
 
-def _mismatch(text: str, token: Token) -> Malformed:
+def _mismatch_error(text: str, token: Token) -> Malformed:
     """Return Athena's parse error (mismatched input) for a token in a wrong place."""
     return Malformed(
         f"mismatched input '{token.text}'. Expecting: <expression>",
@@ -271,10 +274,13 @@ def place(text: str, node: exp.Expr) -> tuple[int, int]:
     return place(text, parent) if parent is not None else (1, 1)
 
 
-def _node(text: str, node: exp.Expr) -> None:
-    """Raise an error if one node of a query's syntax tree is not in Athena's SQL."""
+def _check_node(text: str, node: exp.Expr) -> None:
+    """Raise an error if one node of a query's syntax tree is not in Athena's SQL.
+
+    `text` is the query's text, for the position in the error.
+    """
     if type(node) not in allowed.NODES:
-        raise _syntax(
+        raise _syntax_error(
             text,
             node,
             f"{node.sql(dialect='trino')[:60]!r} ({type(node).__name__}) is not in Athena's "
@@ -285,19 +291,22 @@ def _node(text: str, node: exp.Expr) -> None:
         check(text, node)
 
 
-def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
+def _syntax_error(text: str, node: exp.Expr, message: str) -> QueryFailed:
     """Return a SYNTAX_ERROR failure at the position of a node."""
     return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", position=place(text, node))
 
 
-def _select(text: str, node: exp.Expr) -> None:
-    """Raise an error for a SELECT without columns, or with a clause that Athena does not have."""
+def _check_select(text: str, node: exp.Expr) -> None:
+    """Raise an error for a SELECT without columns, or with a clause that Athena does not have.
+
+    `text` is the query's text, for the position in the error.
+    """
     if not node.expressions:
         raise Malformed(
             "mismatched input '<EOF>'. Expecting: <expression>", position=position(text, len(text))
         )
     if (distinct := node.args.get("distinct")) is not None and distinct.args.get("on"):
-        raise _syntax(text, node, "SELECT DISTINCT ON is not in Athena's language")
+        raise _syntax_error(text, node, "SELECT DISTINCT ON is not in Athena's language")
     for key in (
         "qualify",
         "kind",
@@ -313,10 +322,10 @@ def _select(text: str, node: exp.Expr) -> None:
         "prewhere",
     ):
         if node.args.get(key):
-            raise _syntax(text, node, f"{key.upper()} is not in Athena's language")
+            raise _syntax_error(text, node, f"{key.upper()} is not in Athena's language")
 
 
-def _join(text: str, node: exp.Expr) -> None:
+def _check_join(text: str, node: exp.Expr) -> None:
     """Raise an error for a kind of JOIN that Athena does not have."""
     kind, side, method = (
         str(node.args.get(key) or "").upper() for key in ("kind", "side", "method")
@@ -326,7 +335,7 @@ def _join(text: str, node: exp.Expr) -> None:
         or side not in allowed.JOIN_SIDES
         or method not in ("", "NATURAL")
     ):
-        raise _syntax(
+        raise _syntax_error(
             text,
             node,
             f"{' '.join(word for word in (method, side, kind, 'JOIN') if word)} is not in "
@@ -334,13 +343,13 @@ def _join(text: str, node: exp.Expr) -> None:
         )
 
 
-def _star(text: str, node: exp.Expr) -> None:
+def _check_star(text: str, node: exp.Expr) -> None:
     """Raise an error for a * with EXCEPT, REPLACE or RENAME, which Athena does not have."""
     if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
-        raise _syntax(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
+        raise _syntax_error(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
 
 
-def _group(text: str, node: exp.Expr) -> None:
+def _check_group(text: str, node: exp.Expr) -> None:
     """Raise an error for GROUP BY ALL, which Athena does not have."""
     if node.args.get("all"):
         raise Malformed(
@@ -350,19 +359,19 @@ def _group(text: str, node: exp.Expr) -> None:
         )
 
 
-def _limit(text: str, node: exp.Expr) -> None:
+def _check_limit(text: str, node: exp.Expr) -> None:
     """Raise an error for LIMIT BY, which Athena does not have."""
     if node.args.get("expressions"):
-        raise _syntax(text, node, "LIMIT BY is not in Athena's language")
+        raise _syntax_error(text, node, "LIMIT BY is not in Athena's language")
 
 
-def _set_operation(text: str, node: exp.Expr) -> None:
+def _check_set_operation(text: str, node: exp.Expr) -> None:
     """Raise an error for UNION, EXCEPT or INTERSECT with BY NAME, which Athena does not have."""
     if node.args.get("by_name"):
-        raise _syntax(text, node, "set operations BY NAME are not in Athena's language")
+        raise _syntax_error(text, node, "set operations BY NAME are not in Athena's language")
 
 
-def _function(text: str, node: exp.Expr) -> None:
+def _check_function(text: str, node: exp.Expr) -> None:
     """Raise an error for an unknown function, or one that is wrongly used with OVER or without."""
     name = str(node.this).lower()
     if name not in allowed.FUNCTIONS:
@@ -390,7 +399,7 @@ def _function(text: str, node: exp.Expr) -> None:
         )
 
 
-def _type(text: str, node: exp.Expr) -> None:
+def _check_type(text: str, node: exp.Expr) -> None:
     """Raise an error for a type named in a query that Athena does not have."""
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
@@ -400,14 +409,14 @@ def _type(text: str, node: exp.Expr) -> None:
 
 
 _CHECKS: dict[type[exp.Expr], Callable[[str, exp.Expr], None]] = {
-    exp.Anonymous: _function,
-    exp.DataType: _type,
-    exp.Select: _select,
-    exp.Join: _join,
-    exp.Star: _star,
-    exp.Group: _group,
-    exp.Limit: _limit,
-    exp.Union: _set_operation,
-    exp.Except: _set_operation,
-    exp.Intersect: _set_operation,
+    exp.Anonymous: _check_function,
+    exp.DataType: _check_type,
+    exp.Select: _check_select,
+    exp.Join: _check_join,
+    exp.Star: _check_star,
+    exp.Group: _check_group,
+    exp.Limit: _check_limit,
+    exp.Union: _check_set_operation,
+    exp.Except: _check_set_operation,
+    exp.Intersect: _check_set_operation,
 }

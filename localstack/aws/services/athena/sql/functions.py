@@ -35,7 +35,10 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 def _same(*names: str, least: int = 1, most: int = 1) -> dict[str, Rule]:
-    """Return translation rules for Trino functions that DuckDB has by the same name."""
+    """Return translation rules for Trino functions that DuckDB has by the same name.
+
+    `least` and `most` are how many arguments the functions take.
+    """
     return {name: Rule(least, most, f"{name}(*)") for name in names}
 
 
@@ -49,6 +52,8 @@ def raw(text: str) -> exp.Literal:
 def text_of(node: exp.Expr, what: str) -> str:
     """Return the text of a function's argument that must be a string literal.
 
+    `what` names the argument in the error.
+
     Raises:
         NotRun: The argument is no string literal.
     """
@@ -58,7 +63,7 @@ def text_of(node: exp.Expr, what: str) -> str:
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
-    """Return the syntax tree of a call of a DuckDB function."""
+    """Return the syntax tree of a call of the DuckDB function `name`."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
@@ -71,7 +76,7 @@ def _concat(arguments: Arguments) -> exp.Expr:
 
 
 def _null_if_any(name: str) -> Maker:
-    """Return a translation of a function call into DuckDB that is null if any argument is."""
+    """Return a translation of a call to the DuckDB function `name`, null if any argument is."""
 
     def make(arguments: Arguments) -> exp.Expr:
         missing = exp.or_(*(exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments))
@@ -81,7 +86,10 @@ def _null_if_any(name: str) -> Maker:
 
 
 def _time(template: str, convert: Callable[[str], str]) -> Maker:
-    """Return a translation into DuckDB of a function with a date format as an argument."""
+    """Return a translation into DuckDB of a function of a time and a date format.
+
+    `template` is the DuckDB expression, and `convert` translates the format.
+    """
 
     def make(arguments: Arguments) -> exp.Expr:
         return fill(template, [arguments[0], raw(convert(text_of(arguments[1], "a date format")))])
@@ -111,7 +119,10 @@ def _date_add(arguments: Arguments) -> exp.Expr:
 
 
 def _in_units(template: str) -> Maker:
-    """Return a translation into DuckDB of a function whose first argument is a time unit."""
+    """Return a translation into DuckDB of a function whose first argument is a time unit.
+
+    `template` is the DuckDB expression.
+    """
     return lambda arguments: fill(template, [raw(_unit(arguments[0])), *arguments[1:]])
 
 
@@ -140,7 +151,7 @@ def _cardinality(arguments: Arguments) -> exp.Expr:
 
 
 def _extreme_by(name: str) -> Maker:
-    """Return the translation of max_by or min_by into DuckDB.
+    """Return the translation of max_by or min_by, as `name` says, into DuckDB.
 
     With two arguments, (x, y), the call gives the x of the row with the extreme y; with a third, n,
     a list of the x of n rows. A null x counts, a null y does not.
@@ -173,7 +184,10 @@ def _array_join(arguments: Arguments) -> exp.Expr:
 
 
 def _matches(template: str) -> Rule:
-    """Return a translation rule for a function of an array and a lambda (any_match ...)."""
+    """Return a translation rule for a function of an array and a lambda (any_match ...).
+
+    `template` is the DuckDB expression.
+    """
     return Rule(2, 2, template)
 
 
@@ -405,6 +419,8 @@ CREATE MACRO trino_iso8601(x) AS CAST(CASE
 
 def translate_call(name: str, arguments: Arguments, position: tuple[int, int]) -> exp.Expr:
     """Translate the call of a Trino function into a DuckDB expression.
+
+    `position` is the call's place in the query, for an error.
 
     Raises:
         QueryFailed: The number of arguments is wrong (FUNCTION_NOT_FOUND).

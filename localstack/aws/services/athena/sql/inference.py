@@ -93,7 +93,7 @@ class Types:
         self._busy: set[str] = set()
 
     def kind_of(self, node: exp.Expr | None) -> Kind | None:  # noqa: C901, PLR0911  one line a kind
-        """Return the inferred type of an expression, as far as translation rules need it.
+        """Return the inferred kind of type (integer, decimal, array ...) of an expression.
 
         None: it is unknown.
         """
@@ -138,7 +138,7 @@ class Types:
         return OTHER
 
     def _column(self, name: str) -> Kind | None:
-        """Return the type of a column if all of the query's tables agree on it, else None."""
+        """Return a column's kind of type if all of the query's tables agree on it, else None."""
         if name in self._busy:
             return None
         kinds: set[Kind | None] = set(self._columns.get(name, ()))
@@ -215,7 +215,7 @@ def _literal(text: str) -> Kind:
 
 
 def _kind_of_type(kind: exp.DataType) -> Kind:
-    """Return the type, as far as rules need it, to which a cast converts."""
+    """Return the kind of type (integer, decimal, array ...) to which a cast converts."""
     name = kind.this.value.lower()
     if name in _INTS:
         return INT
@@ -225,7 +225,7 @@ def _kind_of_type(kind: exp.DataType) -> Kind:
 
 
 def _kind_of_hive_type(kind: str) -> Kind:
-    """Return the type, as far as rules need it, of a Glue column's Hive type."""
+    """Return the kind of type (integer, decimal, array ...) of a Glue column, by its Hive type."""
     kind = kind.lower()
     if kind.startswith("decimal"):
         digits = kind.partition(",")[2].rstrip(")")

@@ -141,7 +141,7 @@ class Lengths:
 
 
 def _union(left: Columns | None, right: Columns | None) -> Columns | None:
-    """Return the columns of a union, each with the longer of the two maximum text lengths."""
+    """Return the columns of a union, each with the longer of its two maximum text lengths."""
     if left is None or right is None or len(left) != len(right):
         return None
     return [
@@ -158,7 +158,10 @@ def _is_star(item: exp.Expr) -> bool:
 
 
 def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
-    """Return the columns to which `*` expands in a SELECT, with their maximum text lengths."""
+    """Return the columns to which `*` expands in a SELECT, with their maximum text lengths.
+
+    `item` is `*` or `t.*`, and `sources` are the SELECT's tables with their columns' lengths.
+    """
     if any(
         join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()
     ):
@@ -216,18 +219,24 @@ def _widest(lengths: Iterable[Length]) -> Length:
 
 
 def _of_all(nodes: Iterable[exp.Expr], sources: Sources) -> Length:
-    """Return the largest of the maximum text lengths of several expressions."""
+    """Return the largest of the maximum text lengths of several expressions.
+
+    `sources` are the SELECT's tables with their columns' lengths.
+    """
     return _widest(_length(node, sources) for node in nodes if not isinstance(node, exp.Null))
 
 
 def _length(node: exp.Expr, sources: Sources) -> Length:
-    """Return the maximum text length, the n of varchar(n), of an expression; None: no limit."""
+    """Return the maximum text length, the n of varchar(n), of an expression; None: no limit.
+
+    `sources` are the SELECT's tables with their columns' lengths.
+    """
     rule = next((rule for kinds, rule in _RULES if isinstance(node, kinds)), None)
     return rule(node, sources) if rule is not None else None
 
 
 def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
-    """Return the length of a string literal."""
+    """Return the length of a string literal, which is also its maximum text length."""
     return len(literal.this) if literal.is_string else None
 
 
@@ -244,12 +253,18 @@ def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
 
 
 def _of_wrapped(node: exp.Expr, sources: Sources) -> Length:
-    """Return the maximum text length of an expression that wraps another (parentheses ...)."""
+    """Return the maximum text length of an expression that wraps another (parentheses ...).
+
+    `sources` are the SELECT's tables with their columns' lengths.
+    """
     return _length(node.this, sources)
 
 
 def _of_case(case: exp.Case, sources: Sources) -> Length:
-    """Return the maximum text length of a CASE: the largest of its branches."""
+    """Return the maximum text length of a CASE: the largest of its branches.
+
+    `sources` are the SELECT's tables with their columns' lengths.
+    """
     return _of_all(
         [
             *(branch.args["true"] for branch in case.args["ifs"]),
@@ -260,7 +275,7 @@ def _of_case(case: exp.Case, sources: Sources) -> Length:
 
 
 def _of_column(column: exp.Column, sources: Sources) -> Length:
-    """Return the maximum text length of a column of the SELECT's tables."""
+    """Return the maximum text length of a column, looked up in the SELECT's tables, `sources`."""
     table, name = column.table.lower(), column.name.lower()
     candidates = [columns for source, columns in sources.items() if table in ("", source)]
     if None in candidates:
@@ -271,7 +286,10 @@ def _of_column(column: exp.Column, sources: Sources) -> Length:
 
 
 def _of_function(call: exp.Anonymous, sources: Sources) -> Length:
-    """Return the maximum text length of a function's result; None: no limit."""
+    """Return the maximum text length of a function's result; None: no limit.
+
+    `sources` are the SELECT's tables with their columns' lengths.
+    """
     name, arguments = str(call.this).lower(), call.expressions
     if name in _AS_FIRST:
         return _length(arguments[0], sources) if arguments else None

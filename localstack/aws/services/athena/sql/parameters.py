@@ -30,9 +30,9 @@ def as_sql(parameter: str) -> str:
 
 
 def _literal(parameter: str) -> str:
-    """Return an execution parameter that does not parse as SQL as a quoted string.
+    """Return an execution parameter that does not parse as SQL as a quoted SQL string.
 
-    A call of a function that Athena lacks stays one: the query fails with its name.
+    A call of a function that Athena lacks is not quoted: the query fails with the function's name.
     """
     return parameter if parameter.rstrip().endswith(")") else _quoted(parameter)
 
@@ -43,7 +43,7 @@ def _quoted(text: str) -> str:
 
 
 def _constant(tree: exp.Query) -> exp.Expr | None:
-    """Return the expression of `SELECT expression` when it needs no table; else None."""
+    """Return the expression of a query `SELECT expression` that needs no table; else None."""
     clauses = any(value for key, value in tree.args.items() if key != "expressions")
     if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or clauses:
         return None
@@ -65,6 +65,8 @@ def _value(parameter: str) -> exp.Expr | None:
 
 def bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
     """Replace the question marks of a query by the values of its parameters, in their order.
+
+    `text` is the query's text, for the position in an error.
 
     Raises:
         QueryFailed: There are more or fewer (INVALID_PARAMETER_USAGE).

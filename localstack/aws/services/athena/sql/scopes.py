@@ -28,7 +28,8 @@ class Read(msgspec.Struct, frozen=True):
 def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[Read]:
     """Return every Glue table that a query reads.
 
-    Names of its common table expressions are left out.
+    `database` is the one of names without any. Names of the query's common table expressions are
+    left out.
 
     Raises:
         QueryFailed: There is no such table (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
@@ -81,6 +82,8 @@ def _ctes(node: exp.Expr) -> set[str]:
 def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> None:
     """Raise an error for an alias that is used in its own SELECT, which DuckDB would allow.
 
+    `columns_of` returns the column names of a table, None where they are unknown.
+
     Raises:
         QueryFailed: It stands in WHERE, GROUP BY, HAVING or beside the alias (COLUMN_NOT_FOUND).
     """
@@ -131,7 +134,10 @@ def sources(select: exp.Select) -> list[exp.Expr]:
 
 
 def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Names:
-    """Return the column names of all sources of a SELECT, or None if unknown."""
+    """Return the column names of all sources (tables, subqueries) of a SELECT; None: unknown.
+
+    `columns_of` returns the column names of a table.
+    """
     names: set[str] = set()
     for source in sources(select):
         columns = outputs(source, columns_of)
@@ -142,7 +148,10 @@ def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Na
 
 
 def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names:  # noqa: PLR0911  one line a kind
-    """Return the column names that a table, subquery or query yields, or None if unknown."""
+    """Return the column names that a table, subquery or query yields; None: unknown.
+
+    `columns_of` returns the column names of a table.
+    """
     alias = source.args.get("alias")
     if isinstance(alias, exp.TableAlias) and alias.columns:
         return frozenset(column.name.lower() for column in alias.columns)
@@ -169,7 +178,10 @@ def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names
 
 
 def _outer_has(select: exp.Select, name: str, columns_of: Callable[[exp.Table], Names]) -> bool:
-    """Return whether a SELECT around this one has a column of this name."""
+    """Return whether a SELECT around this one has a column of this name.
+
+    `columns_of` returns the column names of a table.
+    """
     outer = select.find_ancestor(exp.Select)
     while outer is not None:
         outer_columns = _sources(outer, columns_of)
@@ -184,7 +196,7 @@ def columns_with_ctes(
 ) -> Callable[[exp.Table], Names]:
     """Return a function that gives the column names of a table in the query.
 
-    It looks among the common table expressions, and else in Glue.
+    It looks among the common table expressions, and else asks `glue`.
     """
     ctes = {cte.alias.lower(): cte for cte in query.find_all(exp.CTE)}
     busy: set[str] = set()

@@ -128,7 +128,10 @@ def _statement_tokens(text: str) -> Words:
 
 
 def _unsupported_statement(word: str) -> Malformed:
-    """Return the error for a kind of statement that Athena or this stack lacks."""
+    """Return the error for a kind of statement, by its first word, that is not supported.
+
+    It says whether Athena or this stack lacks the statement.
+    """
     if word == "EXPLAIN":
         return Malformed("the local AWS stack does not run EXPLAIN; Athena does", position=(1, 1))
     return Malformed(f"Queries of this type are not supported: {word}", position=(1, 1))
@@ -149,7 +152,7 @@ def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
 
 
 def _execute(words: Words) -> Execute:
-    """Read EXECUTE name [USING value, ...]."""
+    """Parse EXECUTE name [USING value, ...]."""
     name = words.identifier()
     parameters: list[str] = []
     if words.accept("USING"):
@@ -169,7 +172,7 @@ def _execute(words: Words) -> Execute:
 
 
 def _unload(words: Words) -> Unload:
-    """Read UNLOAD (query) TO location WITH (properties)."""
+    """Parse UNLOAD (query) TO location WITH (properties)."""
     words.expect("(")
     start, end = words.index, words.closing()
     query = words.blanked(start, end)
@@ -183,7 +186,7 @@ def _unload(words: Words) -> Unload:
 
 
 def _insert(words: Words) -> Insert:
-    """Read INSERT INTO table [(column, ...)] query."""
+    """Parse INSERT INTO table [(column, ...)] query."""
     name = words.name()
     columns: tuple[str, ...] = ()
     following = words.peek(1)
@@ -203,14 +206,14 @@ def _insert(words: Words) -> Insert:
 
 
 def _create_view(words: Words, *, replace: bool) -> CreateView:
-    """Read CREATE VIEW name AS query."""
+    """Parse CREATE [OR REPLACE] VIEW name AS query; `replace`: it has OR REPLACE."""
     name = words.name()
     words.expect("AS")
     return CreateView(name, words.rest(), replace)
 
 
 def _prepare(words: Words) -> Prepare:
-    """Read PREPARE name FROM query."""
+    """Parse PREPARE name FROM query."""
     name = words.identifier()
     words.expect("FROM")
     query = words.rest().strip()
@@ -219,7 +222,7 @@ def _prepare(words: Words) -> Prepare:
 
 
 def _create_table(words: Words) -> CreateTableAs:
-    """Read CREATE TABLE name [WITH (properties)] AS query."""
+    """Parse CREATE TABLE name [WITH (properties)] AS query."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     name = words.name()
     properties: dict[str, str | tuple[str, ...]] = {}

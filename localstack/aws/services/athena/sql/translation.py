@@ -42,6 +42,13 @@ def translate(
 ) -> Translated:
     """Translate a query from Athena's SQL into DuckDB's, and list the tables that it reads.
 
+    Args:
+        text: The query's text.
+        catalog: The Glue catalog.
+        database: The database of tables that are named without any.
+        now: The time on the stack's clock.
+        parameters: The values of the query's question marks.
+
     Raises:
         Malformed: It does not parse.
         QueryFailed: Athena would refuse it.
@@ -85,7 +92,11 @@ class _TableLookup(msgspec.Struct, frozen=True):
 def _with_tables(
     text: str, query: exp.Query, lookup: _TableLookup, database: str, *, depth: int = 0
 ) -> exp.Query:
-    """Replace a query's tables by their names in DuckDB, and views by their queries."""
+    """Replace a query's tables by their names in DuckDB, and views by their queries.
+
+    `lookup` finds and collects the tables, `database` is the one of names without any, and `depth`
+    the number of views around this query.
+    """
     if depth > 20:
         raise QueryFailed(
             "VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself"
@@ -129,7 +140,10 @@ def _with_tables(
 
 
 def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str]) -> None:
-    """Exclude a table's hidden columns, such as "$path", from every `*` of a query."""
+    """Exclude the hidden columns of tables, such as "$path", from every `*` of a query.
+
+    `tables` are the query's by their names in DuckDB, and `hidden` the columns to exclude.
+    """
     if not hidden:
         return
     for table in query.find_all(exp.Table):
@@ -149,7 +163,10 @@ def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str])
 
 
 def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
-    """Return whether a.b.c names a field of column b, and not a column of table a.b."""
+    """Return whether a.b.c names a field of column b, and not a column of table a.b.
+
+    `reads` are the tables that the query reads.
+    """
     database = column.args["db"].name.lower()
     return not any(read.table.database == database for read in reads)
 
@@ -157,7 +174,7 @@ def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
 def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
     """Return the literals that a query compares each column with by = or IN.
 
-    Partitions of an injected projection are known by them alone.
+    The values of a projected partition column of the type injected are known by them alone.
     """
     fixed: dict[str, set[str]] = {}
     for node in query.find_all(exp.EQ, exp.In):
@@ -193,7 +210,10 @@ def _name_columns(query: exp.Query) -> None:
 
 
 def _replace_typeof(query: exp.Expr, limits: Lengths) -> None:
-    """Replace typeof(x) by its result where DuckDB does not know the type's length."""
+    """Replace typeof(x) by its result where DuckDB does not know the type's length.
+
+    `limits` knows the lengths.
+    """
     for call in list(query.find_all(exp.Anonymous)):
         if (
             str(call.this).lower() == "typeof"
@@ -248,7 +268,7 @@ def _strict(query: exp.Query) -> exp.Query:
 def _columns(query: exp.Query) -> frozenset[str] | None:
     """Return the column names that a query mentions, so that only these are loaded.
 
-    None: all columns count. It is called before a rule turns names into text.
+    None: all columns count. The query must not have been rewritten, as rules turn names into text.
     """
     if not all(map(_is_count, (star.parent for star in query.find_all(exp.Star)))):
         return None

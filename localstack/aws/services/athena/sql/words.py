@@ -79,7 +79,10 @@ class Words:
             raise self.mismatched(f"'{' '.join(words)}'")
 
     def mismatched(self, expecting: str) -> Malformed:
-        """Return Athena's parse error (mismatched input) for the next token."""
+        """Return Athena's parse error (mismatched input) for the next token.
+
+        `expecting` says in the message what should have come.
+        """
         token = self.peek()
         if token is None:
             return Malformed(
@@ -92,7 +95,10 @@ class Words:
         )
 
     def next(self, expecting: str = "<identifier>") -> Token:
-        """Take the next token, which must exist, and return it."""
+        """Take the next token, which must exist, and return it.
+
+        `expecting` says in the error what should have come.
+        """
         token = self.peek()
         if token is None:
             raise self.mismatched(expecting)
@@ -141,7 +147,7 @@ class Words:
             raise self.mismatched("<EOF>")
 
     def closing(self) -> int:
-        """Return the index of the bracket that closes the one before the cursor."""
+        """Return the index of the bracket that closes the one just before the cursor."""
         depth, index = 1, self.index
         while index < len(self.tokens):
             depth += self.tokens[index].token_type == TokenType.L_PAREN
@@ -154,7 +160,7 @@ class Words:
         )
 
     def blanked(self, start: int, end: int) -> str:
-        """Return a part of the statement's text with everything else replaced by spaces.
+        """Return the statement's text up to token `end`, with spaces for all before token `start`.
 
         So positions in errors stay those of the whole text.
         """

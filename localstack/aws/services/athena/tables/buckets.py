@@ -36,6 +36,8 @@ def columns_of(
 ) -> tuple[tuple[str, ...], int]:
     """Return the bucketing columns and the number of buckets of a CREATE TABLE AS.
 
+    `bucketed_by` and `count` are its properties, and `names` the columns of the table.
+
     Raises:
         QueryFailed: The properties do not fit (INVALID_TABLE_PROPERTY).
     """
@@ -96,7 +98,11 @@ def by_bucket(
 
 
 def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
-    """Return the number of the Hive bucket to which a row belongs, by its hash."""
+    """Return the number of the Hive bucket to which a row belongs, by its hash.
+
+    `values` are the row's bucketing columns, `kinds` their types, and `count` is the number of
+    buckets.
+    """
     combined = 0
     for value, kind in zip(values, kinds, strict=True):
         combined = _int32(31 * combined + _hash(value, kind))
@@ -104,7 +110,7 @@ def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
 
 
 def _hash(value: object, kind: str) -> int:
-    """Return Hive's bucket hash of a value."""
+    """Return Hive's bucket hash of a value of the Glue type `kind`."""
     if value is None:
         return 0
     if isinstance(value, bool):
@@ -121,7 +127,7 @@ def _hash(value: object, kind: str) -> int:
 
 
 def _text(value: str, code: int) -> int:
-    """Return Hive's bucket hash of a text, where `code` is that of the empty text."""
+    """Return Hive's bucket hash of a text, where `code` is the hash of the empty text."""
     for byte in value.encode():
         code = _int32(31 * code + (byte - 256 if byte > 127 else byte))
     return code

@@ -44,6 +44,8 @@ class Catalog:
     def check_name(self, name: str, position: tuple[int, int] | None = None) -> None:
         """Check that a catalog's name in a query is the one of this Glue catalog.
 
+        `position` is the name's place in the query, for the error.
+
         Raises:
             QueryFailed: There is no such catalog (CATALOG_NOT_FOUND).
             NotRun: The catalog is registered, but its data is not in this Glue catalog.
@@ -83,6 +85,8 @@ class Catalog:
 
     def needed(self, database: str, name: str, position: tuple[int, int] | None = None) -> Table:
         """Return a table or view of Glue that a query names, or raise the query's failure.
+
+        `position` is the name's place in the query.
 
         Raises:
             QueryFailed: It does not exist (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
@@ -149,7 +153,7 @@ class Catalog:
         self.forget()
 
     def add_partitions(self, table: Table, new: list[dict[str, Any]], *, exists_ok: bool) -> None:
-        """Create partitions of a table in Glue.
+        """Create the partitions `new`, each a PartitionInput, of a table in Glue.
 
         Raises:
             QueryFailed: One exists, and `exists_ok` is False (ALREADY_EXISTS).

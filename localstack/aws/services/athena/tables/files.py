@@ -90,7 +90,10 @@ def _hidden_type(name: str) -> pa.DataType:
 
 
 def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
-    """Return an Arrow table with one more column, in which every value is the same."""
+    """Return an Arrow table with one more column, in which every value is the same.
+
+    `name` is the column's, and `schema` has its type.
+    """
     import pyarrow as pa
 
     return content.append_column(
@@ -99,7 +102,11 @@ def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schem
 
 
 def _partition_value(written: str | None, column: Column) -> object:
-    """Convert the text of a partition's value to its column's type."""
+    """Convert the text of a partition's value to its column's type.
+
+    Raises:
+        QueryFailed: It is not of that type (HIVE_INVALID_PARTITION_VALUE).
+    """
     if written is None:
         return None
     try:
@@ -129,6 +136,8 @@ _NO_CODEC = frozenset({"snappy", "lz4", "lzo"})  # Hadoop frames these in ways o
 
 def _plain(uri: str, data: bytes) -> bytes:
     """Return an object's bytes, decompressed by the codec that its name ends with (.gz ...).
+
+    `uri` is the object's, and `data` its content.
 
     Raises:
         QueryFailed: They are not of that codec (HIVE_CURSOR_ERROR).
@@ -283,8 +292,8 @@ def nulls(count: int, kind: pa.DataType) -> Any:
 def _as_declared(values: Any, kind: pa.DataType, column: Column, place: str) -> Any:
     """Convert a file's values to the type that the table declares for their column.
 
-    Files and tables may differ as far as Trino's reader allows: numbers whose value fits; times are
-    cut to milliseconds.
+    `kind` is that type, and `place` names the file in the error. Files and tables may differ as far
+    as Trino's reader allows: numbers whose value fits; times are cut to milliseconds.
 
     Raises:
         QueryFailed: The types differ further (HIVE_BAD_DATA).

@@ -33,7 +33,8 @@ def parts(
 ) -> Iterator[Part]:
     """Yield the S3 objects that hold a table's data, with their partitions, sorted by key.
 
-    Hidden names (_x, .x) and empty objects are no data, as in Hive.
+    Hidden names (_x, .x) and empty objects are no data, as in Hive. `fixed` has the values that the
+    query demands of a column; `now` is for projected dates.
     """
     if not table.location and not table.partitions:
         return
@@ -67,7 +68,8 @@ def _projected_partitions(
 ) -> Iterator[Part]:
     """Yield the S3 objects of a table with partition projection.
 
-    A partition is read from each object's key, and then must be among those projected.
+    A partition is read from each object's key, and then must be among those projected. `fixed` has
+    the values that the query demands of a column; `now` is for projected dates.
     """
     domains = [_domain(table, column, now, fixed) for column in table.partitions]
     template = table.parameters.get("storage.location.template")
@@ -103,7 +105,10 @@ def _projected_partitions(
 def _domain(
     table: Table, column: Column, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Any:
-    """Return a predicate on texts: is this a value that a projected column may have?"""
+    """Return a predicate on texts: is this a value that a projected column may have?
+
+    `fixed` has the values that the query demands of a column; `now` is for projected dates.
+    """
     option = partial(_option, table, column)
     kind = option("type").lower()
     if kind == "enum":
@@ -129,7 +134,7 @@ def _domain(
 
 
 def _option(table: Table, column: Column, name: str, default: str | None = None) -> str:
-    """Return an option of a column's partition projection."""
+    """Return an option of a column's partition projection, or `default` where it is not set."""
     value = table.parameters.get(f"projection.{column.name}.{name}", default)
     if value is None:
         raise QueryFailed(
@@ -170,7 +175,10 @@ def _integers(table: Table, column: Column) -> Any:
 
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
-    """Return a predicate on texts: is this a value of a projected date column?"""
+    """Return a predicate on texts: is this a value of a projected date column?
+
+    `pattern` is the format of its dates, and `span` their range, such as NOW-3DAYS,NOW.
+    """
     form = joda(pattern).replace("%-", "%")
     bounds = [_boundary(part.strip(), form, now) for part in span.split(",")]
     if len(bounds) != 2:
@@ -190,7 +198,7 @@ def _dates(pattern: str, span: str, now: datetime) -> Any:
 
 
 def _floor(moment: datetime, form: str) -> datetime:
-    """Return a bound of a date projection, cut to its format's resolution.
+    """Return a bound of a date projection, cut to the resolution of its format, `form`.
 
     NOW-3DAYS projects the whole first day.
     """
@@ -201,7 +209,10 @@ _DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1}
 
 
 def _boundary(text: str, form: str, now: datetime) -> datetime:
-    """Parse the first or last date of a date projection's range, such as NOW-3DAYS."""
+    """Parse the first or last date of a date projection's range, such as NOW-3DAYS.
+
+    `form` is the format of dates.
+    """
     match = re.fullmatch(
         r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper()
     )

@@ -79,7 +79,7 @@ def _interval(value: Any) -> str:
 def _field(name: object) -> object:
     """Return the name of a row's field.
 
-    A row without names has field0, field1, ...; DuckDB says element1, element2.
+    A row without names has field0, field1, ... in Athena; DuckDB says element1, element2.
     """
     match = re.fullmatch(r"element(\d+)", name) if isinstance(name, str) else None
     return f"field{int(match.group(1)) - 1}" if match else name

@@ -124,7 +124,10 @@ def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
 
 
 def check_empty(s3: Any, location: str, what: str) -> None:
-    """Raise an error if an S3 location to write to already has objects."""
+    """Raise an error if an S3 location to write to already has objects.
+
+    `what` names the statement or the table in the error.
+    """
     try:
         if next(objects.objects_below(s3, location.rstrip("/") + "/"), None) is not None:
             raise QueryFailed(
@@ -204,7 +207,7 @@ def write(
 
 
 def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]) -> str:
-    """Return the S3 folder of a partition (name=value/...) below a location."""
+    """Return the S3 folder of a partition (key=value/...) below a location."""
     parts = (
         f"{key}={NULL if value is None else quote(value, safe=' -_.~+@,')}"
         for key, value in zip(keys, values, strict=True)
@@ -350,7 +353,11 @@ _CLASSES: Mapping[str, tuple[str, str, str]] = {
 def table_input(
     name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return Glue's TableInput for a table that CREATE TABLE AS wrote."""
+    """Return Glue's TableInput for a table that CREATE TABLE AS wrote.
+
+    `location` is its S3 folder, `form` its format, and `partitioned_by` are its partition columns,
+    the result's last ones.
+    """
     count = len(result.names) - len(partitioned_by)
     columns = [
         {"Name": n.lower(), "Type": types.glue(k)}
@@ -382,7 +389,7 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 def descriptor(columns: list[dict[str, str]], location: str, storage: Storage) -> dict[str, Any]:
-    """Return the StorageDescriptor of a table in Glue."""
+    """Return the StorageDescriptor of a table in Glue with these columns at an S3 location."""
     return {
         "Columns": columns,
         "Location": location,

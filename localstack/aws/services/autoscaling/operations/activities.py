@@ -31,7 +31,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def live(ctx: Context, target: Target) -> Variant | None:
-    """Return the endpoint variant that a target scales.
+    """Return the endpoint variant that a target scales; None: its endpoint is not InService.
 
     None: it does not exist, or is being changed.
     """
@@ -58,7 +58,10 @@ def keep_within(ctx: Context, target: Target) -> None:
 def change(
     ctx: Context, target: Target, previous_count: int, desired_count: int, cause: str
 ) -> None:
-    """Change a variant's instance count, and record it as a scaling activity."""
+    """Change a variant's instance count, and record it as a scaling activity.
+
+    `cause` is the activity's Cause.
+    """
     activity = Activity(
         id=str(uuid.uuid4()),
         resource=target.resource,
@@ -111,7 +114,10 @@ def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
 
 
 def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
-    """Return whether the cooldown after a scaling activity has not passed yet."""
+    """Return whether fewer than `seconds` have passed since a scaling activity ended.
+
+    None: there was no activity, and nothing has to cool down.
+    """
     return activity is not None and ctx.clock.now() < (
         activity.ended or ctx.clock.now()
     ) + timedelta(seconds=seconds)
@@ -137,7 +143,7 @@ def _complete(ctx: Context, store: Scaling, activity: Activity) -> None:
 
 
 def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
-    """Record whether a scaling activity succeeded, or the reason why it failed."""
+    """Record the end of a scaling activity: its success, or the `reason` why it failed."""
     activity.ended = ctx.clock.now()
     if reason is None:
         activity.status = "Successful"

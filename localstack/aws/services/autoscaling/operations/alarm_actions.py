@@ -52,7 +52,7 @@ def scale(ctx: Context, arn: str, firing: Firing) -> None:
 def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
     """Return the instance count that a policy wants when its alarm fires.
 
-    The present `count` means no change.
+    `count` is the present one, and means no change.
     """
     if policy.kind == "StepScaling":
         return _step_scaling(ctx, policy, target, firing, count)
@@ -66,7 +66,8 @@ def _scaled_out_count(
 ) -> int:
     """Return the instance count that a target-tracking policy wants when its high alarm fires.
 
-    While the last change cools down, only a larger one is made, from the count before that change.
+    `count` is the present one. While the last change cools down, only a larger one is made, from
+    the count before that change.
     """
     last = activities.last(ctx, target, out=True)
     if (
@@ -86,7 +87,8 @@ def _scaled_in_count(
 ) -> int:
     """Return the instance count that a target-tracking policy wants when its low alarm fires.
 
-    It scales in only while the low alarms of all tracking policies of the target are in ALARM.
+    `count` is the present one. The policy scales in only while the low alarms of all tracking
+    policies of the target are in ALARM.
     """
     if policy.settings.get("DisableScaleIn"):
         return count
@@ -108,13 +110,19 @@ def _scaled_in_count(
 
 
 def _target_tracking(policy: Policy, firing: Firing, count: int) -> int:
-    """Return the instance count at which a tracked metric would have its target value."""
+    """Return the instance count at which a tracked metric would have its target value.
+
+    `firing` has the metric's value, and `count` is the present number of instances.
+    """
     target: float = policy.settings["TargetValue"]
     return math.ceil(max(count, 1) * (firing.value or 0.0) / target)
 
 
 def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
-    """Return the instance count that a step-scaling policy wants when its alarm fires."""
+    """Return the instance count that a step-scaling policy wants when its alarm fires.
+
+    `count` is the present one, and means no change.
+    """
     settings = policy.settings
     step = _step(
         settings["StepAdjustments"], (firing.value or 0.0) - firing.threshold, below=firing.below
@@ -133,7 +141,8 @@ def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, 
 def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[str, Any] | None:
     """Return the step of a policy whose interval contains the breach of the alarm's threshold.
 
-    Its lower bound belongs to it above the threshold, its upper bound below.
+    `below` says on which side the metric breached it: a step's lower bound belongs to its interval
+    above the threshold, its upper bound below. None: no step does.
     """
     for step in steps:
         lower, upper = (
@@ -148,7 +157,8 @@ def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[st
 def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> int:
     """Return an instance count after an adjustment by the policy's AdjustmentType.
 
-    Percentages are rounded as the user guide says: toward 0, but not to it.
+    `settings` are the policy's. Percentages are rounded as the user guide says: toward 0, but not
+    to it.
     """
     match settings["AdjustmentType"]:
         case "ExactCapacity":
@@ -164,7 +174,7 @@ def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> 
 
 
 def _is_suspended(target: Target, *, out: bool) -> bool:
-    """Return whether scaling of a target in this direction, out or in, is suspended."""
+    """Return whether scaling of a target in one direction, out or else in, is suspended."""
     return target.suspended.get(
         "DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False
     )

@@ -104,7 +104,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dict[str, Any]]:
     """Return a scaling policy's type and configuration from a PutScalingPolicy request.
 
-    Missing parts stay as they were before.
+    What the request leaves out is taken from `previous`, the policy that it updates.
     """
     kind = params.get("PolicyType") or (previous.kind if previous else "StepScaling")
     if kind not in _CONFIGURATION:
@@ -170,7 +170,10 @@ def _check_steps(settings: dict[str, Any]) -> None:
 
 
 def _check_others(store: Scaling, policy: Policy) -> None:
-    """Raise an error if another policy of the target tracks the same metric."""
+    """Raise an error if another policy of the target tracks the same metric.
+
+    `store` has the policies of the account and region.
+    """
     if policy.kind != "TargetTrackingScaling":
         return
     for other in store.policies_of(policy.resource):
@@ -190,7 +193,7 @@ def _metric(policy: Policy) -> Any:
 
 
 def _names(resource: str, previous: Policy | None) -> tuple[str, ...]:
-    """Return the names of the CloudWatch alarms that a scaling policy creates."""
+    """Return the names of a scaling policy's alarms: those of `previous`, or two new ones."""
     return (
         previous.alarms
         if previous

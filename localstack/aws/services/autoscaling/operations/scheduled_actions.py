@@ -100,7 +100,7 @@ def resume(ctx: Context, store: Scaling) -> None:
 def _action(ctx: Context, params: dict[str, Any], previous: Scheduled | None) -> Scheduled:
     """Return the scheduled action in a PutScheduledAction request.
 
-    Missing parts stay as they were before.
+    What the request leaves out is taken from `previous`, the action that it updates.
     """
     numbers = params.get("ScalableTargetAction") or (previous.numbers if previous else {})
     schedule = params.get("Schedule") or (previous.schedule if previous else None)

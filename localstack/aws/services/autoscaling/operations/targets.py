@@ -118,7 +118,7 @@ def drop_targets_of(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """Check that an endpoint's update keeps each scaled variant and its instance type.
+    """Check that an endpoint's update to a new fleet keeps each scaled variant as it is.
 
     Source: guide, "Update endpoints ...".
 
@@ -177,7 +177,7 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
 def _target(ctx: Context, params: dict[str, Any], previous: Target | None) -> Target:
     """Return the scalable target in a RegisterScalableTarget request.
 
-    Missing parts stay as they were before.
+    What the request leaves out is taken from `previous`, the target that it updates.
     """
     least, most = params.get("MinCapacity"), params.get("MaxCapacity")
     if previous is None and (least is None or most is None):
@@ -203,10 +203,10 @@ def _target(ctx: Context, params: dict[str, Any], previous: Target | None) -> Ta
 
 
 def check(ctx: Context, target: Target) -> None:
-    """Check that a target's variant can be scaled, and between these limits.
+    """Check that a target's variant can be scaled, and within the target's limits.
 
     Raises:
-        AwsError: The variant cannot be scaled, or not between these limits.
+        AwsError: The variant cannot be scaled, or not within these limits.
     """
     endpoint, variant = _live(ctx, target.resource)
     machine = variant.config.get("InstanceType") or ""
@@ -234,7 +234,10 @@ def check(ctx: Context, target: Target) -> None:
 
 
 def _description(target: Target, role: str) -> dict[str, Any]:
-    """Return a scalable target in the form of DescribeScalableTargets' response."""
+    """Return a scalable target in the form of DescribeScalableTargets' response.
+
+    `role` is the ARN of the service-linked role that AWS shows with it.
+    """
     return {
         **common(target.resource),
         "MinCapacity": target.least,

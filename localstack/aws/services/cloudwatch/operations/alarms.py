@@ -47,7 +47,7 @@ _ACTIONS: dict[str, Action] = {}
 
 
 def on_alarm(prefix: str, action: Action) -> None:
-    """Register a function to call for alarm actions whose ARN begins with `prefix`."""
+    """Register `action`, to be called for alarm actions whose ARN begins with `prefix`."""
     _ACTIONS[prefix] = action
 
 
@@ -99,7 +99,7 @@ def describe_alarms(ctx: Context, _params: dict[str, Any]) -> dict[str, Any]:
 
 
 def states(ctx: Context) -> dict[str, str]:
-    """Return the state of every alarm, as DescribeAlarms shows it."""
+    """Return the state of every alarm by its name, as DescribeAlarms shows it."""
     return {name: alarm.state_value for name, alarm in list(backend(ctx).alarms.items())}
 
 
@@ -142,14 +142,17 @@ def _evaluate_due(ctx: Context) -> None:
 
 
 def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
-    """Evaluate an alarm on its metric, set its state, and run its actions."""
+    """Evaluate an alarm on its metric, set its state, and run its actions.
+
+    Actions run when the state has changed, and while it is ALARM at each due evaluation (`due`).
+    """
     changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
     if alarm.state_value == "ALARM" and (changed or due):
         _run_actions(ctx, alarm)
 
 
 def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
-    """Set an alarm's state in moto; return whether it has changed."""
+    """Set an alarm's state in moto; return whether it has changed. None: it stays as it is."""
     if verdict is None or verdict.state == alarm.state_value:
         return False
     alarm.update_state(
@@ -182,10 +185,10 @@ def _run_actions(ctx: Context, alarm: Alarm) -> None:
 
 
 def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
-    """Return the new state of an alarm by its metric's datapoints.
+    """Return the new state of an alarm by its metric's datapoints, or None: it stays.
 
-    None: without a datapoint there is nothing to say yet (`early`), or at all (with --moto-answers,
-    where moto's state stays).
+    Without any datapoint it stays in an evaluation before the alarm is due (`early`), and with
+    --moto-answers, where moto's state counts.
     """
     start, end, period = _window(ctx, alarm)
     decisive = int(alarm.evaluation_periods)
@@ -222,7 +225,7 @@ def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
 def _read(
     ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime
 ) -> Mapping[datetime, float]:
-    """Return the datapoints of an alarm's metric by time."""
+    """Return the datapoints of an alarm's metric between two times, by time."""
     if alarm.metric_data_queries:
         queries = [_query(query) for query in alarm.metric_data_queries]
         query_id = next((q["Id"] for q in queries if q["ReturnData"]), queries[-1]["Id"])

@@ -122,7 +122,10 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def compute(
     ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime
 ) -> dict[str, dict[datetime, float]]:
-    """Return the results of metric queries (GetMetricData): values by time, by each query's Id."""
+    """Return the results of metric queries (GetMetricData): values by time, by each query's Id.
+
+    `start` and `end` are the bounds of the time window.
+    """
     series: dict[str, dict[datetime, float]] = {}
     for query in queries:
         if "MetricStat" in query:
@@ -154,7 +157,7 @@ def try_out(queries: list[dict[str, Any]]) -> None:
 def _compute(
     queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]
 ) -> dict[str, dict[datetime, float]]:
-    """Return the values of metrics by Id, with those of the expressions on them."""
+    """Return the values of all metric queries by Id: the metrics, and expressions on them."""
     series = dict(metrics)
     for query in queries:
         if "MetricStat" not in query and "Expression" not in query:
@@ -182,7 +185,10 @@ def _compute(
 def _statistics(
     ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime
 ) -> dict[datetime, float]:
-    """Return the values of one statistic by time, for GetMetricStatistics."""
+    """Return the values of one statistic by time, for GetMetricStatistics.
+
+    `start` and `end` are the bounds of the time window.
+    """
     return reading.series(
         ctx,
         namespace=params["Namespace"],
@@ -204,7 +210,8 @@ def _page(
 ) -> dict[str, Any]:
     """Return a page of GetMetricData with as many datapoints of each query as it may hold.
 
-    The token is where the next page begins in each.
+    `results` has each query with its datapoints, and `partial` says that later ones are not visible
+    yet. The token is where the next page begins in each.
     """
     size = max(1, min(params.get("MaxDatapoints") or _MOST, _MOST) // max(len(results), 1))
     begin = paging.start(params, AwsError("InvalidNextToken", "The NextToken is not valid."))
@@ -245,7 +252,8 @@ def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
 def _is_motos(query: Mapping[str, Any]) -> bool:
     """Return whether moto answers a metric query correctly, so that it is left to moto.
 
-    That is a plain statistic of what was put, a bare id, Metrics Insights, or what moto refuses.
+    Such are basic statistics of metrics that moto itself produces, bare ids, Metrics Insights, and
+    what moto refuses.
     """
     if "MetricStat" in query:
         stat = query["MetricStat"]
@@ -255,9 +263,9 @@ def _is_motos(query: Mapping[str, Any]) -> bool:
 
 
 def _has_moto(namespace: str) -> bool:
-    """Return whether moto itself produces the metrics of a namespace, as S3's.
+    """Return whether moto itself produces the metrics of a namespace, as it does for S3.
 
-    For metrics that were put, moto reads other dimensions than the requested ones.
+    For metrics that were put, moto reads datapoints of other dimensions than the requested ones.
     """
     return namespace.startswith("AWS/") and namespace != sagemaker.NAMESPACE
 

@@ -17,7 +17,7 @@ def refusal(message: str) -> AwsError:
 
 
 def arn(ctx: Context, kind: str, name: str) -> str:
-    """Return the ARN of a SageMaker resource."""
+    """Return the ARN of a SageMaker resource, such as an endpoint, of this kind and name."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
 
 
@@ -44,7 +44,7 @@ def variants(production: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[s
 
 
 def capture(config: Mapping[str, Any] | None) -> None:
-    """Check the DataCaptureConfig of an endpoint configuration.
+    """Check the DataCaptureConfig of an endpoint configuration; None: there is none to check.
 
     Raises:
         AwsError: SageMaker refuses it.

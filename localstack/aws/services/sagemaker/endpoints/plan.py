@@ -41,6 +41,8 @@ AT_ONCE = Plan(stages=(Stage(1.0, 0.0),))
 def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
     """Return the deployment plan, stages of traffic shifting, for a DeploymentConfig.
 
+    `instances` is the fleet's number of instances.
+
     Raises:
         AwsError: SageMaker refuses the configuration (ValidationException).
     """
@@ -78,6 +80,9 @@ def check_variants(
 ) -> None:
     """Check that a deployment policy allows replacing a fleet's variants by the new ones.
 
+    `deployment` is the policy's plan; `old` and `new` are the variants' names; `serverless` says
+    whether one of them is serverless.
+
     Raises:
         AwsError: The policy does not allow it.
     """
@@ -92,7 +97,7 @@ def check_variants(
 
 
 def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
-    """Return the stages of a BlueGreenUpdatePolicy."""
+    """Return the stages of a BlueGreenUpdatePolicy for a fleet of so many instances."""
     routing = policy["TrafficRoutingConfiguration"]
     kind = routing["Type"]
     wait = _seconds(routing, "WaitIntervalInSeconds")
@@ -118,7 +123,7 @@ def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
 
 
 def _rolling(policy: Mapping[str, Any], instances: int) -> Plan:
-    """Return the stages of a RollingUpdatePolicy."""
+    """Return the stages of a RollingUpdatePolicy for a fleet of so many instances."""
     wait = _seconds(policy, "WaitIntervalInSeconds")
     stages = _steps(_size(policy, "MaximumBatchSize", instances, 5, 50), wait)
     if policy.get("RollbackMaximumBatchSize"):
@@ -127,13 +132,20 @@ def _rolling(policy: Mapping[str, Any], instances: int) -> Plan:
 
 
 def _steps(step: float, wait: float) -> tuple[Stage, ...]:
-    """Return equal stages that shift traffic by `step` until the new fleet has all of it."""
+    """Return equal stages that shift traffic by `step` until the new fleet has all of it.
+
+    `step` is a share of the traffic, and `wait` the seconds after each stage.
+    """
     count = math.ceil(1 / step - 1e-9)
     return tuple(Stage(min(1.0, step * (number + 1)), wait) for number in range(count))
 
 
 def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most: int) -> float:
-    """Return a CapacitySize (instances or percent) as a fraction of the fleet."""
+    """Return a CapacitySize (instances or percent) as a fraction of the fleet.
+
+    `key` is its name in the policy, `instances` the fleet's size; `least` and `most` are the
+    percentages that are allowed.
+    """
     size = policy.get(key)
     if not size:
         raise _refusal(f"{key} is required for this traffic routing.")
@@ -154,7 +166,7 @@ def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most:
 
 
 def _seconds(policy: Mapping[str, Any], key: str) -> float:
-    """Return an interval in seconds of a deployment policy, after checking its range."""
+    """Return a deployment policy's interval `key` in seconds, after checking its range."""
     value = policy.get(key) or 0
     if not 0 <= value <= 3600:
         raise _refusal(f"{key} must be between 0 and 3600 seconds, not {value}.")

@@ -76,7 +76,7 @@ class Variant:
         self.statuses: list[dict[str, Any]] = []
 
     def pick(self) -> ModelServer | None:
-        """Return the instance for the next request, by the variant's routing strategy.
+        """Return the variant's instance for the next request, by its routing strategy.
 
         None: there is no healthy one.
         """
@@ -207,7 +207,9 @@ def _choice_for_name(
 ) -> Choice[Target]:
     """Return how requests that name a variant (TargetVariant) are routed.
 
-    If both fleets have the variant, they share its requests; else the only one gets them all.
+    `targets` has the variants by (is in the new fleet, name), and `share` is the new fleet's share
+    of the traffic. If both fleets have the variant, they share its requests; else the only one gets
+    them all.
     """
     old, new = targets.get((False, name)), targets.get((True, name))
     if old and new:
@@ -216,7 +218,7 @@ def _choice_for_name(
 
 
 def _shadow(fleet: Fleet) -> Target | None:
-    """Return the shadow variant of a fleet; None: it has none."""
+    """Return the shadow variant of a fleet as a target of requests; None: it has none."""
     first = next(iter(fleet.shadows.values()), None)
     return Target(first, fleet) if first else None
 
@@ -231,7 +233,7 @@ class Endpoints:
 
 
 def find(ctx: Context, name: str) -> Endpoint | None:
-    """Return an endpoint by name, or None."""
+    """Return an endpoint by name; None: there is none."""
     return ctx.store(Endpoints).endpoints.get(name)
 
 

@@ -14,7 +14,7 @@ HEALTH = 60.0  # real seconds for a container's first healthy /ping
 
 
 def changing(ctx: Context) -> float:
-    """Return the simulated seconds that creating, updating and deleting an endpoint take."""
+    """Return the simulated seconds that creating, updating and deleting an endpoint take each."""
     seconds = os.environ.get(ENDPOINT)
     if seconds is not None:
         return float(seconds)
@@ -27,8 +27,8 @@ def later(
     """Run a function after some seconds on the stack's clock.
 
     With `blocks` the function waits for a process. It then gets a thread of its own, so that it
-    holds up neither the clock nor the request; only a clock that is moved by hand waits for it, and
-    so does a request with --moto-answers, where there may be no process.
+    holds up neither the clock nor the request. A clock that is moved by hand waits for it all the
+    same, and so does a request with --moto-answers, where there may be no process.
     """
     inline = ctx.clock.mode == "manual" or (ctx.clock.mode == "instant" and ctx.moto_answers)
     if blocks and not inline:

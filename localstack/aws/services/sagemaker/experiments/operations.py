@@ -28,7 +28,7 @@ _KEPT = {
 
 @handles("sagemaker", "CreateExperiment", "CreateTrial", "CreateTrialComponent", executes=False)
 def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Answer CreateTrial and its like (experiments, components) by moto, and keep the tags."""
+    """Answer CreateExperiment, CreateTrial or CreateTrialComponent by moto, and store the tags."""
     answer = ctx.forward()
     arn = next(value for key, value in answer.items() if key.endswith("Arn"))
     tags.put(ctx, arn, params.get("Tags"))
@@ -37,7 +37,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteExperiment", "DeleteTrial", "DeleteTrialComponent", executes=False)
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Answer DeleteTrial and its like (experiments, components) by moto, and drop the tags."""
+    """Answer DeleteExperiment, DeleteTrial or DeleteTrialComponent by moto, and drop the tags."""
     kind = next(kind for kind in _KEPT if f"{kind}Name" in params)
     gone = getattr(sagemaker_backends[ctx.account][ctx.region], _KEPT[kind]).get(
         params[f"{kind}Name"]
@@ -51,7 +51,8 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
     """Yield the descriptions of all experiments, trials or trial components, for Search.
 
-    A component has its trials as Parents, too.
+    `kind` says which: Experiment, Trial or TrialComponent. A component has its trials as Parents,
+    too.
     """
     backend: Any = sagemaker_backends[ctx.account][ctx.region]
     for name in list(getattr(backend, _KEPT[kind])):

@@ -44,7 +44,11 @@ class OfflineFailed(Exception):
 
 
 def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any] | None:
-    """Return a feature group's OfflineStoreConfig with the data's S3 URI and the table's name."""
+    """Return a feature group's OfflineStoreConfig with the data's S3 URI and the table's name.
+
+    `params` is the request that creates the group, at the time `now`. None: the group has no
+    offline store.
+    """
     request = params.get("OfflineStoreConfig")
     if request is None:
         return None
@@ -132,7 +136,7 @@ def prepare(ctx: Context, group: Group) -> None:
 
 
 def _is_own(glue: Any, group: Group) -> bool:
-    """Return whether an existing Glue table belongs to this feature group.
+    """Return whether the Glue table of a feature group's name, which exists, is the group's own.
 
     A stack that ended before the group was Created may have made it.
     """
@@ -178,7 +182,10 @@ def _table(group: Group) -> dict[str, Any]:
 
 
 def _descriptor(location: str, columns: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return the StorageDescriptor of the Glue table of an offline store."""
+    """Return the StorageDescriptor of the Glue table of an offline store.
+
+    `columns` are its columns: name and Hive type.
+    """
     return {
         "Columns": [{"Name": name, "Type": kind} for name, kind in columns],
         "Location": location,

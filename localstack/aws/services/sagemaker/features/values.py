@@ -86,7 +86,7 @@ def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
 
 
 def _check(feature: Feature, text: str) -> None:
-    """Check that a text can be read as a feature's type."""
+    """Raise an error unless a text can be read as a feature's type."""
     if feature.kind == "Integral" and not (
         _INTEGRAL.fullmatch(text) and -(2**63) <= int(text) < 2**63
     ):

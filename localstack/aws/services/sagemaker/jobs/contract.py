@@ -20,7 +20,7 @@ HOST = "algo-1"
 def resources(instance_type: str) -> dict[str, Any]:
     """Return the content of resourceconfig.json, which tells a training container its hosts.
 
-    It has one host: the stack runs one container for each job.
+    There is one host, of this instance type: the stack runs one container for each job.
     """
     return {
         "current_host": HOST,
@@ -39,7 +39,7 @@ def resources(instance_type: str) -> dict[str, Any]:
 
 
 def remarks(container: Container) -> list[str]:
-    """Return lines for a job's log about what differs from SageMaker in this container."""
+    """Return the lines that tell in a job's log how its container differs from SageMaker's."""
     if container.mounted:
         return []
     words = (
@@ -63,7 +63,8 @@ def training_variables(
 ) -> dict[str, str]:
     """Return the environment variables (SM_...) that SageMaker's training toolkit sets.
 
-    A mapped command stands for an image that has the toolkit.
+    A mapped command stands for an image that has the toolkit. `name` and `arn` are the training
+    job's; `channels` are its input channels.
     """
     root, config = (
         container.root,

@@ -28,8 +28,10 @@ def register(
 ) -> Job:
     """Create the record of a new job (training, processing ...) under a name that is not taken.
 
+    `params` is the request, and `tuning` the ARN of the tuning job that asks for it.
+
     Raises:
-        AwsError: It was used before, as names of jobs are never free again (ResourceInUse).
+        AwsError: The name was used before, as names of jobs are never free again (ResourceInUse).
     """
     job = Job(kind, name, arn, params, ctx.clock.now())
     job.tuning = tuning
@@ -88,7 +90,8 @@ def page(
 ) -> tuple[list[Job], dict[str, str]]:
     """Return one page of the jobs that a List call asks for, sorted, and its NextToken.
 
-    With `by_status_last` those with the status are chosen from each page, not before.
+    With `by_status_last` the filter by status is applied to the page, not before: a page may then
+    be short.
     """
     bounds = (
         ("CreationTimeAfter", lambda job, limit: job.created > limit),
@@ -118,7 +121,10 @@ def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
 def page_of(
     items: list[Any], params: dict[str, Any], most: int = 100
 ) -> tuple[list[Any], dict[str, str]]:
-    """Return one page of a list, and its NextToken: the position of the next item."""
+    """Return one page of a list, and its NextToken: the position of the next item.
+
+    `most` is the number of items on a page where the request does not say.
+    """
     part, more = paging.page(
         items,
         params,
@@ -131,7 +137,8 @@ def page_of(
 def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
     """Raise an error for a job on several instances.
 
-    A container that runs alone would find no other host.
+    `kind` names the kind of job, and `resources` has its InstanceCount. A container that runs alone
+    would find no other host.
 
     Raises:
         AwsError: The job asks for several instances.

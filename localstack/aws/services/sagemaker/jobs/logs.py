@@ -41,14 +41,15 @@ class LogStream:
         )
 
     def flush_if_due(self) -> None:
-        """Send the queued log lines to CloudWatch Logs, if it is time."""
+        """Send the queued log lines to CloudWatch Logs, if the last sending was long enough ago."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:
         """Send the queued log lines to CloudWatch Logs.
 
-        Lines stay when the service refuses (a fault of the test's): a log never fails its job.
+        Lines stay queued when the service refuses them (by an injected fault): a log never fails
+        its job.
         """
         self._next = time.monotonic() + _EVERY
         while self._waiting:
@@ -91,8 +92,8 @@ def metric_definitions(
 ) -> list[dict[str, str]]:
     """Return a training job's MetricDefinitions, names and regular expressions.
 
-    They include those that SageMaker itself has for XGBoost's images where they run no user's
-    script.
+    `specification` is its AlgorithmSpecification. They include those that SageMaker itself has for
+    XGBoost's images where they run no user's script.
     """
     own: list[dict[str, str]] = list(specification.get("MetricDefinitions", ()))
     repository = specification.get("TrainingImage", "").rpartition("/")[2].partition(":")[0]

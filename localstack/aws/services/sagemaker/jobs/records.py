@@ -42,7 +42,10 @@ class Job:
         self.lock = threading.RLock()
 
     def moves(self, secondary: str, message: str, now: datetime) -> None:
-        """Set the job's secondary status, such as Downloading, and record the transition."""
+        """Set the job's secondary status, such as Downloading, and record the transition at `now`.
+
+        `message` explains the status.
+        """
         with self.lock:
             if self.transitions:
                 self.transitions[-1].setdefault("EndTime", now)
@@ -53,7 +56,10 @@ class Job:
             self.modified = now
 
     def ends(self, status: str, secondary: str, message: str, now: datetime) -> None:
-        """Set the job's final status, and record the transition."""
+        """Set the job's final status, and record the transition at `now`.
+
+        `secondary` is the last secondary status, and `message` explains it.
+        """
         with self.lock:
             self.moves(secondary, message, now)
             self.transitions[-1]["EndTime"] = now

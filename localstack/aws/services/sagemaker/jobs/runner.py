@@ -42,12 +42,12 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
-    """Run a job in the background; it ends in a final status whatever happens."""
+    """Run a job in the background by calling `body`; it ends in a final status whatever happens."""
     ctx.spawn(_work, ctx.without_request(), job, body)
 
 
 def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
-    """Run a job's body, and set the job Failed if that raises."""
+    """Run a job by calling `body`, and set the job Failed if that raises."""
     folder = ctx.home / "jobs" / f"{job.kind}-{uuid.uuid4().hex[:12]}"
     try:
         _meet_fault(ctx, job)
@@ -93,7 +93,7 @@ def _fail(ctx: Context, job: Job, reason: str) -> None:
 
 
 def argv(ctx: Context, program: Program, container: Container) -> list[str]:
-    """Return the command line that runs a job.
+    """Return the command line that runs a job's program.
 
     It is the request's entrypoint, or else the local command that is mapped to the image.
 
@@ -117,7 +117,11 @@ def contain(
     *,
     metrics: Metrics,
 ) -> ProcessEnd:
-    """Run a job's command, with its log lines to CloudWatch and its metrics into the job."""
+    """Run a job's command in its container's folders, and return how the process ended.
+
+    `variables` are its environment variables. Its log lines go to CloudWatch, and what `metrics`
+    finds in them into the job.
+    """
     seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
     log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
     for remark in contract.remarks(container):
@@ -154,7 +158,7 @@ def contain(
 
 
 def verdict(ended: ProcessEnd, failure: Path) -> None:
-    """Raise an error if a container failed, with the text of its failure file.
+    """Raise an error if a container failed, with the text of the file `failure` that it left.
 
     Raises:
         JobFailed: The container failed.
@@ -165,7 +169,11 @@ def verdict(ended: ProcessEnd, failure: Path) -> None:
 
 
 def program_of(specification: dict[str, Any], image: str | None, default: list[str]) -> Program:
-    """Return the image, entrypoint and arguments that a job's request specifies."""
+    """Return the image, entrypoint and arguments that a job's request specifies.
+
+    `specification` is the part of the request that has them; `default` is the command of an image
+    without any.
+    """
     return Program(
         image=image,
         entrypoint=list(specification.get("ContainerEntrypoint") or ()),
@@ -186,7 +194,7 @@ def unmapped_message(image: str | None) -> str:
 
 @resumes(Jobs)
 def resume(ctx: Context, store: Jobs) -> None:
-    """Set the jobs Failed or Stopped that ran when the stack ended, after a restart."""
+    """Set the jobs that ran when the stack ended to Failed or Stopped, after a restart."""
     for job in (
         *store.training.values(),
         *store.processing.values(),
@@ -197,7 +205,7 @@ def resume(ctx: Context, store: Jobs) -> None:
 
 
 def _end_after_restart(ctx: Context, job: Job) -> None:
-    """Set a job to a final status that ran when the stack ended."""
+    """Set a final status for a job that ran when the stack ended."""
     job.done.set()
     if job.status in ENDED:
         return None

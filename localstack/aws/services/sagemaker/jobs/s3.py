@@ -50,8 +50,10 @@ def download(
 ) -> int:
     """Download the S3 objects of an S3DataType into a folder; return the number of files.
 
+    `kind` is S3Prefix, or ManifestFile for an object that lists the others.
+
     Raises:
-        TransferError: Nothing is there though it is required, or something cannot be fetched.
+        TransferError: Nothing is there though it is `required`, or something cannot be fetched.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "ManifestFile":
@@ -78,7 +80,7 @@ def download(
 def relative(key: str, prefix: str) -> str:
     """Return the path below a channel's folder at which an S3 object is stored.
 
-    S3Prefix is a prefix of names, not necessarily a folder.
+    S3Prefix, which leads to the object, is a prefix of names, not necessarily a folder.
     """
     rest = key.removeprefix(prefix)
     if rest and (prefix.endswith("/") or not prefix or rest.startswith("/")):
@@ -103,7 +105,7 @@ def read(client: Any, uri: str) -> bytes:
 def upload(client: Any, folder: Path, uri: str, *, links: bool = True) -> int:
     """Upload every file below a folder to S3, and return the number of files.
 
-    A symbolic link is uploaded as what it leads to, or left out.
+    A symbolic link is uploaded as the file or folder that it leads to, or left out without `links`.
     """
     files = sorted(
         path for path in folder.rglob("*") if path.is_file() and (links or not path.is_symlink())
@@ -130,7 +132,7 @@ def put(client: Any, uri: str, path: Path) -> None:
 
 
 def archive(folder: Path, target: Path) -> None:
-    """Write a model.tar.gz with the folder's content at the archive's root.
+    """Write a model.tar.gz, at `target`, with the folder's content at the archive's root.
 
     A link becomes what it leads to, as no endpoint takes links.
     """
@@ -156,7 +158,11 @@ def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
 
 
 def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
-    """Download an S3 object into a file of the folder, under `name`."""
+    """Download an S3 object into a file of the folder, under `name`.
+
+    Raises:
+        TransferError: It cannot be fetched.
+    """
     try:
         target = arrive(folder, name)
         body = client.get_object(Bucket=bucket, Key=key)["Body"]
@@ -175,7 +181,7 @@ def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
 
 
 def _manifest(client: Any, uri: str, folder: Path) -> int:
-    """Download the S3 objects that a manifest lists; return their number."""
+    """Download the S3 objects that a manifest at `uri` lists; return their number."""
     try:
         first, *rest = json.loads(read(client, uri))
         bucket, prefix = split(first["prefix"])

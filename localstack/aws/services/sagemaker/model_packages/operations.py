@@ -49,7 +49,7 @@ _REPLACED = (
 
 
 def _arn(ctx: Context, kind: str, name: str) -> str:
-    """Return the ARN of a model package or a model package group."""
+    """Return the ARN of a model package or a model package group, as `kind` says."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
 
 
@@ -86,7 +86,7 @@ def _package(ctx: Context, name: str) -> dict[str, Any]:
 
 
 def require_approved(ctx: Context, name: str) -> None:
-    """Raise an error for a model package that is not approved for deployment.
+    """Raise an error for the model package `name` if it is not approved for deployment.
 
     Source: API_CreateModelPackage, ModelApprovalStatus.
 
@@ -103,7 +103,7 @@ def require_approved(ctx: Context, name: str) -> None:
 
 
 def _user(ctx: Context) -> dict[str, Any]:
-    """Return the user who made a model package, as its CreatedBy."""
+    """Return the user who made a model package, in the form of its CreatedBy."""
     return {"IamIdentity": {"Arn": f"arn:aws:iam::{ctx.account}:root", "PrincipalId": ctx.account}}
 
 
@@ -204,7 +204,10 @@ def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> str:
-    """Create a model package under the next version of its group, and return its ARN."""
+    """Create a model package under the next version of its group, and return its ARN.
+
+    A package without a group gets no version.
+    """
     group_name = params.get("ModelPackageGroupName")
     package: dict[str, Any] = {key: params[key] for key in _KEPT if params.get(key) is not None}
     if group_name:
@@ -238,7 +241,7 @@ def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("sagemaker", "UpdateModelPackage", executes=False)
 def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Answer UpdateModelPackage: change fields; customer metadata are merged."""
+    """Answer UpdateModelPackage: change fields; new customer metadata are added to the old."""
     registry = ctx.store(Registry)
     with registry.lock:
         package = dict(_package(ctx, params["ModelPackageArn"]))
@@ -307,7 +310,10 @@ def _summary(package: dict[str, Any]) -> dict[str, Any]:
 def _page(
     items: list[dict[str, Any]], params: dict[str, Any], name: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Return one page of a List operation's items, filtered and sorted, with the NextToken."""
+    """Return one page of a List operation's items, filtered and sorted, with the NextToken.
+
+    `name` is the member that holds an item's name.
+    """
     created_after, created_before, part = (
         params.get("CreationTimeAfter"),
         params.get("CreationTimeBefore"),

@@ -152,6 +152,8 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _check_names(expression: dict[str, Any], kind: str) -> None:
     """Raise an error for a searched property that no resource of the kind has.
 
+    `expression` is the SearchExpression.
+
     Raises:
         AwsError: The expression names such a property (ValidationException).
     """
@@ -206,7 +208,11 @@ def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
 
 
 def _compare(value: Any, expected: str, compare: Callable[[Any, Any], bool]) -> bool:
-    """Compare a property's value with a filter's text, read as the value's type."""
+    """Return `compare` of a property's value and a filter's text, read as the value's type.
+
+    Raises:
+        AwsError: The text cannot be read so (ValidationException).
+    """
     try:
         if isinstance(value, datetime):
             return compare(value.timestamp(), parse_timestamp(expected).timestamp())

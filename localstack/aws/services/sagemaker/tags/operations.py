@@ -42,7 +42,7 @@ def drop(ctx: Context, arn: str) -> None:
 def tags_of(ctx: Context, arn: str) -> dict[str, str]:
     """Return the tags of a SageMaker resource as a dictionary.
 
-    Those of a resource that is moto's are what moto got at its creation.
+    A resource that moto alone knows has the tags with which it was created.
 
     Raises:
         AwsError: The resource was deleted.

@@ -33,17 +33,17 @@ class BadRecord(ValueError):
 
 
 def lines(content: bytes) -> list[bytes]:
-    """Split a text of line-delimited records into records; an empty line is none."""
+    """Split a text of line-delimited records into records, leaving out empty lines."""
     return [line for line in (part.removesuffix(b"\r") for part in content.split(b"\n")) if line]
 
 
 def batches(records: Sequence[bytes], most: int | None, *, several: bool) -> Iterator[list[bytes]]:
     """Yield mini-batches, lists of records, of at most `most` bytes with their line breaks.
 
-    None: no limit. Without `several` each has one record.
+    None: no limit. Without `several` a batch is one record.
 
     Raises:
-        BadRecord: A record is larger than that by itself.
+        BadRecord: A record alone is larger than `most` bytes.
     """
     batch: list[bytes] = []
     size = 0
@@ -71,7 +71,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outputs(self) -> bool:
-        """Whether the model's answers are joined with the records, or filtered."""
+        """Whether a model answer is not stored as it is, but joined with its record or filtered."""
         return self.joins or self.told != _WHOLE
 
     def model_input(self, record: bytes) -> bytes:
@@ -122,6 +122,8 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
     """Parse a transform job's DataProcessing: InputFilter, JoinSource and OutputFilter.
+
+    `content_type` is the type of the input.
 
     Raises:
         BadRecord: The service does not take a path, or cannot filter the content.
@@ -182,7 +184,10 @@ def steps(path: str) -> list[Callable[[Any], Any]]:
 
 
 def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
-    """Return the function of one step of a JSONPath; None: batch transform has no such step."""
+    """Return the function of one step of a JSONPath; None: batch transform has no such step.
+
+    `step` is the step's match by a regular expression.
+    """
     if step["name"] is not None:
         return _children if step["name"] == "*" else _by_names([step["name"]])
     inside = step["inside"].replace(" ", "")
@@ -204,7 +209,7 @@ def _children(value: Any) -> list[Any]:
 
 
 def _by_names(names: Sequence[str]) -> Callable[[Any], Any]:
-    """Return a function that picks these members of a JSON object."""
+    """Return a function that picks these members of a JSON object; of one name, its value."""
     return lambda value: (
         value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
     )
@@ -220,14 +225,17 @@ def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
 
 
 def _array(value: Any) -> Any:
-    """Return a value, which must be a JSON array."""
+    """Return a value after checking that it is a JSON array."""
     if not isinstance(value, list):
         raise TypeError(f"{type(value).__name__} is no array")
     return value
 
 
 def assemble(parts: Iterable[bytes], *, by_line: bool) -> bytes:
-    """Join the model's answers into the content of one output object, by lines if asked."""
+    """Join the model's answers into the content of one output object.
+
+    With `by_line` each ends with a line break.
+    """
     if not by_line:
         return b"".join(parts)
     return b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)

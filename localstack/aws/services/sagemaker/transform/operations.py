@@ -170,7 +170,7 @@ def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
 def _send_inputs(
     ctx: Context, job: Job, container: Container, server: ModelServer, model: Content
 ) -> None:
-    """Start the model server, send it all input objects, and upload the answers."""
+    """Start the model server, send it a transform job's input objects, and upload the answers."""
     problem = server.start(lambda folder: fetch(ctx, model, folder), _HEALTHY)
     if problem is not None:
         raise JobFailed(f"AlgorithmError: the container did not answer /ping: {problem}")

@@ -99,7 +99,8 @@ class Asker:
     def transform_object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
         """Transform an input object into `<name>.out`; return why the job fails, or None.
 
-        Nothing is written for a bad object; the others go on.
+        `path` is the object's file below the folder `inputs`; `outputs` is the folder of the
+        result. Nothing is written for a bad object; the others go on.
         """
         name = path.relative_to(inputs).as_posix()
         try:

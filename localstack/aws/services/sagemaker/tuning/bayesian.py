@@ -44,7 +44,10 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) -> dict[str, str]:
-    """Return the next trial's hyperparameters by Bayesian optimization; random at first."""
+    """Return the next trial's hyperparameters by Bayesian optimization; random at first.
+
+    `trials` are those so far, and `random` is the source of random numbers.
+    """
     scored = [trial for trial in trials if trial.score is not None]
     if len(scored) < _FIRST + len(ranges):
         return sample(ranges, random)
@@ -66,7 +69,10 @@ def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) ->
 def _candidates(
     ranges: Sequence[Range], random: Random, scored: Sequence[Trial]
 ) -> list[dict[str, str]]:
-    """Return candidates for the next trial: random ones, and some around the best trials."""
+    """Return candidates for the next trial: random ones, and some around the best trial.
+
+    `scored` are the trials with a score, and `random` is the source of random numbers.
+    """
     best = max(scored, key=lambda trial: trial.score or 0.0).parameters
     far = [sample(ranges, random) for _ in range(_FAR)]
     return far + [
@@ -95,7 +101,8 @@ def _fitted_process(
 ) -> _Model:
     """Return the Gaussian process that fits the scores best.
 
-    Trials that still run count with the score that it predicts for them.
+    `scored` are the trials with a score. Those that still run, `pending`, count with the score that
+    the process predicts for them.
     """
     places, scores = (
         _unit_points(ranges, [trial.parameters for trial in scored]),
@@ -112,7 +119,10 @@ def _fitted_process(
 
 
 def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[float, float, _Model]:
-    """Fit a Gaussian process with this length scale and noise, and return all three."""
+    """Fit a Gaussian process; return its length scale, its noise and the process.
+
+    `places` are the trials' points, a row for each, and `scores` their scores.
+    """
     covariance = _kernel(places, places, length) + (noise + 1e-9) * np.eye(len(places))
     factor = np.linalg.cholesky(covariance)
     weights = np.linalg.solve(factor.T, np.linalg.solve(factor, scores))
@@ -126,13 +136,19 @@ def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[flo
 
 
 def _kernel(left: Array, right: Array, length: float) -> Array:
-    """Return the covariance matrix of points by the Matern 5/2 kernel."""
+    """Return the covariance matrix of two sets of points by the Matern 5/2 kernel.
+
+    `length` is the kernel's length scale.
+    """
     scaled = math.sqrt(5) * np.linalg.norm(left[:, None, :] - right[None, :, :], axis=2) / length
     return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
 
 
 def _improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """Return the expected improvement of each candidate over the best score."""
+    """Return the expected improvement of each candidate over the best score.
+
+    `mean` and `deviation` are the candidates' predicted scores and their standard deviations.
+    """
     margin = (mean - best) / deviation
     density = np.exp(-0.5 * margin**2) / math.sqrt(2 * math.pi)
     return deviation * (margin * 0.5 * (1 + _erf(margin / math.sqrt(2))) + density)

@@ -52,7 +52,7 @@ def create_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_moto(ctx: Context, name: str, arn: str, params: dict[str, Any]) -> None:
-    """Complete a tuning job without running it, if no command is mapped and --moto-answers is set.
+    """Complete a tuning job without running it, with --moto-answers and no mapped command.
 
     moto does the same with every job.
     """
@@ -132,7 +132,8 @@ def _check_definition(params: dict[str, Any]) -> None:
 def _check_ranges(params: dict[str, Any]) -> None:
     """Check a tuning job's ranges, and its number of training jobs.
 
-    A grid search runs one for each combination: it needs no number, and no other number is allowed.
+    A grid search runs one job for each combination: it needs no number, and no other number is
+    allowed.
     """
     config = params["HyperParameterTuningJobConfig"]
     number = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
@@ -204,7 +205,10 @@ def description(ctx: Context, job: Job) -> dict[str, Any]:
 
 
 def properties(ctx: Context, job: Job) -> dict[str, Any]:
-    """Return a tuning job's description with its best training jobs, for a pipeline's step."""
+    """Return a tuning job's description with its best training jobs.
+
+    The properties of a pipeline's Tuning step have this form.
+    """
     best = trials.by_objective(job, trials.training_jobs(ctx, job))[:_BEST]
     return {
         **description(ctx, job),
@@ -222,7 +226,10 @@ def list_tuning_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(description: dict[str, Any]) -> dict[str, Any]:
-    """Return a tuning job in the form of ListHyperParameterTuningJobs' response."""
+    """Return a tuning job in the form of ListHyperParameterTuningJobs' response.
+
+    `description` is the job in the form of DescribeHyperParameterTuningJob's response.
+    """
     config = description["HyperParameterTuningJobConfig"]
     chosen = {key: description[key] for key in _SUMMARY if key in description}
     return {**chosen, "Strategy": config["Strategy"], "ResourceLimits": config["ResourceLimits"]}

@@ -16,7 +16,7 @@ def propose(
 ) -> dict[str, str]:
     """Return the hyperparameters of a tuning job's trial `number` (from 0), by its strategy.
 
-    Those of Random and Grid depend on the seed and the number alone.
+    `trials` are those so far. Those of Random and Grid depend on the seed and the number alone.
     """
     if strategy == "Grid":
         return next(itertools.islice(grid(ranges), number, None))

@@ -40,7 +40,7 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True):
     def value_at(self, share: float) -> str:
         """Return the hyperparameter value, as text, at a fraction (0 to 1) of the range.
 
-        Each integer has the part of the scale up to the next one.
+        Each integer has the part of the range up to the next one.
         """
         begin, end = self._ends()
         value = _SCALES[self.scaling][1](begin + share * (end - begin))
@@ -48,13 +48,16 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True):
         return str(int(within)) if self.integer else repr(float(within))
 
     def place(self, value: str) -> tuple[float, ...]:
-        """Return the position of a hyperparameter value in its range, from 0 to 1."""
+        """Return the position of a hyperparameter value in its range, from 0 to 1.
+
+        It is one coordinate: a tuple of one number.
+        """
         begin, end = self._ends()
         middle = float(value) + 0.5 if self.integer else float(value)
         return ((_SCALES[self.scaling][0](middle) - begin) / (end - begin) if end > begin else 0.5,)
 
     def near(self, value: str, random: Random) -> str:
-        """Return a random value, as text, near another one in the range."""
+        """Return a random value, as text, near the value of a hyperparameter in the range."""
         return self.value_at(min(max(random.gauss(self.place(value)[0], _STEP), 0.0), 1.0))
 
     def _ends(self) -> tuple[float, float]:
@@ -70,15 +73,18 @@ class Categorical(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[str, ...]
 
     def value_at(self, share: float) -> str:
-        """Return the category at a fraction (0 to 1) of the list."""
+        """Return the category at a fraction (0 to 1) of the list of categories."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
     def place(self, value: str) -> tuple[float, ...]:
-        """Return a category as coordinates in which any two categories are at distance 1."""
+        """Return a category as coordinates in which any two categories are at distance 1.
+
+        There is one coordinate for each category.
+        """
         return tuple(math.sqrt(0.5) if value == other else 0.0 for other in self.values)
 
     def near(self, value: str, random: Random) -> str:
-        """Return mostly the same category, sometimes a random one."""
+        """Return a value near another one: mostly the same category, sometimes a random one."""
         return self.value_at(random.random()) if random.random() < _OTHER else value
 
 
@@ -95,6 +101,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range, ...]:
     """Parse a tuning job's ParameterRanges into hyperparameter ranges.
+
+    `static` are its StaticHyperParameters, which may not have a range, too.
 
     Raises:
         RangeError: A range cannot be searched.
@@ -118,7 +126,7 @@ def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range
 
 
 def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
-    """Parse one range of numbers in ParameterRanges."""
+    """Parse one range of numbers in ParameterRanges, of integers if `integer`."""
     name, scaling = raw["Name"], raw.get("ScalingType", "Auto")
     try:
         low, high = ((int if integer else float)(raw[key]) for key in ("MinValue", "MaxValue"))
@@ -172,7 +180,11 @@ def grid(ranges: Sequence[Range]) -> Iterator[dict[str, str]]:
 
 
 def _axes(ranges: Sequence[Range]) -> list[tuple[str, ...]]:
-    """Return the values of each hyperparameter of a grid search."""
+    """Return the values of each hyperparameter of a grid search.
+
+    Raises:
+        RangeError: A range is not of categories.
+    """
     axes = [tuple(dict.fromkeys(item.values)) for item in ranges if isinstance(item, Categorical)]
     if len(axes) < len(ranges):
         raise RangeError("The strategy Grid takes CategoricalParameterRanges only.")

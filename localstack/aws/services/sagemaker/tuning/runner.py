@@ -64,7 +64,7 @@ def _launch(
 ) -> bool:
     """Start a tuning job's next training job once fewer than `at_once` run.
 
-    Return False when none is to start any more.
+    `number` is the trial's, from 0. Return False when none is to start any more.
     """
     if not _wait_for_room(ctx, tuning, at_once):
         return False
@@ -87,7 +87,8 @@ def _launch(
 def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any]:
     """Return the CreateTrainingJob request for one trial of a tuning job.
 
-    Training jobs carry the tuning job's tags; each has checkpoints of its own.
+    `name` is the training job's, and `parameters` are the trial's hyperparameters. Training jobs
+    carry the tuning job's tags; each has checkpoints of its own.
     """
     definition = tuning.params["TrainingJobDefinition"]
     checkpoints = definition.get("CheckpointConfig")
@@ -109,7 +110,7 @@ def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any
 def resources(definition: dict[str, Any]) -> dict[str, Any]:
     """Return the ResourceConfig of a tuning job's training jobs.
 
-    Where the definition offers several kinds of instances it is the first.
+    Where the definition offers several kinds of instances, the first kind is used.
     """
     requested = definition.get("HyperParameterTuningResourceConfig") or definition["ResourceConfig"]
     first = {**requested, **(requested.get("InstanceConfigs") or [{}])[0]}
@@ -148,7 +149,13 @@ def _stop(ctx: Context, tuning: Job) -> None:
 
 
 def _conclude(ctx: Context, tuning: Job, *, whole: bool) -> None:
-    """Set a tuning job's final status by the outcomes of its training jobs."""
+    """Set a tuning job's final status by the outcomes of its training jobs.
+
+    `whole`: all of its training jobs were started.
+
+    Raises:
+        JobFailed: No training job gave the objective's value.
+    """
     jobs = trials.training_jobs(ctx, tuning)
     if not whole or tuning.stop.is_set():
         return tuning.ends("Stopped", "Stopped", "Tuning job stopped", ctx.clock.now())

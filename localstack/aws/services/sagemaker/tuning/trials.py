@@ -39,14 +39,14 @@ def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
 def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
     """Return a tuning job's training jobs, in the order of their creation.
 
-    Those of an earlier tuning job of the same name, which was deleted, are left out.
+    The jobs of an earlier tuning job of the same name, which was deleted, are left out.
     """
     training = list(ctx.store(Jobs).training.values())
     return [job for job in training if job.tuning == tuning.arn and job.created >= tuning.created]
 
 
 def value(tuning: Job, job: Job) -> float | None:
-    """Return the final value of the objective metric of a training job, or None."""
+    """Return the final value of the objective metric of a training job; None: it has none."""
     metric = (objective(tuning.params) or {}).get("MetricName", "")
     if job.status not in ("Completed", "Stopped") or metric not in job.metrics:
         return None
@@ -55,7 +55,7 @@ def value(tuning: Job, job: Job) -> float | None:
 
 
 def score(tuning: Job, job: Job) -> float | None:
-    """Return a training job's objective value with the sign by which greater is better."""
+    """Return a training job's objective value, negated where smaller is better; None if unknown."""
     final, maximize = value(tuning, job), (objective(tuning.params) or {}).get("Type") == "Maximize"
     return final if final is None or maximize else -final
 
@@ -85,7 +85,7 @@ def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
 
 
 def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
-    """Return those hyperparameters of a training job that are tuned."""
+    """Return the hyperparameters of a training job that its tuning job tunes."""
     static = tuning.params["TrainingJobDefinition"]["StaticHyperParameters"]
     return {
         name: text for name, text in job.params["HyperParameters"].items() if name not in static
@@ -100,7 +100,10 @@ def _verdict(tuning: Job, job: Job) -> str:
 
 
 def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
-    """Return the numbers of training jobs by status and by objective status, for Describe."""
+    """Return the numbers of a tuning job's training jobs by status and by objective status.
+
+    DescribeHyperParameterTuningJob shows them.
+    """
     by_status = [_COUNTED.get(job.status, "InProgress") for job in jobs]
     by_objective = [_verdict(tuning, job) for job in jobs]
     statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")

@@ -68,7 +68,10 @@ def _files(call: Call, uris: Any) -> list[str]:
 
 
 def _of_lines(text: str, config: Any) -> Iterator[Item]:
-    """Yield the instances in the text of a JSON Lines file, one a line."""
+    """Yield the instances in a JSON Lines file's text, with the fields that `config` selects.
+
+    `config` is the job's instance_config.
+    """
     for line in filter(str.strip, text.split("\n")):
         try:
             yield _of_json(msgspec.json.decode(line), line.strip(), config)
@@ -79,7 +82,7 @@ def _of_lines(text: str, config: Any) -> Iterator[Item]:
 
 
 def _of_json(value: Any, line: str, config: Any) -> Item:
-    """Return the instance in one line of a JSON Lines file."""
+    """Return the instance in one line of a JSON Lines file, whose parsed value is `value`."""
     columns = {"instance": line}
     if isinstance(value, dict):
         return _of_object(
@@ -109,7 +112,7 @@ def _of_csv(text: str, config: Any) -> Iterator[Item]:
 
 
 def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
-    """Yield the instances of a BigQuery table, one a row."""
+    """Yield the instances of a BigQuery table, one a row, as the job's `config` selects fields."""
     table = bigquery.table_parts(uri)
     rows = bigquery.query(call, table[0], f"SELECT * FROM `{'.'.join(table)}`")
     for batch in rows.to_batches(max_chunksize=_ROWS):
@@ -151,14 +154,14 @@ def chooses_fields(config: Any) -> bool:
 
 
 def _unreadable(line: str, why: str) -> Item:
-    """Return an instance that cannot be sent to the model, with the reason for the error output."""
+    """Return an instance that cannot be sent to the model: its input line, and the reason `why`."""
     return Item(sent=None, shown={"instance": line}, columns={"instance": line}, wrong=why)
 
 
 def json_value(value: Any) -> Any:
-    """Return a BigQuery value as JSON-compatible Python, as BigQuery's own exports write it.
+    """Return a BigQuery value as a JSON value, the way BigQuery's own exports write it.
 
-    Decimals and times become texts, bytes base64.
+    Decimals and times become texts, bytes become base64.
     """
     if isinstance(value, dict):
         return {name: json_value(member) for name, member in value.items()}

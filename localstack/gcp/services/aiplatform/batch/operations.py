@@ -89,7 +89,11 @@ def _check_formats(job: Any) -> None:
 def _check_format(
     name: str, place: str | None, places: dict[str, str], where: str, field: str
 ) -> None:
-    """Raise INVALID_ARGUMENT unless a format is known and its source or destination is set."""
+    """Raise INVALID_ARGUMENT unless a format is supported and its source or destination is set.
+
+    `name` is the format, `place` the source that the request sets, `places` the source that each
+    format needs; `where` and `field` name the request's field in the error.
+    """
     if name in _OF_GOOGLE:
         raise _not_yet(f"{where}.{field} {name}")
     if name not in places:
@@ -162,7 +166,7 @@ def _model(call: Call, job: Any) -> Any:
 
 
 def _not_yet(what: str) -> GcpError:
-    """Return the UNIMPLEMENTED error for a part of a request that is not supported."""
+    """Return the UNIMPLEMENTED error for `what`, a part of a request that is not supported."""
     return GcpError(
         "UNIMPLEMENTED",
         f"{what}: not supported by the offline GCP's batch prediction yet",

@@ -9,7 +9,7 @@ class Cancellable(Protocol):
     """A run that can be ended early."""
 
     def cancel(self) -> None:
-        """Ask the run of a job to end soon."""
+        """Ask a running job to end soon."""
         ...
 
 

@@ -188,7 +188,7 @@ def _output_table(uri: str, display_name: str, timestamp: str) -> tuple[str, str
 
 
 def _columns(call: Call, job: Any) -> list[Field]:
-    """Return the columns that an output table has for the instances of a job."""
+    """Return the columns that a BigQuery output table needs for the instances of a job."""
     if job.input_config.instances_format != "bigquery":
         return [Field(name="key" if job.instance_config.key_field else "instance", type="STRING")]
     fields = bigquery.table_schema(call, job.input_config.bigquery_source.input_uri)
@@ -202,7 +202,7 @@ def _columns(call: Call, job: Any) -> list[Field]:
 
 
 def _line(value: Mapping[str, Any]) -> str:
-    """Return a dictionary as a line of a JSON Lines file."""
+    """Return a dictionary as one line of a JSON Lines file."""
     return f"{_text(value)}\n"
 
 

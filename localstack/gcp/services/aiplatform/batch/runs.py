@@ -86,7 +86,7 @@ class Work:
             self._server.kill()
 
     def _begin(self) -> None:
-        """Set the batch prediction job's state to running, with its start time."""
+        """Set the stored batch prediction job's state to running, with its start time."""
 
         def begun(job: Any) -> None:
             if not self._stop.is_set():
@@ -96,7 +96,7 @@ class Work:
         self._change(begun)
 
     def _work(self) -> None:
-        """Start a model server, and let it predict for every instance of the job.
+        """Start a model server, and have it predict for every instance of the job.
 
         Raises:
             GcpError: The server does not start, or exits; or an input or output does not exist.
@@ -133,7 +133,7 @@ class Work:
             )
 
     def _predict(self, server: ModelServer) -> None:
-        """Let the model server predict for all instances, batch by batch."""
+        """Send all instances to the model server in batches, and write its predictions."""
         output = results(self._call, self._job, self._model.display_name or "model", self._folder)
         self._change(lambda job: job.output_info.CopyFrom(output.info))
         size = self._job.manual_batch_tuning_parameters.batch_size or _BATCH
@@ -145,7 +145,7 @@ class Work:
         output.close()
 
     def _ask(self, server: ModelServer, batch: Sequence[Item], output: Results) -> None:
-        """Let the model server predict for one batch, and write the results."""
+        """Send one batch of instances to the model server, and write its predictions or errors."""
         for item in batch:
             if item.wrong:
                 self._fail([item], Failure(INVALID_ARGUMENT, item.wrong), output)
@@ -163,7 +163,7 @@ class Work:
             self._counts["successful_count"] += len(good)
 
     def _answer(self, server: ModelServer, sent: Sequence[Any]) -> list[Any] | Failure:
-        """Return the server's predictions for one batch, or the failure of the whole batch.
+        """Send instances to the model server; return its predictions, or one failure for all.
 
         Raises:
             GcpError: The server's process has exited, which ends the job.
@@ -213,7 +213,7 @@ class Work:
             self._change(ended)
 
     def _change(self, change: Callable[[Any], None]) -> None:
-        """Change the stored job message in place."""
+        """Apply `change` to the stored job's message, in place."""
         change_if_present(self._call, self._job.name, change)
 
 
@@ -225,7 +225,7 @@ _CANCELLED_END = (
 
 
 def _exit_code(server: ModelServer) -> int | None:
-    """Return a model server's exit code, or None if it still runs.
+    """Wait briefly for a model server's exit; return its exit code, or None if it still runs.
 
     A process that exits closes its connections before it has a code.
     """

@@ -70,10 +70,7 @@ class HostedEndpoint:
 
     @property
     def revision(self) -> str:
-        """Return the name of the endpoint's current state, from which etags are made.
-
-        Each change makes another one.
-        """
+        """The name of the endpoint's current state, from which etags are made; changes renew it."""
         return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
     def note_change(self, call: Call) -> None:
@@ -89,7 +86,7 @@ class HostedEndpoint:
         )
 
     def _routing(self) -> Routing:
-        """Return how requests are routed: targets by traffic share, size limit and logging."""
+        """Return where the endpoint sends requests: models by share, size limit and logging."""
         message = self.message
         config = message.predict_request_response_logging_config
         return Routing(
@@ -145,9 +142,9 @@ def require_endpoint(call: Call, name: str) -> HostedEndpoint:
 
 
 def show_former_state(call: Call, hosted: HostedEndpoint) -> None:
-    """Let reads show an endpoint's state before a change for a while.
+    """Keep an endpoint's present state as what reads show for a while; call it before a change.
 
-    It simulates eventual consistency, where that fault is set. Call it before a change.
+    It does so only while the fault for eventual consistency is set.
     """
     fault = call.fault("eventual-consistency", hosted.name.rpartition("/")[2])
     if fault is not None:
@@ -157,20 +154,25 @@ def show_former_state(call: Call, hosted: HostedEndpoint) -> None:
 
 
 def visible_copy(call: Call, hosted: HostedEndpoint) -> Any:
-    """Return a copy of an endpoint as GetEndpoint and ListEndpoints show it now."""
+    """Return a copy of an endpoint as GetEndpoint and ListEndpoints now show it.
+
+    It may be a former state; see `show_former_state`.
+    """
     if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
         return _read(call, *hosted.stale[1:])
     return current_copy(call, hosted)
 
 
 def current_copy(call: Call, hosted: HostedEndpoint) -> Any:
-    """Return a copy of an endpoint's current message, even where reads show a former one."""
+    """Return a copy of an endpoint's current message, though reads may still show a former one."""
     with hosted.lock:
         return _read(call, hosted.message, hosted.revision)
 
 
 def _read(call: Call, message: Any, revision: str) -> Any:
-    """Return an endpoint as one read shows it, with a new etag.
+    """Return a copy of an endpoint's message with a new etag for the state named `revision`.
+
+    Each read of the real service has another etag: see etags.py.
 
     Recorded of the real service: see etags.py.
     """
@@ -192,10 +194,10 @@ def _copy(message: Any) -> Any:
 def check_split(
     split: Mapping[str, int], deployed: Mapping[str, Any] | set[str], *, endpoint: str
 ) -> None:
-    """Raise INVALID_ARGUMENT for a traffic split that is not valid.
+    """Raise INVALID_ARGUMENT for a traffic split that is not valid for the deployed models.
 
-    It must have whole percents of known deployed models that sum to 100. An empty one takes no
-    traffic.
+    It must give whole percents that sum to 100 to known models, or be empty. `endpoint` is named in
+    the error.
     """
     if unknown := sorted(set(split) - set(deployed)):
         raise invalid(f"traffic_split: {', '.join(unknown)}: no such DeployedModel in {endpoint}.")

@@ -9,7 +9,7 @@ from .records import Endpoints, HostedEndpoint
 
 
 def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
-    """Add scripted minutes of traffic to an endpoint's prediction metrics.
+    """Add minutes of traffic that a test invented to an endpoint's prediction metrics.
 
     `endpoint` is a name or an id; a minute's `variant` is a DeployedModel's id.
 
@@ -36,7 +36,7 @@ def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
 
 
 def _endpoint(call: Call, name: str) -> HostedEndpoint:
-    """Return an endpoint by name or id; raise ValueError if there is none."""
+    """Return the record of an endpoint by name or id; raise ValueError if there is none."""
     number = name.rpartition("/")[2]
     for hosted in call.store(Endpoints).by_name.values():
         if hosted.name.rpartition("/")[2] == number:

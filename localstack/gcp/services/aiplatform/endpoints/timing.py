@@ -13,9 +13,9 @@ HEALTH = (
 
 
 def seconds(call: Call) -> float:
-    """Return how many seconds a deployment takes on the simulated clock.
+    """Return the seconds that a deployment takes on the stack's clock.
 
-    The same goes for undeploying a model and for changing its replicas.
+    Undeploying a model and changing its replicas take as long.
     """
     set_to = os.environ.get(ENDPOINT)
     if set_to is not None:

@@ -58,7 +58,7 @@ def parse(text: str) -> Schedule:
 
 
 def next_time(schedule: Schedule, after: datetime) -> datetime | None:
-    """Return the first minute after a time at which a schedule is due, in UTC, or None.
+    """Return the first minute after `after` at which a cron schedule is due, in UTC, or None.
 
     It is None for a schedule that is never due, such as one of 30 February.
     """

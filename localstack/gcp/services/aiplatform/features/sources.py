@@ -147,14 +147,10 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
 
 
 def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
-    """Return one source's rows as an Arrow table, one row for each entity.
+    """Return the rows of one source as an Arrow table, one row for each entity.
 
-    The columns: the entity's IDs, the features by their names, and last, if the source has one, the
-    row's time as `_TIMESTAMP/<place>`.
-
-    Raises:
-        GcpError: The query fails.
-        SourceError: The rows cannot be served; see values.latest.
+    Its columns are the entity's IDs, the features, and last `_TIMESTAMP/<place>` if the source has
+    a time. Raises GcpError if the query fails, SourceError if the rows cannot be served.
     """
     import pyarrow as pa
 
@@ -183,7 +179,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
 
 
 def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
-    """Return a table with one time column, the latest of the columns `times`, in their place."""
+    """Replace the time columns `times` of a table by one, the latest time of each row."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -208,7 +204,7 @@ def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
 
 
 def _check_columns(uri: str, columns: Collection[str], needed: Sequence[str]) -> None:
-    """Raise INVALID_ARGUMENT if a BigQuery source lacks a needed column."""
+    """Raise INVALID_ARGUMENT if the BigQuery source `uri` lacks one of the needed columns."""
     for name in needed:
         if name not in columns:
             raise GcpError(

@@ -26,7 +26,7 @@ _INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
 
 
 def start(call: Call, view: Any) -> str:
-    """Begin to sync a feature view from its source; return the sync's name.
+    """Begin to sync a feature view from its source in the background; return the sync's name.
 
     Raises:
         GcpError: FAILED_PRECONDITION, another sync is running.
@@ -46,9 +46,9 @@ def start(call: Call, view: Any) -> str:
 
 
 def schedule(call: Call, view: Any) -> None:
-    """Schedule a feature view's syncs as its sync_config asks: continuously, or by cron.
+    """Start the timer of a feature view's syncs as its sync_config says: continuous or by cron.
 
-    A continuously synced view is synced at once, too. A former timer is cancelled.
+    A continuous view is also synced at once. The view's former timer is cancelled.
     """
     served = call.store(Served)
     context = call.without_request()
@@ -76,7 +76,7 @@ def drop_view(call: Call, view: str) -> None:
 
 
 def _await_next(call: Call, view: str, text: str) -> None:
-    """Set a timer for a feature view's next sync by its cron expression."""
+    """Set a timer for a feature view's next sync by its cron expression `text`."""
     now = call.clock.now()
     due = cron.next_time(cron.parse(text), now)
     if due is None:
@@ -103,10 +103,9 @@ def _new_sync(call: Call, view: str) -> str:
 
 
 def _sync_if_changed(call: Call, name: str, view: str) -> None:
-    """Sync a continuously synced feature view if its source has changed.
+    """Sync a continuously synced feature view unless its source is unchanged.
 
-    On the instant clock it is called four times a second, so it skips a source that has not
-    changed.
+    The instant clock calls it four times a second.
     """
     from ...bigquery.operations import in_process
 
@@ -117,7 +116,10 @@ def _sync_if_changed(call: Call, name: str, view: str) -> None:
 
 
 def _run(call: Call, name: str, view: str) -> None:
-    """Read a feature view's source and serve the rows; on failure the former rows stay."""
+    """Read a feature view's source into its served rows; if that fails, the former rows stay.
+
+    `name` is the FeatureViewSync whose outcome is stored.
+    """
     served = call.store(Served)
     resources = call.store(Resources)
     sync, current = resources.find(name), resources.find(view)

@@ -74,7 +74,7 @@ def rows(
 
 
 def struct_answer(row: bytes) -> Any:
-    """Return a serialized key-value response in the other format, PROTO_STRUCT."""
+    """Return a serialized response of the KEY_VALUE format as one of the PROTO_STRUCT format."""
     pairs = Response.FromString(row).key_values.features
     response = Response()
     response.proto_struct.SetInParent()
@@ -83,7 +83,7 @@ def struct_answer(row: bytes) -> Any:
 
 
 def _json(value: Any) -> Any:
-    """Return a FeatureValue's content as JSON-compatible Python."""
+    """Return a FeatureValue's content as a JSON value."""
     field = value.WhichOneof("value")
     if field is None:
         return None
@@ -121,10 +121,8 @@ def keys(table: pa.Table, id_columns: Sequence[str]) -> list[Key]:
 def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense: bool) -> pa.Table:
     """Return the latest row of each entity in a table, by the time column `timestamp`.
 
-    If the source is not `dense`, take each column's latest value that is not null.
-
-    Raises:
-        SourceError: The source has no column `timestamp`.
+    With `dense` False it takes each column's latest value that is not null. Raises SourceError if
+    there is no column `timestamp`.
     """
     import pyarrow as pa
 
@@ -152,7 +150,7 @@ def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense:
 
 
 def _column(table: pa.Table, name: str) -> Column:
-    """Return how a table column's values are converted to a FeatureValue's field."""
+    """Return the FeatureValue field and the conversion for the values of a table's column."""
     import pyarrow as pa
 
     if name not in table.column_names:

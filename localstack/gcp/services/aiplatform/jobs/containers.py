@@ -38,14 +38,14 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Return the texts in which a program may name objects: command, arguments, variables."""
+        """The words in which a program may name objects: its command, arguments and variables."""
         return (*self.command, *self.args, *self.env.values())
 
 
 def make_folders(folder: Path, mounted: Path) -> Container:
-    """Make the folders of a simulated container, and return it.
+    """Make the folders of a simulated container below `folder`, and return the container.
 
-    `mounted` is the folder behind its /gcs, which all replicas of a job share.
+    `mounted` is the folder that stands for its /gcs; all replicas of a job share it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / Path(gcs_mount.MOUNT).name).symlink_to(mounted, target_is_directory=True)
@@ -57,7 +57,7 @@ def make_folders(folder: Path, mounted: Path) -> Container:
 
 
 def differences(container: Container) -> list[str]:
-    """Return log lines that say how a container here differs from one on Vertex AI."""
+    """Return log lines that say how a container of the stack differs from one on Vertex AI."""
     if container.mounted:
         return []
     words = (
@@ -83,8 +83,8 @@ def environment(
 ) -> dict[str, str]:
     """Return the environment variables of a job's container.
 
-    They are those that lead to the stack, those of Vertex AI's contract (`contract`), the program's
-    own, and those for a substitute of `pip` that installs into the container alone.
+    They are the stack's addresses, `contract` (what Vertex AI sets), the program's own, and those
+    that make `pip` install into this container alone.
     """
     env = containers.environment(container, call.env, {**contract, **program.env})
     site = container.folder / "site"
@@ -101,7 +101,7 @@ def environment(
 def _put_pip(container: Container) -> None:
     """Install a substitute for `pip` in a container, as a module and as a command.
 
-    An environment made by uv has none, and a container's must not change the stack's.
+    An environment that uv made has no pip, and jobs must not install into the stack's own.
     """
     package = container.folder / "site" / "pip"
     package.mkdir(parents=True)
@@ -123,7 +123,7 @@ def _put_pip(container: Container) -> None:
 
 
 def _running(path: str) -> str:
-    """Return Python source text of a module that runs the file at `path`."""
+    """Return the source text of a Python module that runs the file at `path`."""
     return f"from runpy import run_path\n\nrun_path({path!r}, run_name='__main__')\n"
 
 

@@ -44,7 +44,7 @@ def named_places(words: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def copy_named_objects(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
-    """Copy the Cloud Storage objects that texts name into the folder behind /gcs.
+    """Copy the Cloud Storage objects that `words` name into the folder that stands for /gcs.
 
     Return the folder's state, and the URIs that were left out as no file can have their names. A
     bucket that does not exist is passed over.

@@ -22,11 +22,11 @@ class _Moved(Loader):
         self.loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create a module as its original loader does."""
+        """Return the module that the original loader creates."""
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute a module, then set the folder in which it looks for mounted Cloud Storage."""
+        """Execute a module, then set its constant for the /gcs mount point to the job's folder."""
         self.loader.exec_module(module)
         module.__dict__["_GCS_LOCAL_MOUNT_PREFIX"] = os.environ["ISTHMUS_GCS"]
 
@@ -35,7 +35,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find the module whose constant for the /gcs mount point must be changed."""
+        """Find a module that has a constant for the /gcs mount point, to change it on import."""
         if fullname != _MODULE:
             return None
         spec = PathFinder.find_spec(fullname, path, target)

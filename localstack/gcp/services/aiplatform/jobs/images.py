@@ -21,7 +21,7 @@ _TRAINING = re.compile(
 
 
 def own_command(images: Mapping[str, str], image: str) -> list[str] | None:
-    """Return the command that stands for a container image here, or None for an unknown image."""
+    """Return the user's command for a container image, as words, or None if none was set."""
     mapped = command_of(images, image)
     if mapped is not None:
         return mapped

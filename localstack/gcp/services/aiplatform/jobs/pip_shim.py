@@ -63,9 +63,9 @@ def main(arguments: list[str]) -> int:
 
 
 def join_stack() -> None:
-    """Make the packages installed beside the stack importable in a container's virtualenv.
+    """Let a container's virtualenv import the packages installed beside the stack.
 
-    It would see those of its image in the same way.
+    In a real image the job would see the image's packages in the same way.
     """
     stack, own = os.environ["ISTHMUS_PIP_STACK"], sysconfig.get_path("purelib")
     if Path(own) != Path(stack):
@@ -96,7 +96,7 @@ def read(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def install(requirements: list[str], options: list[str]) -> int:
-    """Install the requirements that are missing; return pip's exit code."""
+    """Install the requirements that are not installed yet; return pip's exit code."""
     files = [text for text in requirements if is_file(text)]
     missing = [text for text in requirements if not is_file(text) and not is_satisfied(text)]
     if any(name_of(text) == "kfp" for text in missing):
@@ -130,7 +130,7 @@ def name_of(text: str) -> str:
 
 
 def is_satisfied(text: str) -> bool:
-    """Return whether a requirement need not be installed, and print so."""
+    """Return whether an installed package fulfils a requirement; if so, print that, as pip does."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -185,9 +185,9 @@ def fetch(requirements: list[str], options: list[str]) -> int:
 
 
 def build_archive(file: str, folder: Path) -> bool:
-    """Build an old source archive (setup.py) into a folder offline; return whether that worked.
+    """Build a source distribution (setup.py) into a folder offline; return whether that worked.
 
-    Google's SDK makes such an archive of a script.
+    Google's SDK packs a user's script in this form.
     """
     if (
         not file.endswith(".tar.gz")
@@ -229,14 +229,14 @@ def download(requirements: list[str], options: list[str], folder: Path) -> int:
 
 
 def needs_of_newest() -> list[str]:
-    """Return the requirements of the package that was installed last."""
+    """Return the requirements of the package that was last installed into this container."""
     site = Path(os.environ["ISTHMUS_PIP_SITE"])
     newest = max(site.glob("*.*-info"), key=lambda path: path.stat().st_mtime, default=None)
     return importlib.metadata.PathDistribution(newest).requires or [] if newest else []
 
 
 def installer(folder: Path) -> list[str] | None:
-    """Return the command (uv or pip) that installs into a folder, or None if there is none."""
+    """Return the command (uv or pip) that installs into a folder, or None if neither exists."""
     isolated = [sys.executable, "-I", "-m"]
     if (
         subprocess.run([*isolated, "pip", "--version"], capture_output=True, check=False).returncode
@@ -275,9 +275,9 @@ def installer(folder: Path) -> list[str] | None:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables for installers, with the stack's own network settings.
+    """Return the environment for installers, without what leads a container to the stack.
 
-    A container's variables lead to the stack, which is no package index.
+    The stack is no package index.
     """
     own = json.loads(Path(os.environ["ISTHMUS_PIP_ENVIRONMENT"]).read_text())
     basic = {
@@ -289,7 +289,7 @@ def environment() -> dict[str, str]:
 
 
 def refuse(words: str) -> int:
-    """Print that something is not supported, and return an exit code for failure."""
+    """Print `words`, which say what is not supported; return an exit code for failure."""
     print(f"{SAY} {words}", file=sys.stderr, flush=True)
     return 1
 

@@ -154,9 +154,9 @@ class _Work:
         )
 
     def _replicas(self, programs: list[Program]) -> JobState:
-        """Run all replicas of the job in parallel, and return the job's final state.
+        """Run one replica of each program in parallel, and return the job's final state.
 
-        The job ends with its chief, or with the first replica that fails.
+        The job ends when its chief ends or when any replica fails.
         """
         pools = [max(pool.replica_count, 1) for pool in self.spec.worker_pool_specs]
         replicas = [
@@ -200,7 +200,10 @@ class _Work:
         return JobState.JOB_STATE_SUCCEEDED
 
     def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> ProcessEnd:
-        """Run one replica's process, log its output, and return how it ended."""
+        """Run one replica of a job, log its output, and return how its process ended.
+
+        `replicas` are all of the job's, which its environment names.
+        """
         call = self.call
         container = containers.make_folders(self.folder / replica.name, self.mounted)
         lines = Lines(call, self.name, replica.name)
@@ -244,12 +247,12 @@ class _Either(threading.Event):
         self._events = events
 
     def is_set(self) -> bool:
-        """Return whether one of the two events is set."""
+        """Return whether either of the two events is set."""
         return any(event.is_set() for event in self._events)
 
 
 def _image_remarks(program: Program) -> list[str]:
-    """Return log lines that say which Python runs here instead of the job's image."""
+    """Return log lines that say which Python runs a program instead of the job's image."""
     if not is_training(program.image):
         return []
     return [
@@ -261,5 +264,5 @@ def _image_remarks(program: Program) -> list[str]:
 
 
 def _name_remark(uri: str) -> str:
-    """Return a log line that says that an object's name cannot be a file's."""
+    """Return a log line that says that the object at `uri` has no name that a file can have."""
     return f"[local stack] {uri} is not under {gcs_mount.MOUNT}: no file can have its name here"

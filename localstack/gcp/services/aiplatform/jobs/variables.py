@@ -59,7 +59,7 @@ def variables(
 
 
 def _cluster(replicas: Sequence[Replica], mine: Replica) -> dict[str, Any]:
-    """Return the CLUSTER_SPEC variable's content for one replica, as JSON-compatible Python."""
+    """Return what CLUSTER_SPEC tells the replica `mine` about all replicas, as a JSON value."""
     cluster: dict[str, list[str]] = {}
     for replica in replicas:
         cluster.setdefault(f"workerpool{replica.pool}", []).append(f"127.0.0.1:{replica.port}")

@@ -32,10 +32,9 @@ def select(call: Call, nodes: list[Any], request: Any) -> tuple[list[Any], str]:
 
 
 def matching(call: Call, nodes: list[Any], text: str) -> list[Any]:
-    """Return the metadata nodes that fit a filter; all of them for an empty filter.
+    """Return the metadata nodes that match a filter; all of them for an empty filter.
 
-    Raises:
-        GcpError: INVALID_ARGUMENT.
+    Raises GcpError INVALID_ARGUMENT for a filter that cannot be read.
     """
     if not text:
         return nodes
@@ -48,7 +47,7 @@ def matching(call: Call, nodes: list[Any], text: str) -> list[Any]:
 
 
 def _prepared(call: Call, text: str) -> str:
-    """Return a filter rewritten for the general filter parser.
+    """Rewrite a metadata filter for the general filter parser, and return it.
 
     in_context(...) becomes a comparison, and contexts are named as they are stored.
     """
@@ -66,6 +65,6 @@ def _prepared(call: Call, text: str) -> str:
 
 
 def _lookup(lineage: Lineage, node: Any) -> filters.Lookup:
-    """Return a function that reads a metadata node's fields and contexts, for filters."""
+    """Return a function that reads a metadata node's field by its path, for filters."""
     fields = filters.of_message(node)
     return lambda path: lineage.contexts_of(node.name) if path == "in_context" else fields(path)

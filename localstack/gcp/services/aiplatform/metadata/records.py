@@ -16,7 +16,7 @@ class Lineage:
         self._events: dict[str, list[Any]] = {}  # an execution -> google.cloud.aiplatform.v1.Event
 
     def add_members(self, context: str, nodes: Iterable[str]) -> None:
-        """Add artifacts and executions to a context."""
+        """Record that artifacts and executions belong to a context."""
         with self.lock:
             self._members.setdefault(context, {}).update(dict.fromkeys(nodes))
 
@@ -31,14 +31,14 @@ class Lineage:
             return [context for context, nodes in self._members.items() if node in nodes]
 
     def add_events(self, execution: str, events: Iterable[Any]) -> None:
-        """Add events, which link artifacts to an execution as inputs or outputs."""
+        """Record events, which link artifacts to an execution as its inputs or outputs."""
         with self.lock:
             self._events.setdefault(execution, []).extend(events)
 
     def events(
         self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None
     ) -> list[Any]:
-        """Return the events of these executions and artifacts; None stands for all."""
+        """Return the events that link these executions and artifacts; None stands for all."""
         with self.lock:
             return [
                 event
@@ -49,7 +49,7 @@ class Lineage:
             ]
 
     def forget(self, node: str) -> None:
-        """Delete the context memberships and events of a deleted node."""
+        """Delete what is recorded of a deleted node: its contexts and its events."""
         with self.lock:
             self._members.pop(node, None)
             self._events.pop(node, None)

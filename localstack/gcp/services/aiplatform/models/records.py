@@ -78,11 +78,7 @@ def parse(call: Call, name: str) -> Name:
 
 
 def registered_model(call: Call, name: Name) -> RegisteredModel:
-    """Return the record of a registered model with all its versions.
-
-    Raises:
-        GcpError: NOT_FOUND.
-    """
+    """Return the record of a registered model with all its versions; raise GcpError NOT_FOUND."""
     model = call.store(Models).by_name.get(name.model)
     if model is None:
         raise GcpError("NOT_FOUND", f"The Model does not exist: {name.model}")
@@ -90,10 +86,9 @@ def registered_model(call: Call, name: Name) -> RegisteredModel:
 
 
 def version_of(model: RegisteredModel, version: str) -> Version:
-    """Return a model's version by number or alias; "" stands for the default version.
+    """Return a model's version by number or alias, or its default version for "".
 
-    Raises:
-        GcpError: NOT_FOUND.
+    Raises GcpError NOT_FOUND if there is no such version.
     """
     number = int(version) if version.isdecimal() else model.aliases.get(version or DEFAULT)
     if number not in model.versions:
@@ -102,7 +97,7 @@ def version_of(model: RegisteredModel, version: str) -> Version:
 
 
 def version_by_name(call: Call, name: str) -> Any:
-    """Return the Model message of the version that a name means, as GetModel answers it.
+    """Return the Model message of the version that a resource name means, as GetModel does.
 
     Its name has the version's number if it was asked for by a number or an alias.
     """
@@ -115,10 +110,7 @@ def version_by_name(call: Call, name: str) -> Any:
 
 
 def version_message(model: RegisteredModel, version: Version, *, versioned: bool = False) -> Any:
-    """Return a version's Model message as the API answers it.
-
-    `versioned`: with the version's number in the name.
-    """
+    """Return a version's Model message; if `versioned`, its name ends in the version number."""
     message = ModelPb()
     message.CopyFrom(version.content)
     for field in _MODEL_FIELDS:
@@ -141,7 +133,7 @@ def version_message(model: RegisteredModel, version: Version, *, versioned: bool
 
 
 def note_change(call: Call, model: RegisteredModel, version: Version | None = None) -> None:
-    """Set a new revision and update time for a model, and for one of its versions if given."""
+    """Renew the revision and update time of a model, and of one of its versions if it is set."""
     model.changes += 1
     model.shared.update_time.CopyFrom(call.now_pb())
     if version is not None:
@@ -149,9 +141,9 @@ def note_change(call: Call, model: RegisteredModel, version: Version | None = No
 
 
 def note_deployed(call: Call, name: str, endpoint: str, deployed: str) -> None:
-    """Record that a model version is deployed, so that it cannot be deleted.
+    """Record that the model version `name` is deployed to an endpoint as `deployed`.
 
-    `name` ends in @NUMBER.
+    A deployed version cannot be deleted. `name` ends in @NUMBER.
     """
     parsed = parse(call, name)
     with call.store(Models).lock:
@@ -159,7 +151,7 @@ def note_deployed(call: Call, name: str, endpoint: str, deployed: str) -> None:
 
 
 def note_undeployed(call: Call, endpoint: str, deployed: str) -> None:
-    """Record that a model version is deployed to an endpoint no more."""
+    """Remove the record that a model version is deployed to an endpoint as `deployed`."""
     store = call.store(Models)
     with store.lock:
         for model in store.by_name.values():

@@ -38,14 +38,14 @@ def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs
 
 
 def hit(call: Call, fingerprint: str) -> Outcome | None:
-    """Return the cached outcome of a pipeline task by its cache key, or None."""
+    """Return the cached outcome of a pipeline task with that fingerprint, or None."""
     store = call.store(Pipelines)
     with store.lock:
         return store.results.get(fingerprint)
 
 
 def keep(call: Call, fingerprint: str, outcome: Outcome) -> None:
-    """Store the outcome of a pipeline task under its cache key."""
+    """Store the outcome of a pipeline task under its fingerprint."""
     store = call.store(Pipelines)
     with store.lock:
         store.results[fingerprint] = outcome

@@ -35,7 +35,8 @@ ExecutionPb, ContextPb, ArtifactPb = Execution.pb(), Context.pb(), ArtifactType.
 def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -> Any:
     """Return a pipeline run's PipelineJob message as GetPipelineJob answers it.
 
-    `contexts`: the pipeline's and the run's, once they exist. A list shows no tasks.
+    `contexts` are the ML Metadata contexts of the pipeline and the run, once they exist. Lists
+    leave `tasks` out.
     """
     job = PipelineJobPb()
     with run.lock:
@@ -74,7 +75,7 @@ def _detail(run: Run, contexts: Sequence[Any]) -> Any:
 
 
 def context(run: Run, name: str, schema: str) -> Any:
-    """Return an ML Metadata Context message for a pipeline or a pipeline run."""
+    """Return the ML Metadata context `name` with a schema, for a pipeline or a run of one."""
     message = ContextPb(
         name=f"{run.store}/contexts/{name}",
         display_name=name,
@@ -87,7 +88,7 @@ def context(run: Run, name: str, schema: str) -> Any:
 
 
 def _task(run: Run, row: TaskRun) -> Any:
-    """Return a task of a pipeline run as a PipelineTaskDetail message."""
+    """Return the record `row` of a pipeline task as a PipelineTaskDetail message."""
     task = TaskPb(
         task_id=row.id,
         parent_task_id=row.parent,
@@ -141,7 +142,7 @@ def execution(row: TaskRun) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value for metadata: numbers and strings as they are, others as JSON text."""
+    """Return a metadata value: a number or a text as it is, anything else as JSON text."""
     return (
         value
         if isinstance(value, (int, float, str)) and not isinstance(value, bool)
@@ -165,6 +166,6 @@ def artifact_message(run: Run, artifact: Artifact) -> Any:
 
 
 def stamp(run: Run, field: str, moment: datetime) -> None:
-    """Set a time field of a pipeline run's PipelineJob message."""
+    """Set the time field `field` of a pipeline run's PipelineJob message to a moment."""
     getattr(run.message, field).FromDatetime(moment)
     run.message.update_time.FromDatetime(moment)

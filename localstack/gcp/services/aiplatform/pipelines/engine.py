@@ -30,7 +30,7 @@ _ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELLED", "NOT_TRIGGERED", "")
 def run(call: Call, pipeline_run: Run) -> Outcome:
     """Run a pipeline from beginning to end, and return its outcome.
 
-    A reset of the stack leaves it where it is.
+    If the stack is reset meanwhile, the run stops where it is.
     """
     root = tasks.new_task(call, pipeline_run, parent=None, name=pipeline_run.id, path=())
     root.kind = "system.Run"
@@ -79,9 +79,10 @@ class _Dag:
             self.outcomes[key] = outcome
 
     def _start_all(self, waiting: dict[str, Task], running: set[str]) -> None:
-        """Start the tasks whose upstream tasks have ended, and mark those that never will start.
+        """Start each waiting task whose upstream tasks have ended; record those that never start.
 
-        Marking one may decide over others.
+        Keys of started tasks are added to `running`. A task that never starts may decide over
+        others.
         """
         changed = True
         while changed:
@@ -99,7 +100,7 @@ class _Dag:
                     self.outcomes[key] = self._never(task)
 
     def _verdict(self, task: Task) -> str:
-        """Return "run", "wait" or "never" for a task, by the outcomes of its upstream tasks."""
+        """Return "run", "wait" or "never" for a task, by the states of its upstream tasks."""
         producers = [self.outcomes.get(name) for name in upstream_tasks(task)]
         if any(outcome is None or outcome.state not in _ENDED for outcome in producers):
             return "wait"
@@ -125,14 +126,17 @@ class _Dag:
         return NOT_TRIGGERED
 
     def _row(self, task: Task, suffix: str = "", parent: TaskRun | None = None) -> TaskRun:
-        """Add a task to the run's task_details, and return its record."""
+        """Add a task to the run's task_details, below a parent task if given; return its record.
+
+        `suffix` is added to the task's name, as for an iteration of a loop.
+        """
         name = (task.task_info.name if task.task_info else task.component) + suffix
         return tasks.new_task(
             self.call, self.pipeline_run, parent=parent or self.parent, name=name, path=self.path
         )
 
     def _task(self, key: str, task: Task) -> None:
-        """Run a task, in a thread of its own, and report its outcome to the DAG."""
+        """Run the task `key` of a DAG in its own thread, and report its outcome to the DAG."""
         row = self._row(task)
         self.events.put((key, self._run_guarded(row, lambda: self._outcome(key, task, row))))
 
@@ -242,9 +246,10 @@ class _Dag:
     def _side_by_side(
         self, iterate: Callable[[int, Any], Outcome], items: Sequence[Any], limit: int
     ) -> dict[int, Outcome] | None:
-        """Call `iterate` for each item in parallel, up to `limit`; return the outcomes by index.
+        """Call `iterate` for each item, up to `limit` in parallel; return the outcomes by index.
 
-        Iterations that had not begun when the run was stopped are missing. None: the stack stops.
+        Iterations that had not begun when the run was stopped are missing. None means that the
+        stack stops.
         """
         ends: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
         self.call.on_stop(lambda: ends.put(None))
@@ -267,7 +272,7 @@ class _Dag:
         return outcomes
 
     def _conclude(self) -> Outcome:
-        """Return the outcome of a DAG whose tasks have ended."""
+        """Return the outcome of a DAG all of whose tasks have ended."""
         failed = [key for key, outcome in self.outcomes.items() if outcome.state == "FAILED"]
         parameters, artifacts = inputs.outputs_of(self.dag, self.outcomes)
         return _verdict(self.pipeline_run, failed, parameters, artifacts)
@@ -295,7 +300,7 @@ def _verdict(
 
 
 def _condition_artifacts(arguments: Inputs) -> Mapping[str, list[dict[str, Any]]]:
-    """Return a task's input artifacts in the form that a trigger condition reads."""
+    """Return a task's input artifacts as the conditions of trigger policies read them."""
     return {
         name: [{**artifact.runtime(), "properties": artifact.metadata} for artifact in artifacts]
         for name, artifacts in arguments.artifacts.items()

@@ -44,7 +44,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def task_inputs(task: Task, component: Component, around: Surroundings) -> Inputs:
-    """Return a pipeline task's inputs: its parameters' values and its artifacts.
+    """Return a pipeline task's inputs, parameters and artifacts, from what `around` provides.
 
     Raises:
         MissingInput: Nothing provides an input that the task needs.
@@ -76,7 +76,7 @@ def task_inputs(task: Task, component: Component, around: Surroundings) -> Input
 
 
 def _complete(name: str, declaration: ParameterInput, parameters: dict[str, Any]) -> None:
-    """Fill in a parameter's default value, and convert its value to the declared type."""
+    """Set a missing parameter to its declared default, and convert its value to its type."""
     if name not in parameters and declaration.default_value is not msgspec.UNSET:
         parameters[name] = declaration.default_value
     if name not in parameters:
@@ -90,7 +90,7 @@ def _complete(name: str, declaration: ParameterInput, parameters: dict[str, Any]
 
 
 def items_of(iterator: Iterator, inputs: Inputs, names: Names) -> list[Any]:
-    """Return the items over which a loop task iterates: values, or artifacts.
+    """Return the items over which a loop task iterates, values or artifacts, from its inputs.
 
     Raises:
         BadInput: The loop's input is no list.
@@ -114,7 +114,7 @@ def items_of(iterator: Iterator, inputs: Inputs, names: Names) -> list[Any]:
 
 
 def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> Inputs:
-    """Return the inputs of one iteration of a loop task: the task's, with the loop's item."""
+    """Return the inputs of one iteration of a loop task: those of the task, and the item."""
     if task.artifact_iterator is not None:
         return msgspec.structs.replace(
             inputs, artifacts={**inputs.artifacts, task.artifact_iterator.item_input: [item]}
@@ -131,7 +131,7 @@ def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> In
 def outputs_of(
     dag: Dag, siblings: Mapping[str, Outcome]
 ) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
-    """Return a DAG's output parameters and output artifacts, taken from its tasks' outcomes.
+    """Return a DAG's output parameters and artifacts, from the outcomes of its tasks.
 
     Of several selectors (OneOf) the first with a value counts; an output without a value is absent.
     """
@@ -167,7 +167,10 @@ def collect_outputs(
 
 
 def _parameter(source: ParameterSource, around: Surroundings) -> Any:
-    """Return the value of a task's input parameter from its source."""
+    """Return the value of a task's input parameter from its source, or _MISSING.
+
+    `around` holds the DAG's inputs and the outputs of upstream tasks.
+    """
     if source.component_input_parameter is not None:
         return around.arguments.parameters.get(source.component_input_parameter, _MISSING)
     if source.task_output_parameter is not None:
@@ -183,7 +186,10 @@ def _parameter(source: ParameterSource, around: Surroundings) -> Any:
 
 
 def _artifact(source: ArtifactSource, around: Surroundings) -> list[Artifact] | None:
-    """Return the artifacts of a task's input from their source, or None if there are none."""
+    """Return a task's input artifacts from their source, or None if there are none.
+
+    `around` holds the upstream outputs and the DAG's inputs.
+    """
     if source.component_input_artifact is not None:
         return around.arguments.artifacts.get(source.component_input_artifact)
     if source.task_output_artifact is None:
@@ -195,7 +201,7 @@ def _artifact(source: ArtifactSource, around: Surroundings) -> list[Artifact] | 
 
 
 def _resolve_constants(task: Task, parameters: dict[str, Any], names: Names) -> None:
-    """Resolve placeholders in a task's constant parameters, in place.
+    """Replace the placeholders in a task's constant parameters by values, in place.
 
     They may refer to the task's other parameters: an f-string over an output is compiled so.
     """

@@ -94,7 +94,7 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
-    """Parse the pipeline spec in a PipelineJob, and return it with the pipeline's inputs."""
+    """Parse the pipeline spec in a PipelineJob message; return it with the pipeline's inputs."""
     config = message.runtime_config
     if message.template_uri and not message.pipeline_spec.fields:
         raise BadSpec(
@@ -122,7 +122,7 @@ def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
 def _artifacts(
     call: Call, pipeline: Pipeline, config: Any, parent: str
 ) -> dict[str, list[Artifact]]:
-    """Return the input artifacts of the whole pipeline, from the location's metadata store."""
+    """Return a pipeline's input artifacts from the metadata store, as its `config` names them."""
     declared = pipeline.root.input_definitions.artifacts
     artifacts: dict[str, list[Artifact]] = {}
     for name, chosen in config.input_artifacts.items():
@@ -149,7 +149,7 @@ def _artifacts(
 
 
 def _work(call: Call, run: Run) -> None:
-    """Run a pipeline job in the background, up to its final state."""
+    """Run a pipeline in the background until it ends, and store its final state."""
     with run.lock:
         if not run.stop.is_set():
             run.message.state = int(PipelineState.PIPELINE_STATE_RUNNING)

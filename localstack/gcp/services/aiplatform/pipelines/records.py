@@ -117,7 +117,7 @@ class Run:
     def task_root(self, task: TaskRun) -> str:
         """Return the gs:// folder for a task's outputs: root/NUMBER/JOB/TASK_ID/.
 
-        NUMBER is the project's.
+        NUMBER is the project's number.
         """
         return f"{self.root}/{self.name.split('/')[1]}/{self.id}/{task.folder}"
 

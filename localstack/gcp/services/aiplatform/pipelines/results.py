@@ -41,7 +41,10 @@ def output_artifacts(call: Call, run: Run, component: Component, root: str) -> d
 def executor_input(
     component: Component, arguments: Inputs, artifacts: Mapping[str, Artifact], root: str
 ) -> dict[str, Any]:
-    """Return a task's ExecutorInput (kfp's protocol) as JSON-compatible Python."""
+    """Return the ExecutorInput with which kfp's executor runs a task, as a JSON value.
+
+    `root` is the gs:// folder for the task's outputs.
+    """
     inputs: dict[str, Any] = {}
     if arguments.parameters:
         inputs["parameterValues"] = arguments.parameters
@@ -97,7 +100,10 @@ def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], ro
 
 
 def _from_file(call: Call, uri: str, kind: Kind, uris: set[str]) -> Any:
-    """Read an output parameter's value from the file that the container wrote."""
+    """Read an output parameter from the file that the container wrote at `uri`, as a `kind`.
+
+    `uris` are the files that exist. Raises BadResult if it is missing or of another type.
+    """
     key = uri.rpartition("/")[2]
     if uri not in uris:
         raise BadResult(

@@ -29,7 +29,10 @@ _MACHINE = "e2-standard-4"  # what Vertex AI takes for a container that asks for
 def new_task(
     call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tuple[str, ...]
 ) -> TaskRun:
-    """Add a task to a pipeline run's task_details, and return its record."""
+    """Add a task to a pipeline run's task_details, below `parent`, and return its record.
+
+    `path` names the sub-pipelines and iterations around it.
+    """
     now = call.clock.now()
     row = TaskRun(
         id=new_task_id(),
@@ -68,7 +71,7 @@ def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
 
 
 def names(run: Run, row: TaskRun) -> Names:
-    """Return the values of placeholders about the run, such as `{{$.pipeline_task_name}}`."""
+    """Return the values of the placeholders about a run and a task, such as the task's name."""
     message = run.message
     created = message.create_time.ToJsonString()
     project, location = run.name.split("/")[1], run.name.split("/")[3]
@@ -144,7 +147,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return outcome
 
     def _with_retries(self, retry: Retry, executor: Executor) -> Outcome:
-        """Run the task's container, again after failures as its retry policy says.
+        """Run the task's container, again after failures as `retry` says; return the outcome.
 
         The pauses are on the stack's clock.
         """
@@ -159,7 +162,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return self._run_container(executor)
 
     def _let_pass(self, seconds: float) -> bool:
-        """Wait before a retry; return whether the next attempt is still wanted."""
+        """Wait on the stack's clock; return False if the run was stopped meanwhile."""
         if seconds and self.call.clock.mode != "instant":
             due = threading.Event()
             timer = self.call.clock.call_after(timedelta(seconds=seconds), due.set)
@@ -238,7 +241,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return job
 
     def _import_artifact(self, importer: Importer) -> Outcome:
-        """Return an outcome with an artifact that exists already, as dsl.importer names it.
+        """Return an outcome whose artifact is the existing object that a dsl.importer task names.
 
         An earlier import of the same artifact is reused, unless the importer says otherwise.
         """
@@ -267,7 +270,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _seconds(duration: str) -> float:
-    """Parse a duration such as "3.5s" into seconds."""
+    """Parse a duration of protobuf's JSON, such as "3.5s", into seconds."""
     return float(duration.removesuffix("s") or 0)
 
 

@@ -81,10 +81,9 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
 
 
 def contexts(call: Call, run: Run) -> list[Any]:
-    """Return the ML Metadata contexts of the pipeline and of the run, as they are now.
+    """Return the ML Metadata contexts of a pipeline and its run as stored now, or no contexts.
 
-    They may have changed since they were made: an experiment takes the run's context over. There
-    are none before the run.
+    There are none before the run starts. An experiment may have changed them.
     """
     names = (f"{run.store}/contexts/{name}" for name in (run.pipeline.pipeline_info.name, run.id))
     messages = [
@@ -94,7 +93,7 @@ def contexts(call: Call, run: Run) -> list[Any]:
 
 
 def _find_or_create(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
-    """Return a node of ML Metadata, which is created if it does not exist."""
+    """Return the ML Metadata node `name`; if it does not exist, store `message` under that name."""
     stored = call.store(Resources).find(name)
     return standard_methods.create(call, kind, name, message) if stored is None else stored
 

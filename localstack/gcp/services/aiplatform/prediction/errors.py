@@ -8,7 +8,7 @@ from .forwarding import _STATUS
 
 
 def model_error(answer: Answer) -> GcpError:
-    """Return an error with a model server's status and body, for an answer without predictions."""
+    """Return the error for a model server's failed answer, with the answer's status and body."""
     usual = "FAILED_PRECONDITION" if 400 <= answer.status < 500 else "INTERNAL"
     http = (
         answer.status if answer.status >= 400 else None

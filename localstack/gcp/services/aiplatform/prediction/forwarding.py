@@ -75,10 +75,9 @@ _predictions = msgspec.json.Decoder(_Predictions)
 
 
 def instances_of(body: bytes) -> int:
-    """Return the number of instances in the JSON body of a Predict request.
+    """Return the number of instances in the JSON body of a Predict request; refuse other bodies.
 
-    Raises:
-        GcpError: INVALID_ARGUMENT, it is no such body.
+    Raises GcpError INVALID_ARGUMENT if the body is not that of a Predict request.
     """
     try:
         return len(_body.decode(body).instances)
@@ -108,7 +107,7 @@ def routing_of(call: Call, endpoint: str) -> Routing:
 
 
 def check_size(routing: Routing, size: int) -> None:
-    """Raise INVALID_ARGUMENT for a prediction request that is too large for its endpoint."""
+    """Raise INVALID_ARGUMENT if a prediction request of `size` bytes is too large."""
     if size > routing.max_bytes:
         kind = "dedicated" if routing.dedicated else "shared"
         raise invalid(
@@ -173,7 +172,10 @@ def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target
 def record_request(
     call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int
 ) -> None:
-    """Add a prediction request to the endpoint's metrics in Cloud Monitoring."""
+    """Add a prediction request to the endpoint's metrics in Cloud Monitoring.
+
+    `began` is when the request came, by time.perf_counter(); `instances` is how many it had.
+    """
     online_prediction.record_request(
         call,
         routing.endpoint,
@@ -187,7 +189,7 @@ def record_request(
 def no_answer(
     call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float
 ) -> GcpError:
-    """Record a request that got no answer in the metrics, and return the error for the client."""
+    """Record in the metrics that a model server gave no answer; return the error for the client."""
     timed_out = isinstance(error, TimedOut)
     record_request(
         call, routing, target, status=504 if timed_out else 503, began=began, instances=0
@@ -210,7 +212,7 @@ def forwarded_headers(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]
 
 
 def target_headers(target: Target) -> tuple[tuple[str, str], ...]:
-    """Return the headers with which RawPredict names the model that answered."""
+    """Return the headers in which RawPredict says which deployed model answered."""
     return (
         ("X-Vertex-AI-Deployed-Model-Id", target.id),
         ("X-Vertex-AI-Model", target.model),

@@ -43,7 +43,7 @@ _body = msgspec.json.Decoder(_Body)
 
 
 def note(call: Call, exchange: Exchange, body: bytes) -> None:
-    """Queue a prediction request for request-response logging to BigQuery, if it is sampled."""
+    """Queue a prediction request and its answer for the endpoint's log in BigQuery, if sampled."""
     config = exchange.routing.logging
     if config is None or _draw() >= config.sampling_rate or not 200 <= exchange.answer.status < 300:
         return
@@ -96,7 +96,7 @@ def _table(project: str, routing: Any) -> str:
 
 
 def _parts(body: bytes, member: str) -> list[str]:
-    """Return the JSON text of each instance or prediction in a body; else the whole body."""
+    """Return the JSON text of each element of a body's list `member`; else the whole body."""
     try:
         listed: list[msgspec.Raw] = getattr(_body.decode(body), member)
     except msgspec.MsgspecError:

@@ -12,10 +12,7 @@ _NULL = struct_pb2.NULL_VALUE
 
 
 def plain(value: Any) -> Any:
-    """Return a protobuf Value as Python's value; a whole number becomes an int.
-
-    That is as in protobuf's own JSON.
-    """
+    """Return a protobuf Value as a JSON value in Python; a whole number becomes an int."""
     kind = value.WhichOneof("kind")
     if kind == "number_value":
         number = value.number_value

@@ -48,7 +48,7 @@ def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.T
 
 
 def expression(column: str, field: Field) -> str:
-    """Return SQL that casts a column to the DuckDB type of its field; an array is never NULL."""
+    """Return SQL that casts a column to its field's DuckDB type; a NULL array becomes empty."""
     cast = f"CAST({column} AS {duckdb_type(field)})"
     return f"coalesce({cast}, [])" if field.repeated else cast
 
@@ -76,7 +76,7 @@ def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
 
 
 def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
-    """Return an Arrow column cast to its type in the Storage Read API."""
+    """Return an Arrow column cast to `kind`, its type in the Storage Read API."""
     import pyarrow as pa
 
     if differs_in_duckdb(field):
@@ -90,12 +90,15 @@ def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
 
 
 def differs_in_duckdb(field: Field) -> bool:
-    """Return whether DuckDB holds a column in another form than its Arrow type's."""
+    """Return whether DuckDB stores a column's values in a form that Arrow's type cannot take."""
     return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(differs_in_duckdb, field.fields))
 
 
 def _read_api_value(value: Any, field: Field, *, member: bool = False) -> Any:
-    """Convert a value read from DuckDB to the one from which pyarrow builds BigQuery's type."""
+    """Convert a value read from DuckDB to the Python value from which pyarrow builds its type.
+
+    `member` is True for one element of a repeated field.
+    """
     import pyarrow as pa
 
     if value is None:
@@ -111,7 +114,7 @@ def _read_api_value(value: Any, field: Field, *, member: bool = False) -> Any:
 
 
 def bignumeric_keys(column: Any) -> Any:
-    """Return an Arrow column of decimals as the structs in which DuckDB holds BIGNUMERIC."""
+    """Convert an Arrow column of decimals to the structs in which DuckDB stores BIGNUMERIC."""
     import pyarrow as pa
 
     kind: Any = pa.struct([("bignumeric", pa.string())])

@@ -17,10 +17,10 @@ _DIGITS = 78
 
 
 def key(value: Decimal | str | int) -> str:
-    """Return the text in which DuckDB holds a BIGNUMERIC, rounded to 38 decimals.
+    """Return the text that DuckDB stores for a BIGNUMERIC: it sorts as the number does.
 
-    Raises:
-        BigQueryError: `invalid`, for what is no number or does not fit.
+    The number is rounded to 38 decimals. Raises BigQueryError `invalid` for what is no number or
+    too large.
     """
     with localcontext() as context:
         context.prec, context.rounding = 120, "ROUND_HALF_UP"

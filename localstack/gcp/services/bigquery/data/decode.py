@@ -94,8 +94,8 @@ def record(
 def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "") -> Any:
     """Convert a column's JSON value to Python; a repeated column gives a list.
 
-    Raises:
-        WrongValue: The value does not fit the column.
+    Unknown members are skipped with `ignore_unknown`. `place` is the path of the record around it,
+    for errors. Raises WrongValue if the value does not fit the column.
     """
     path = f"{place}{field.name}"
     if field.repeated:
@@ -121,10 +121,10 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
 
 
 def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> Any:
-    """Convert the JSON of one element of a column to a Python value.
+    """Convert the JSON value of one element of a column to a Python value.
 
-    Raises:
-        WrongValue: The value does not fit the column.
+    Unknown members are skipped with `ignore_unknown`. `place` is the path of the record around it,
+    for errors. Raises WrongValue if the value does not fit.
     """
     if field.type == "RANGE":
         return _range(value, field, place)
@@ -145,9 +145,10 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
 
 
 def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
-    """Convert the JSON of a RANGE to its start and end, by name.
+    """Convert the JSON of a RANGE to a dictionary with its start and end.
 
-    It is text, `[start, end)`, or an object of the two; UNBOUNDED and NULL are the same.
+    It is text, `[start, end)`, or an object of the two; UNBOUNDED and NULL are the same. `place` is
+    the path, for errors.
     """
     if isinstance(value, Mapping):
         ends: tuple[Any, ...] = (value.get("start"), value.get("end"))
@@ -165,7 +166,7 @@ def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
 
 
 def interval(value: Any) -> dict[str, int]:
-    """Convert an INTERVAL's text to months, days and microseconds, by name.
+    """Convert an INTERVAL's text to a dictionary with months, days and microseconds.
 
     It is `Y-M D H:M:S`, or a duration of ISO 8601.
     """

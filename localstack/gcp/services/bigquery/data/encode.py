@@ -26,7 +26,10 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> list[dict[str, Any]]:
-    """Return an Arrow table's rows in the REST API's form, {"f": [{"v": value}, ...]}."""
+    """Return an Arrow table's rows in the REST API's form, {"f": [{"v": value}, ...]}.
+
+    `timestamps` is the format of TIMESTAMP values.
+    """
     columns = [_cells(table.column(index), field, timestamps) for index, field in enumerate(fields)]
     return (
         [{"f": list(cells)} for cells in zip(*columns, strict=True)]
@@ -36,13 +39,16 @@ def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> l
 
 
 def _cells(column: pa.ChunkedArray[Any], field: Field, timestamps: str) -> list[dict[str, Any]]:
-    """Return a column's values as the REST API's cells, {"v": value}."""
+    """Return a column's values as REST cells; `timestamps` is the format of TIMESTAMP values."""
     write = _writer(field, timestamps)
     return [{"v": write(value)} for value in column.to_pylist()]
 
 
 def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
-    """Return a function that converts a column's Python value to its JSON in REST rows."""
+    """Return a function that converts a column's Python value to its JSON in REST rows.
+
+    `timestamps` is the format of TIMESTAMP values.
+    """
     element = _element_writer(field, timestamps)
     if field.repeated:
         return lambda values: [
@@ -52,7 +58,10 @@ def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
 
 
 def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
-    """Return a function that converts one non-null element of a column to its REST JSON."""
+    """Return a function that converts one non-null element of a column to its REST JSON.
+
+    `timestamps` is the format of TIMESTAMP values.
+    """
     if field.type == "RECORD":
         members = [(child.name, _writer(child, timestamps)) for child in field.fields]
         return lambda value: {"f": [{"v": write(value[name])} for name, write in members]}
@@ -106,7 +115,7 @@ def float_text(value: float) -> str:
 
 
 def decimal_text(value: Decimal) -> str:
-    """Return a decimal without an exponent or trailing zeros."""
+    """Return a decimal as text, without an exponent or trailing zeros."""
     text = format(value, "f")
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 

@@ -124,7 +124,7 @@ def _write_timestamp(message: Any, value: datetime) -> None:
 
 
 def _time_of_bits(bits: int, micro: int) -> time:
-    """Return a time of day from GoogleSQL's packed bits and microseconds."""
+    """Return the time of day in GoogleSQL's packed `bits` (hours to seconds) and microseconds."""
     return time(bits >> 12 & 0x1F, bits >> 6 & 0x3F, bits & 0x3F, micro)
 
 
@@ -162,7 +162,7 @@ def _write_datetime(message: Any, value: datetime) -> None:
 
 
 def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
-    """Return a Decimal from a ValueProto's little-endian bytes of a NUMERIC or BIGNUMERIC."""
+    """Return the Decimal in a ValueProto's little-endian bytes, which has `scale` decimals."""
     from decimal import localcontext
 
     with localcontext() as context:
@@ -171,7 +171,7 @@ def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
 
 
 def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
-    """Return a Decimal as a ValueProto's little-endian bytes of a NUMERIC or BIGNUMERIC."""
+    """Return a Decimal, of at most `scale` decimals, as a ValueProto's little-endian bytes."""
     from decimal import localcontext
 
     with localcontext() as context:

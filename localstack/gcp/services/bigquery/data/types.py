@@ -75,7 +75,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def repeated(self) -> bool:
-        """Whether it is an array."""
+        """Whether the column is an array (mode REPEATED)."""
         return self.mode == "REPEATED"
 
 
@@ -136,14 +136,14 @@ def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
 
 
 def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
-    """Return the columns of a TableSchema in JSON; none for None."""
+    """Return the columns of a TableSchema in JSON; no columns for None."""
     fields = tuple(from_rest(field) for field in (schema or {}).get("fields") or ())
     check_names(fields)
     return fields
 
 
 def check_names(fields: Sequence[Field], place: str = "") -> None:
-    """Raise `invalid` if two fields of one record have the same name."""
+    """Raise `invalid` if two fields of a record have one name; `place` is the record's path."""
     earlier_names: set[str] = set()
     for field in fields:
         if field.name.lower() in earlier_names:
@@ -267,7 +267,7 @@ def from_arrow(field: pa.Field[Any]) -> Field:
 
 
 def _arrow_name(kind: pa.DataType, name: str) -> str:
-    """Return the name of the BigQuery type that an Arrow type of a Parquet file becomes."""
+    """Return the BigQuery type that the Arrow type of a Parquet file's column `name` becomes."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

@@ -26,7 +26,10 @@ _ENCODINGS = {
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
-    """Parse a CSV file; return its columns, its rows as an Arrow table, and bad rows' errors."""
+    """Parse a CSV file; return its columns, its rows as an Arrow table, and bad rows' errors.
+
+    `configuration` is the load job's. Without a schema the columns are detected.
+    """
     lines = _lines(content, configuration)
     one_column = schema is not None and len(schema) == 1
     lines = [
@@ -55,7 +58,7 @@ def read(
 
 
 def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
-    """Split the bytes of a CSV file into rows of texts, by the job's CSV options."""
+    """Split the bytes of a CSV file into rows of texts, by the load job's CSV options."""
     encoding = configuration.get("encoding") or "UTF-8"
     if encoding not in _ENCODINGS:
         raise not_run(f"encoding {encoding}")
@@ -77,7 +80,10 @@ def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
 def _row(
     line: Sequence[str], fields: Sequence[Field], nulls: set[str], configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Convert a CSV line to a row's values by column name."""
+    """Convert a CSV line to a row's values by column name.
+
+    `nulls` are the texts that stand for NULL; `configuration` is the load job's.
+    """
     if len(line) > len(fields) and not configuration.get("ignoreUnknownValues"):
         raise decode.WrongValue(
             "",
@@ -95,9 +101,9 @@ def _row(
 
 
 def _value(text: str | None, field: Field, nulls: set[str]) -> str | None:
-    """Return the text of a CSV cell, or None where it is a marker of NULL.
+    """Return the text of a CSV cell, or None if it is one of `nulls`, the texts that mean NULL.
 
-    An empty text of a STRING stays one.
+    An empty text of a STRING column stays an empty text.
     """
     if text is None or (text in nulls and (text != "" or field.type != "STRING")):
         return None
@@ -105,9 +111,9 @@ def _value(text: str | None, field: Field, nulls: set[str]) -> str | None:
 
 
 def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Field, ...], bool]:
-    """Detect a CSV file's columns; return them, and whether its first row holds their names.
+    """Detect a CSV file's columns, and return whether its first row holds their names.
 
-    It does where all of it is text and a row below it is not.
+    The first row does so if all of it is text and a row below is not. `skip` rows come before it.
     """
     if not lines:
         raise invalid("No schema could be detected: the file is empty")
@@ -144,6 +150,6 @@ def _detected_type(values: Sequence[str]) -> str:
 
 
 def _column_name(word: str, place: int) -> str:
-    """Return a valid column name for a word of a CSV header."""
+    """Return a valid column name for a CSV header's `word`, or one made of the column's `place`."""
     name = re.sub(r"\W", "_", word.strip()) or f"field_{place}"
     return f"_{name}" if name[0].isdigit() else name

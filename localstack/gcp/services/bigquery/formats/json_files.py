@@ -19,7 +19,10 @@ _DETECTED = 500  # rows from which a schema is made [docs: bigquery/docs/schema-
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
-    """Parse JSON Lines; return columns, rows as an Arrow table, and the bad rows' errors."""
+    """Parse JSON Lines; return columns, rows as an Arrow table, and the bad rows' errors.
+
+    `configuration` is the load job's. Without a schema the columns are detected.
+    """
     lines = [line for line in unzipped(content).split(b"\n") if line.strip()]
     if schema is None:
         schema = schema_detection.columns_of_objects(
@@ -40,12 +43,12 @@ def read(
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> Any:
-    """Return rows, dictionaries of decoded values, as an Arrow table for DuckDB."""
+    """Return rows (dictionaries of Python values by column) as an Arrow table for DuckDB."""
     return arrow.table({field.name: [row[field.name] for row in rows] for field in fields}, fields)
 
 
 def _object(line: bytes, number: int) -> Any:
-    """Parse one line of a JSON Lines file; raise an error that names the line's number."""
+    """Parse line `number` of a JSON Lines file; raise an error that names this number."""
     try:
         return msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

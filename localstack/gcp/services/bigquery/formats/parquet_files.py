@@ -17,7 +17,10 @@ _WORDS = "Error while reading data, error message:"
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
-    """Parse a Parquet file; return its columns and its rows as an Arrow table; no row is bad."""
+    """Parse a Parquet file; return its columns, its rows as an Arrow table, and no errors.
+
+    `configuration` is the load job's. Without a schema the columns are the file's.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -44,7 +47,7 @@ def _fields(
 ) -> tuple[Field, ...]:
     """Return a Parquet file's columns, typed by the schema if there is one.
 
-    `decimals` are the types that a decimal may become.
+    `decimals` are the types that a decimal column may become, in order of preference.
     """
     if schema is None:
         return tuple(_decimal(from_arrow(field), decimals) for field in table.schema)

@@ -17,7 +17,7 @@ from ..tables import row_writes, tables
 
 
 def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
-    """Return a function that does the work of a copy job.
+    """Check a copy job's configuration, and return the function that does its work.
 
     Raises:
         BigQueryError: `invalid`, where its configuration is.
@@ -72,9 +72,9 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
 def _note_base(
     instance: Instance, base: Table, target: row_writes.Target, operation: str, expires: str | None
 ) -> None:
-    """Record a table's base table, of which it is a snapshot or clone.
+    """Record in a table's metadata the base table of which it is a snapshot or clone.
 
-    Here it is a copy, which costs what a copy does.
+    `operation` is SNAPSHOT or CLONE; `expires` is when the table expires, if it does.
     """
     name, time = (
         ("snapshotDefinition", "snapshotTime")

@@ -20,7 +20,7 @@ from ..tables import row_writes, tables
 
 
 def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
-    """Return a function that does the work of an extract job: writing a table to Cloud Storage.
+    """Check an extract job, and return the function that writes its table to Cloud Storage.
 
     Raises:
         BigQueryError: `required` or `notImplemented`.

@@ -32,10 +32,10 @@ _ABSENT = ("AVRO", "ORC", "DATASTORE_BACKUP", "GOOGLE_SHEETS", "BIGTABLE")
 def prepare(
     call: Call, instance: Instance, job: Job, upload: bytes | None
 ) -> Callable[[], Outcome]:
-    """Return a function that does the work of a load job: reading files into a table.
+    """Check a load job, and return the function that reads its files into a table.
 
-    Raises:
-        BigQueryError: `invalid`, where its configuration is.
+    `upload` is the file's content if the request carries it. Raises BigQueryError `invalid` for a
+    wrong configuration.
     """
     configuration = job.configuration["load"]
     form = str(configuration.get("sourceFormat") or "CSV").upper()
@@ -60,10 +60,9 @@ def prepare(
 
 
 def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
-    """Return the contents of the gs:// files that a load job names.
+    """Return the contents of the gs:// files that a load job names; a name may have a `*`.
 
-    Raises:
-        BigQueryError: `notFound` for an address at which nothing is.
+    Raises BigQueryError `notFound` for a URI at which nothing is.
     """
     from ...storage import in_process
 
@@ -98,7 +97,10 @@ def _load(
     files: Sequence[bytes],
     reader: Reader,
 ) -> Outcome:
-    """Parse a load job's files, write their rows into the table, and return the outcome."""
+    """Parse a load job's files by `reader`, write their rows to the table; return the outcome.
+
+    Columns are `schema`'s, else the existing table's, else the files'.
+    """
     configuration = job.configuration["load"]
     current = instance.catalog.find(target.ref)
     if (

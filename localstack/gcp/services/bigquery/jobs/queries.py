@@ -60,10 +60,10 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spec_of(job: Job, location: str | None = None) -> Spec:
-    """Return what a query job is to run, and complete its configuration with defaults.
+    """Return a query job's specification from its configuration, completed with defaults.
 
-    Raises:
-        BigQueryError: `invalid`, where the configuration is.
+    `location` is where the request says that the data are. Raises BigQueryError `invalid` for a
+    wrong configuration.
     """
     configuration = {"priority": "INTERACTIVE", **job.configuration["query"]}
     job.configuration = {**job.configuration, "query": configuration}
@@ -112,7 +112,7 @@ _SESSION = "_session"
 def _session_dataset(configuration: Mapping[str, Any]) -> str | None:
     """Return the name of the hidden dataset for a session's temporary tables, or None.
 
-    The session is one that the job makes, or one that it names.
+    The session is one that the job creates, or one that its configuration names.
     """
     properties = {
         entry.get("key"): entry.get("value")
@@ -136,7 +136,7 @@ def _parameters_as_text(value: Any) -> Any:
 
 
 def _anonymous_destination(project: str) -> dict[str, Any]:
-    """Return a new hidden destination table for a query that names none, as REST members."""
+    """Return the TableReference (JSON) of a new hidden table for a query without destination."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
     table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
     return {
@@ -172,10 +172,9 @@ def dry_run(instance: Instance, spec: Spec) -> Outcome:
 
 
 def _question(spec: Spec) -> Question:
-    """Return a query job's statement with the parameters that its configuration gives.
+    """Return a query job's statement with its parameters, ready for analysis.
 
-    Raises:
-        BigQueryError: `invalid`, where one is.
+    Raises BigQueryError `invalid` for a wrong parameter.
     """
     parameters = read(
         spec.configuration.get("parameterMode"), spec.configuration.get("queryParameters") or ()
@@ -184,7 +183,10 @@ def _question(spec: Spec) -> Question:
 
 
 def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outcome:
-    """Run a query without GoogleSQL's analyzer, which is not installed."""
+    """Run a query where GoogleSQL's analyzer is not installed; return its outcome.
+
+    `running` lets a cancelled job stop DuckDB.
+    """
     sql, fields = unchecked_queries.query(instance, _question(spec))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
@@ -202,7 +204,7 @@ def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outc
 
 
 def _target(instance: Instance, spec: Spec) -> row_writes.Target:
-    """Return the table to which a query's rows are written; a hidden dataset is made."""
+    """Return the table to which a query's rows are written; create its dataset if it is hidden."""
     target = row_writes.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
         ensure_hidden(instance, target.ref.project, target.ref.dataset)
@@ -240,9 +242,10 @@ def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
 
 
 def _is_query(nodes: Sequence[Node]) -> bool:
-    """Return whether a parsed text counts as a single query for BigQuery, not as a script.
+    """Return whether parsed SQL is one query in BigQuery's view, and not a script.
 
-    It is one statement, behind nothing but functions [docs: multi-statement-queries].
+    One statement is a query even with CREATE TEMP FUNCTION before it [docs: multi-statement-
+    queries].
     """
     if len(nodes) == 1:
         return nodes[0].kind not in control_flow.OF_SCRIPTS and not parsing.makes_function(nodes[0])
@@ -250,7 +253,7 @@ def _is_query(nodes: Sequence[Node]) -> bool:
 
 
 def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]) -> Question:
-    """Return the last statement of a text, with the temporary functions defined before it."""
+    """Return the last of parsed statements, with the temporary functions defined before it."""
     sql = question.sql
     for node in nodes[:-1]:
         part = msgspec.structs.replace(
@@ -266,7 +269,10 @@ def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]
 
 
 def _run_statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
-    """Run one statement of a query job, if it reads no more than maximumBytesBilled."""
+    """Run one statement of a query job, unless it reads more than maximumBytesBilled.
+
+    It returns the outcome, with the statement's statistics.
+    """
     meaning = analyzer.analyze(instance, question)
     partition_filters.check_filters(meaning)
     size = bytes_processed(instance, meaning)
@@ -287,8 +293,7 @@ def _run_statement(instance: Instance, spec: Spec, question: Question, running: 
 def _open_session(instance: Instance, spec: Spec) -> None:
     """Create the hidden dataset of the job's session, or check that it exists.
 
-    Raises:
-        BigQueryError: `notFound`.
+    Raises BigQueryError `notFound` if the job names a session that does not exist.
     """
     project, dataset = spec.question.project, str(spec.question.temporary)
     if spec.configuration.get("createSession"):
@@ -303,7 +308,7 @@ def _open_session(instance: Instance, spec: Spec) -> None:
 
 
 def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
-    """Run a script (several statements); return the last statement's outcome as its own.
+    """Run a script (several statements), and return the outcome of the last one.
 
     Source: [docs: bigquery/docs/multi-statement-queries].
     """
@@ -337,7 +342,10 @@ def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: 
 
 
 def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
-    """Run an analyzed statement (a query, DML or DDL), and return its outcome."""
+    """Run an analyzed statement (a query, DML or DDL), and return its outcome.
+
+    `running` lets a cancelled job stop DuckDB.
+    """
     kind = meaning.statement.kind
     if kind == "query_stmt":
         return _select(instance, spec, meaning, running)
@@ -349,7 +357,7 @@ def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running
 
 
 def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
-    """Run a query, write its rows to the destination table, and return the outcome."""
+    """Run an analyzed query, write its rows to the destination table, and return the outcome."""
     fields = tuple(field for _, field in meaning.columns)
     target = _target(instance, spec)
     rows = reference_evaluation.select(

@@ -65,9 +65,9 @@ def rows_page(instance: Instance, outcome: Outcome, page: Page, timestamps: str)
 def _part(
     instance: Instance, table: TableRef, outcome: Outcome, page: Page
 ) -> tuple[Any, dict[str, Any]]:
-    """Return a page of a result as an Arrow table, and the next pageToken as a REST member.
+    """Return a page of a query's result as an Arrow table, and its next pageToken in a dictionary.
 
-    The second is empty if no rows follow.
+    The dictionary is empty if no rows follow.
     """
     limit = min(_PAGE, page.limit if page.limit is not None else _PAGE)
     with instance.warehouse.session() as cursor:
@@ -84,7 +84,7 @@ def arrow_answer(
 ) -> dict[str, Any]:
     """Return a QueryResponse whose first page of rows is a serialized Arrow record batch.
 
-    It answers queryResultsFormat ARROW.
+    It answers queryResultsFormat ARROW. `results` makes the response's other members.
     """
     answer = results(instance, job, Page(limit=0), encode.MICROSECONDS)
     answer.pop("pageToken", None)

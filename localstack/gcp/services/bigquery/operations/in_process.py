@@ -62,10 +62,10 @@ def query(
 def append_rows(
     call: Call, table: str, values: Sequence[Mapping[str, Any]], *, ignore_unknown: bool = False
 ) -> None:
-    """Append rows of JSON values to `project.dataset.table`, all of them or none.
+    """Append rows of JSON values to the table `project.dataset.table`, all of them or none.
 
-    Raises:
-        GcpError: NOT_FOUND, or INVALID_ARGUMENT with the field.
+    With `ignore_unknown` other members are skipped. Raises GcpError NOT_FOUND, or INVALID_ARGUMENT
+    with the field.
     """
     instance = instance_of(call)
     try:
@@ -85,11 +85,7 @@ def append_rows(
 
 
 def table_schema(call: Call, table: str) -> tuple[Field, ...]:
-    """Return the columns of a BigQuery table, in the table's order.
-
-    Raises:
-        GcpError: NOT_FOUND.
-    """
+    """Return a BigQuery table's columns in their order; raise GcpError NOT_FOUND without table."""
     try:
         instance = instance_of(call)
         return instance.catalog.table(_ref(instance, table)).fields
@@ -110,10 +106,10 @@ def content_version(call: Call) -> int:
 def create_table(
     call: Call, table: str, fields: Sequence[Field], *, partition_by: str | None = None
 ) -> None:
-    """Make a dataset and a table, where they do not exist.
+    """Create a BigQuery table, and its dataset, if they do not exist.
 
-    Raises:
-        GcpError: BigQuery refuses the names or the columns.
+    `partition_by` is the column by whose days the table is partitioned. Raises GcpError for names
+    or columns that BigQuery refuses.
     """
     instance = instance_of(call)
     ref = _ref(instance, table)
@@ -135,10 +131,9 @@ def create_table(
 
 
 def table_parts(table: str) -> tuple[str, str, str]:
-    """Return project, dataset and table of `bq://project.dataset.table`, or without `bq://`.
+    """Split `bq://project.dataset.table`, with or without `bq://`, into its three parts.
 
-    Raises:
-        GcpError: INVALID_ARGUMENT.
+    Raises GcpError INVALID_ARGUMENT for any other text.
     """
     try:
         ref = _table_ref(table)
@@ -148,13 +143,13 @@ def table_parts(table: str) -> tuple[str, str, str]:
 
 
 def _ref(instance: Instance, table: str) -> TableRef:
-    """Return the table that an address names, with the project's id in place of its number."""
+    """Return the reference of `project.dataset.table`, with a project's number as its id."""
     ref = _table_ref(table)
     return TableRef(instance.catalog.id_of(ref.project), ref.dataset, ref.table)
 
 
 def _table_ref(table: str) -> TableRef:
-    """Return the table of an address, which may begin with `bq://`."""
+    """Return the reference of a table whose address may begin with `bq://`."""
     names = (
         table.removeprefix("bq://")
         .replace(":", ".", 1 if table.count(".") == 1 else 0)

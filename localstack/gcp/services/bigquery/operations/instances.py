@@ -23,9 +23,9 @@ class Store:
 
 
 def instance_of(call: Call) -> Instance:
-    """Return the stack's BigQuery, once pending rows are written and expired tables dropped.
+    """Return the stack's BigQuery, after writing pending rows and dropping expired tables.
 
-    Handlers of calls that read or write tables get it by this.
+    Handlers that read or write tables must get it by this function.
     """
     store = call.store(Store)
     with store.lock:

@@ -90,7 +90,7 @@ def _new_job(
     name: str | None,
     location: str | None,
 ) -> Job:
-    """Return a new job of a kind such as "query", which has not started."""
+    """Return a new job, which has not started; `kind` is query, load, copy or extract."""
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
@@ -103,7 +103,7 @@ def _new_job(
 
 
 def _location(instance: Instance, project: str, configuration: dict[str, Any]) -> str:
-    """Return the location of a job's data by its configuration, or US."""
+    """Return the location of the data that a job's configuration names, or US."""
     for key in ("destinationTable", "sourceTable", "defaultDataset"):
         place_of = configuration.get(key) or {}
         for dataset in instance.catalog.datasets(place_of.get("projectId") or project):
@@ -173,7 +173,7 @@ def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) 
 
 
 def _add_children(call: Call, instance: Instance, job: Job, outcome: Outcome) -> None:
-    """Add a child job for each statement of a script that has run."""
+    """Add a finished child job for each statement that a script has run."""
     for number, (sql, part) in enumerate(outcome.children):
         name, configuration = (
             f"script_job_{job.id}_{number}",
@@ -279,10 +279,9 @@ async def get_query_results(call: Call, request: HttpRequest) -> Answer:
 
 
 def _seconds(milliseconds: str | int | None) -> float:
-    """Return how many seconds a request waits for its job, from its timeoutMs.
+    """Return a request's timeoutMs in seconds: how long it waits for its job to end.
 
-    Raises:
-        BigQueryError: `invalid`.
+    Raises BigQueryError `invalid` if it is no number.
     """
     return (
         _DEFAULT_WAIT
@@ -292,10 +291,9 @@ def _seconds(milliseconds: str | int | None) -> float:
 
 
 def results(instance: Instance, job: Job, page_asked: Page, timestamps: str) -> dict[str, Any]:
-    """Return a query job's results as a response of jobs.getQueryResults.
+    """Return one page of a query job's results as a response of jobs.getQueryResults.
 
-    Raises:
-        BigQueryError: The job failed; it is the job's error.
+    `timestamps` is the format of TIMESTAMP values. Raises the job's BigQueryError if it failed.
     """
     answer: dict[str, Any] = {
         "kind": "bigquery#getQueryResultsResponse",
@@ -347,7 +345,7 @@ async def run_query(call: Call, request: HttpRequest) -> Answer:
 def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]:
     """Start the job of a jobs.query request; return the request's body and the job.
 
-    The job may be that of an earlier request with the same requestId; a dry run's has ended.
+    A repeated requestId returns the earlier request's job. A dry run's job has ended at once.
     """
     instance, content = instance_of(call), body(request)
     _seconds(content.get("timeoutMs"))  # refused before anything runs
@@ -373,10 +371,9 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
 
 
 def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, Any]:
-    """Return a query job's first page of results, if it has ended, as a QueryResponse.
+    """Return a query job as a QueryResponse, with its first page of rows if the job has ended.
 
-    Raises:
-        BigQueryError: The job failed; it is the job's error.
+    `content` is the request's body. Raises the job's BigQueryError if it failed.
     """
     instance = instance_of(call)
     first_page = Page(limit=whole_number_or_none(content.get("maxResults"), "maxResults"))

@@ -86,7 +86,7 @@ def create_read_session(call: Call, request: Any) -> Any:
 
 
 def _open_session(call: Call, instance: Instance, table: Table, request: Any) -> Session:
-    """Open a read session: copy a table's rows, as they are now, to a table of its own."""
+    """Open a read session: copy a table's rows as they are now, for its streams to read."""
     options = request.read_session.read_options
     if not table.stored:
         raise BigQueryError(
@@ -136,9 +136,9 @@ def _forget_sessions(instance: Instance, sessions: Sessions) -> None:
 
 
 def _streams(count: int, most: int, preferred: int) -> tuple[tuple[int, int], ...]:
-    """Divide a session's rows into streams; return each stream's first row and number of rows.
+    """Divide `count` rows into read streams; return each stream's first row and number of rows.
 
-    It makes at most as many as the client allows.
+    `most` and `preferred` are the client's wishes for the number of streams.
     """
     if not count:
         return ()
@@ -149,7 +149,7 @@ def _streams(count: int, most: int, preferred: int) -> tuple[tuple[int, int], ..
 
 
 def _selected(fields: tuple[Field, ...], names: list[str]) -> tuple[Field, ...]:
-    """Return the selected fields in the table's order; `a.b` names a member of a record."""
+    """Return the fields that `names` select, in the table's order; `a.b` is a record's member."""
     if not names:
         return fields
     selected = {name.lower() for name in names}
@@ -235,10 +235,9 @@ def _serialized_batch(batch: Any, codec: Any) -> bytes:
 
 
 def _stream(call: Call, name: str) -> tuple[str, tuple[Field, ...], int, int]:
-    """Return what a read stream reads: DuckDB relation, columns, first row, number of rows.
+    """Return what a stream reads: DuckDB relation, columns, first row, number of rows.
 
-    Raises:
-        GcpError: NOT_FOUND.
+    Raises GcpError NOT_FOUND if there is no stream `name`.
     """
     if match := _JOB_STREAM.fullmatch(name):
         job = call.store(Jobs).get(match[1], match[3])

@@ -34,8 +34,8 @@ def gcp_error(error: BigQueryError) -> GcpError:
 def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handler]:
     """Return a decorator that makes a function the handler of a path below /bigquery/v2.
 
-    An error that the handler raises is answered in BigQuery's form. A coroutine function runs in
-    the event loop.
+    The decorated handler's BigQueryError is answered as Google does. A coroutine function runs in
+    the event loop, any other in a thread.
     """
 
     def decorate(function: Handler) -> Handler:
@@ -68,11 +68,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
 
 def body(request: HttpRequest) -> dict[str, Any]:
-    """Return a request's JSON body, after a check of its members' types.
-
-    Raises:
-        BigQueryError: `invalid`: a member is of another kind.
-    """
+    """Return a request's JSON body; raise BigQueryError `invalid` if a member has a wrong type."""
     return with_project_id(checked(request.json()), request)
 
 
@@ -85,9 +81,9 @@ def with_project_id(content: dict[str, Any], request: HttpRequest) -> dict[str, 
 
 
 def _note_project(call: Call, request: HttpRequest) -> None:
-    """Record the id of the project that a request names, which may also be named by number.
+    """Record the id of the project in a request's path, so that its number can be looked up.
 
-    The number is all that a job of Vertex AI is told of its project.
+    A job of Vertex AI is told only its project's number.
     """
     project = request.params.get("project")
     if project is None:
@@ -133,7 +129,7 @@ def flag(request: HttpRequest, name: str) -> bool:
 
 
 def merged(current: Any, change: Any) -> Any:
-    """Return a resource (JSON) with the changes of a PATCH body.
+    """Return the resource `current` (JSON) with the changes of a PATCH body.
 
     Null removes a member, an object is merged, everything else replaces.
     """

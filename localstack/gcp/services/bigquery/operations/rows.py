@@ -40,7 +40,7 @@ class Inserted:
         self.lock = threading.Lock()
 
     def new(self, ref: TableRef, name: str | None, now: datetime) -> bool:
-        """Return whether no row with this insertId was inserted into the table in the last minute.
+        """Return whether no row with the insertId `name` was inserted in the minute before `now`.
 
         The caller holds the lock.
         """
@@ -50,7 +50,7 @@ class Inserted:
         return inserted_at is None or now - inserted_at > _REMEMBERED
 
     def note(self, ref: TableRef, names: Sequence[str | None], now: datetime) -> None:
-        """Record the insertIds of inserted rows, and forget those that are too old."""
+        """Record the insertIds `names` of rows inserted `now`; forget those older than a minute."""
         self._seen = {
             key: moment for key, moment in self._seen.items() if now - moment <= _REMEMBERED
         }
@@ -139,7 +139,10 @@ def _check_rows(
     content: Mapping[str, Any],
     absent: Mapping[str, Any],
 ) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
-    """Decode the rows of an insertAll; return good rows by index, and the errors of bad ones."""
+    """Decode the rows of an insertAll; return good rows by index, and the errors of bad ones.
+
+    `content` is the request's body; `absent` has the default values of columns.
+    """
     values, wrong = [], []
     unknown = bool(content.get("ignoreUnknownValues"))
     for index, row in enumerate(rows):
@@ -168,7 +171,10 @@ def _append_new(
     table: Table,
     rows: Sequence[tuple[str | None, Mapping[str, Any]]],
 ) -> None:
-    """Append inserted rows to a table, without those whose insertId is known already."""
+    """Append inserted rows to a table, skipping those whose insertId came in the last minute.
+
+    Each row comes with its insertId or None.
+    """
     inserted, now = call.store(Inserted), instance.now()
     with inserted.lock:
         fresh, names = [], set[str]()

@@ -106,9 +106,9 @@ def _wait(call: Call, job: Job) -> Job:
 
 
 def _add_part(part: bytearray, request: HttpRequest) -> bool:
-    """Append a part's bytes to an upload; return whether the upload is complete.
+    """Write a request's bytes into an upload; return whether the upload is complete.
 
-    What was stored before stays, whatever comes again.
+    Content-Range says at which position; from there on they replace what is stored.
     """
     match = _RANGE.fullmatch(
         request.headers.get("content-range", f"bytes 0-{len(request.body) - 1}/{len(request.body)}")

@@ -102,10 +102,7 @@ class Catalog:
             raise BigQueryError("notFound", f"Not found: Dataset {project}:{dataset}") from None
 
     def id_of(self, project: str) -> str:
-        """Return the id of a project named by its number, if the project has a dataset.
-
-        Any other argument is returned as it is.
-        """
+        """Return the id of a project given by number, if it has a dataset; else the argument."""
         if not project.isdecimal():
             return project
         with self.lock:
@@ -139,7 +136,10 @@ class Catalog:
     def change_dataset(
         self, dataset: Dataset, change: Callable[[Dataset], Dataset], if_match: str | None
     ) -> Dataset:
-        """Replace a dataset by what `change` makes of it, unless `if_match` is a stale etag."""
+        """Replace a dataset by `change`'s result; raise an error if `if_match` is a stale etag.
+
+        It returns the new entry.
+        """
         with self.lock:
             current = self.dataset(dataset.project, dataset.id)
             check_etag(current.etag, if_match)
@@ -215,7 +215,7 @@ class Catalog:
     def change_table(
         self, ref: TableRef, change: Callable[[Table], Table], if_match: str | None = None
     ) -> Table:
-        """Replace a table's entry by what `change` makes of it, unless `if_match` is stale."""
+        """Replace a table's entry by `change`'s result; return it. Refuse a stale `if_match`."""
         with self.lock:
             current = self.table(ref)
             check_etag(current.etag, if_match)
@@ -245,5 +245,5 @@ def check_etag(etag: str, if_match: str | None) -> None:
 
 
 def _etag(*parts: object) -> str:
-    """Return an etag of these values."""
+    """Return an etag that is a hash of these values."""
     return base64.b64encode(hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()).decode()

@@ -55,7 +55,7 @@ class Running:
                 self._waiting.remove(wake)
 
     def watch(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Record the DuckDB connection that works for the job now, so that `stop` can end it."""
+        """Record the DuckDB connection that now works for the job, so that `stop` can end it."""
         self._cursor = cursor
         self.check()
 
@@ -72,7 +72,7 @@ class Running:
         return self._stopped.is_set()
 
     def stop(self) -> None:
-        """Cancel the job: interrupt its DuckDB connection until the work has ended."""
+        """Cancel the job: interrupt its DuckDB connection until its work has ended."""
         if not self._stopped.is_set() and not self.ended.is_set():
             self._stopped.set()
             threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()

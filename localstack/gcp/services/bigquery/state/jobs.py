@@ -77,7 +77,7 @@ class Jobs:
         self._lock = threading.RLock()
 
     def add(self, job: Job, request_id: str | None = None) -> Job:
-        """Add a job; return it, or the job that an earlier request of the same requestId made."""
+        """Add a job, and return it; for a repeated requestId return the earlier request's job."""
         if not _ID.fullmatch(job.id):
             raise invalid(
                 f'Invalid job ID "{job.id}". Job IDs must be alphanumeric (plus underscores '
@@ -96,10 +96,9 @@ class Jobs:
         return job
 
     def get(self, project: str, name: str, location: str | None = None) -> Job:
-        """Return a job of this location, or of any where none is named.
+        """Return the job `name` at a location, or at any if `location` is None.
 
-        Raises:
-            BigQueryError: `notFound`.
+        Raises BigQueryError `notFound`.
         """
         job = self._jobs.get((project, name))
         if job is None or location not in (None, "", job.location):

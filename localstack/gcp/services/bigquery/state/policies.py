@@ -25,8 +25,7 @@ class Policies:
     def put(self, name: str, policy: dict[str, Any]) -> dict[str, Any]:
         """Store a resource's IAM policy, and return it with its new etag.
 
-        Raises:
-            BigQueryError: `conditionNotMet` where the etag is a stale one.
+        Raises BigQueryError `conditionNotMet` if the policy's etag is stale.
         """
         with self._lock:
             current = self.get(name)

@@ -77,10 +77,9 @@ class Warehouse:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a DuckDB connection, which is closed at the end.
+        """Yield a DuckDB connection, which is closed at the end of the `with` block.
 
-        Raises:
-            BigQueryError: `resourcesExceeded` where the memory does not suffice.
+        Raises BigQueryError `resourcesExceeded` if the memory does not suffice.
         """
         import duckdb
 
@@ -98,9 +97,9 @@ class Warehouse:
 
     @contextlib.contextmanager
     def transaction(self, relation: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a DuckDB connection in a transaction that writes one table.
+        """Yield a DuckDB connection in a transaction that writes the table `relation`.
 
-        A table has one writer at a time, which writes all or nothing.
+        A table has one writer at a time; an error in the block rolls the transaction back.
         """
         import duckdb
 
@@ -117,7 +116,7 @@ class Warehouse:
                 raise
 
     def _lock_of(self, relation: str) -> threading.RLock:
-        """Return the lock that lets one writer at a time change a table."""
+        """Return the lock that a writer of the table `relation` holds."""
         with self._lock:
             return self._locks.setdefault(relation, threading.RLock())
 
@@ -154,13 +153,13 @@ def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]
 
 
 def make_schema(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Create the DuckDB schema of a table if it does not exist."""
+    """Create the DuckDB schema that a table's qualified name is in, if it does not exist."""
     if not name.startswith("memory."):
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + chr(34))[0]}")
 
 
 def _check_constraint(field: Field) -> str:
-    """Return a CHECK constraint as SQL for a type with parameters, or an empty text."""
+    """Return a CHECK constraint as SQL for a type such as NUMERIC(9, 2), or an empty text."""
     name, about = quoted(field.name), field.about
     if field.repeated:
         return ""
@@ -220,7 +219,7 @@ def read(
 
 
 def count(cursor: duckdb.DuckDBPyConnection, name: str) -> int:
-    """Return the number of rows of a DuckDB table."""
+    """Return the number of rows of the DuckDB table `name`."""
     row: Any = cursor.execute(f"SELECT count(*) FROM {name}").fetchall()[0]
     return int(row[0])
 

@@ -51,10 +51,9 @@ def create(instance: Instance, project: str, name: str, content: dict[str, Any])
 
 
 def writable_members(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of a Dataset resource that its owner writes.
+    """Return those members of a Dataset resource (JSON) that clients may write.
 
-    Raises:
-        BigQueryError: `invalid`, where a lifetime is too short.
+    Raises BigQueryError `invalid` if a table lifetime is too short.
     """
     written = {
         key: value for key, value in content.items() if key not in COMPUTED and value is not None

@@ -29,10 +29,10 @@ def split(ref: TableRef) -> tuple[TableRef, str | None]:
 def condition(
     ref: TableRef, partition: str, layout: Mapping[str, Any], fields: Sequence[Field]
 ) -> str:
-    """Return DuckDB SQL of a condition that holds for the rows of one partition.
+    """Return DuckDB SQL of a condition that holds for the rows of one partition of a table.
 
-    Raises:
-        BigQueryError: `invalid` or `notImplemented`.
+    `partition` is the text after $, `layout` the table's partitioning. Raises BigQueryError
+    `invalid` or `notImplemented`.
     """
     by_time = layout.get("timePartitioning")
     if layout.get("rangePartitioning"):

@@ -61,8 +61,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
     """Return the destination table that a job's configuration names, with its dispositions.
 
-    Raises:
-        BigQueryError: `invalid` or `required`.
+    `default_write` is the write disposition of a job that says none. Raises BigQueryError `invalid`
+    or `required`.
     """
     ref, partition = partition_decorators.split(
         table_ref(configuration.get("destinationTable"), "destinationTable")
@@ -87,7 +87,7 @@ def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
 
 
 def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
-    """Return the table of a TableReference; `name` is the parameter that holds it."""
+    """Return the table of a TableReference (JSON); `name` is its parameter's name, for errors."""
     parts = [(resource or {}).get(key) for key in ("projectId", "datasetId", "tableId")]
     if not all(parts):
         raise BigQueryError("required", f"Required parameter is missing: {name}", name)
@@ -95,7 +95,7 @@ def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
 
 
 def check(instance: Instance, target: Target) -> None:
-    """Raise the errors about a destination table that need no data: no dataset, or no table."""
+    """Raise an error if a destination's dataset, or a table that must exist, does not exist."""
     if instance.catalog.find(target.ref) is None:
         instance.catalog.dataset(target.ref.project, target.ref.dataset)
         if target.create == "CREATE_NEVER":
@@ -103,7 +103,7 @@ def check(instance: Instance, target: Target) -> None:
 
 
 def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fill) -> int:
-    """Write rows into a job's destination table; return how many rows were added.
+    """Write a job's rows into its destination table by `fill`; return how many were added.
 
     Readers see the table as it was until all rows are there.
     """
@@ -146,7 +146,7 @@ def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fil
 def _write_partition(
     instance: Instance, cursor: Any, target: Target, fields: tuple[Field, ...], fill: Fill
 ) -> int:
-    """Write rows into one partition of an existing table; return how many were added.
+    """Write rows by `fill` into one partition of an existing table; return how many were added.
 
     Raises:
         BigQueryError: `invalid`, where a row belongs to another partition.
@@ -185,7 +185,10 @@ def _write_partition(
 def _prepare_columns(
     cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]
 ) -> tuple[Field, ...]:
-    """Create or change a destination table so that it can take new rows; return its columns."""
+    """Create a destination table, or change it so that it takes new rows; return its columns.
+
+    `current` is the existing table's entry; `fields` are the columns of the new rows.
+    """
     name = tables.relation(target.ref)
     if current is None:
         warehouse.create(cursor, name, fields)
@@ -224,12 +227,10 @@ def merged(
     updates: frozenset[str],
     place: str = "",
 ) -> tuple[Field, ...]:
-    """Return a table's columns after rows with the columns `new` are appended.
+    """Return a table's columns after rows with the columns `new` are appended to it.
 
-    `updates` are the schemaUpdateOptions that allow a change of columns.
-
-    Raises:
-        BigQueryError: `invalid`, where they do not fit.
+    `updates` are the schemaUpdateOptions that allow a change of columns; `place` is the path of the
+    record around them. Raises BigQueryError `invalid` if the columns do not fit.
     """
     words = f"Provided Schema does not match Table {ref}."
     by_name = {field.name.lower(): field for field in new}
@@ -269,7 +270,7 @@ def merged(
 
 
 def fill_from(sql: str) -> Fill:
-    """Return a function that inserts the rows of a DuckDB query into a given table."""
+    """Return a function that inserts the rows of a DuckDB query into the table it is given."""
 
     def fill(cursor: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Field]) -> None:
         from ..data import arrow
@@ -284,13 +285,13 @@ def fill_from(sql: str) -> Fill:
 
 
 def fill_rows(rows: Any) -> Fill:
-    """Return a function that inserts the rows of an Arrow table into a given table."""
+    """Return a function that inserts the rows of an Arrow table into the table it is given."""
     return lambda cursor, name, columns: warehouse.insert(cursor, name, rows, columns)
 
 
 def with_layout(target: Target, layout: Mapping[str, Any]) -> Target:
-    """Return a destination with default partitioning and clustering for a new table.
+    """Return a destination with partitioning and clustering for the case that it is a new table.
 
-    What the destination names itself goes first.
+    What the destination sets itself goes first.
     """
     return msgspec.structs.replace(target, written={**layout, **target.written})

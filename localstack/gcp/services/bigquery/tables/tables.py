@@ -52,7 +52,7 @@ _RESERVED = (
 
 
 def relation(ref: TableRef) -> str:
-    """Return the qualified name of a BigQuery table in DuckDB."""
+    """Return the qualified, quoted name of a BigQuery table in DuckDB."""
     return warehouse.relation(ref.project, ref.dataset, ref.table)
 
 
@@ -64,8 +64,8 @@ def create(
 ) -> Table:
     """Create a table or a view from a Table resource (JSON), and return its entry.
 
-    Raises:
-        BigQueryError: `duplicate`, `notFound` or `invalid`.
+    Its columns are `fields`, or those of the resource. Raises BigQueryError `duplicate`, `notFound`
+    or `invalid`.
     """
     instance.catalog.dataset(ref.project, ref.dataset)
     if instance.catalog.find(ref) is not None:
@@ -93,8 +93,8 @@ def new_table(
 ) -> Table:
     """Return the entry of a new table, which is not yet in the catalog.
 
-    Raises:
-        BigQueryError: `invalid`, where its layout does not fit its columns.
+    `written` are the REST members that its owner set. Raises BigQueryError `invalid` if its layout
+    does not fit its columns.
     """
     dataset = instance.catalog.dataset(ref.project, ref.dataset)
     check_table_id(ref)
@@ -123,7 +123,7 @@ def new_table(
 def _view_schema(
     instance: Instance, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
 ) -> tuple[Field, ...]:
-    """Return the columns of a view's query, with the descriptions of `described`."""
+    """Return the columns of a view's query, described as the columns `described` are."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
     columns = (analyzer if analyzer.available() else unchecked_queries).describe(
@@ -137,7 +137,7 @@ def _view_schema(
 
 
 def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members of a Table resource that its owner writes."""
+    """Return those members of a Table resource (JSON) that clients may write."""
     for key, subject in _ABSENT.items():
         if content.get(key):
             raise not_run(subject)
@@ -167,7 +167,7 @@ def _check_names(fields: Sequence[Field]) -> None:
 
 
 def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
-    """Raise `invalid` where partitioning or clustering does not fit the columns."""
+    """Raise `invalid` if the partitioning or clustering in `written` does not fit the columns."""
     by_name = {field.name.lower(): field for field in fields}
     partitioning = written.get("timePartitioning")
     if partitioning:
@@ -235,7 +235,7 @@ def resource(instance: Instance, table: Table) -> dict[str, Any]:
 
 
 def measure(instance: Instance, table: Table) -> tuple[int, int]:
-    """Return a table's number of rows and the bytes that BigQuery counts for them."""
+    """Return a table's number of rows, and the bytes that BigQuery counts for all of them."""
     rows, sizes = sizes_of(instance, table)
     return rows, sum(sizes.values())
 
@@ -255,7 +255,7 @@ def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
 
 
 def note_write(instance: Instance, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
-    """Record in the catalog that a table's rows, and perhaps its columns, have changed."""
+    """Record that a table's rows, and with `fields` its columns, have changed; return the entry."""
 
     def change(table: Table) -> Table:
         columns = tuple(fields) if fields is not None else table.fields
@@ -273,7 +273,7 @@ def change(
     written: Mapping[str, Any],
     if_match: str | None,
 ) -> Table:
-    """Change a table's metadata, columns and expiration as a PATCH or PUT asks.
+    """Change a table's metadata, columns and expiration, and return its new entry.
 
     Args:
         instance: The stack's BigQuery.
@@ -314,9 +314,10 @@ def change(
 def check_change(
     ref: TableRef, old: Sequence[Field], new: Sequence[Field], place: str = ""
 ) -> None:
-    """Raise `invalid` for a change of columns that is not allowed.
+    """Raise `invalid` if a change of a table's columns from `old` to `new` is not allowed.
 
-    Source: [docs: bigquery/docs/managing-table-schemas].
+    `place` is the path of the record around them. Source: [docs: bigquery/docs/managing-table-
+    schemas].
     """
     words = f"Provided Schema does not match Table {ref}."
     by_name = {field.name.lower(): field for field in new}

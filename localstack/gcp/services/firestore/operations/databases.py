@@ -99,7 +99,10 @@ def delete_database(call: Call, request: Any) -> Any:
 
 
 def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Message) -> Any:
-    """Return a long-running operation for `work`; complete at once on the instant clock."""
+    """Return a long-running operation for `work`; on the instant clock it is complete at once.
+
+    `parent` is the resource that it belongs to, `metadata` its metadata.
+    """
     if call.clock.mode == "instant":
         return operations.completed_operation(
             call, canonical(call, parent), work(), metadata=metadata
@@ -110,7 +113,7 @@ def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Mes
 
 
 def _check(request: Any) -> None:
-    """Raise INVALID_ARGUMENT for a database that cannot be created."""
+    """Raise INVALID_ARGUMENT for a CreateDatabase request that Firestore does not accept."""
     database, identifier = request.database, request.database_id
     if not _PARENT.fullmatch(request.parent):
         raise invalid(f'The parent "{request.parent}" is not projects/{{project_id}}.')
@@ -128,7 +131,7 @@ def _check(request: Any) -> None:
 
 
 def _refuse(database: Any) -> None:
-    """Raise UNIMPLEMENTED for modes and editions that are not supported."""
+    """Raise UNIMPLEMENTED for a database whose mode or edition is not supported."""
     if database.type_ != _NATIVE or database.database_edition not in (0, _STANDARD):
         raise GcpError(
             "UNIMPLEMENTED",
@@ -143,7 +146,7 @@ def _refuse(database: Any) -> None:
 
 
 def _complete(call: Call, requested: Any, name: str) -> Any:
-    """Return a new database with the fields that Google fills in.
+    """Return the message of a new database `name`: what the request says, and Google's defaults.
 
     Tags are input only.
     """

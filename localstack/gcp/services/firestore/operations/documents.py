@@ -31,7 +31,7 @@ def get_document(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchGetDocuments")
 def batch_get_documents(call: Call, request: Any) -> Any:
-    """Return the requested documents as they all are at one moment."""
+    """Answer BatchGetDocuments: return the requested documents as of one moment."""
     _refuse(request, "transaction", "new_transaction", "read_time")
     database = call.store(Firestore).database(call, request.database)
     mask = _mask(request)
@@ -42,7 +42,10 @@ def batch_get_documents(call: Call, request: Any) -> Any:
 
 
 def _answer(call: Call, database: Database, name: str, mask: Sequence[Sequence[str]] | None) -> Any:
-    """Return a document by name, with only the fields that the request's mask names."""
+    """Return the answer for the document `name`, with only the fields that a mask names.
+
+    A document that does not exist is answered as missing.
+    """
     document = database.get(_path_in(call, database, name), call.clock.now())
     answer = types.BatchGetDocumentsResponse.pb()(read_time=call.now_pb())
     if document is None:
@@ -66,7 +69,7 @@ def commit(call: Call, request: Any) -> Any:
 
 
 def _name_by_id(call: Call, write: Any) -> None:
-    """Replace a project's number by its id in the document name of a write, in place."""
+    """Replace the project's number by its id in a write's document name, in place."""
     match write.WhichOneof("operation"):
         case "update":
             write.update.name = with_project_id(call, write.update.name)
@@ -111,7 +114,10 @@ def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
 
 
 def _refuse(request: Any, *fields: str) -> None:
-    """Raise UNIMPLEMENTED for requests in a transaction or for a former state."""
+    """Raise UNIMPLEMENTED if a request sets one of these fields, which are not supported.
+
+    They ask for a transaction or for a former state.
+    """
     for field, _ in request.ListFields():
         if field.name in fields:
             raise GcpError(

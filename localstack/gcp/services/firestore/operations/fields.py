@@ -25,9 +25,9 @@ _SETTINGS = ("index_config", "ttl_config")
 
 @handles(f"{_SERVICE}.UpdateField")
 def update_field(call: Call, request: Any) -> Any:
-    """Update a field's index and TTL settings.
+    """Answer UpdateField: change the index and TTL settings of a field.
 
-    A time to live acts at once on what is written, and once the operation is over on what existed.
+    A time to live applies at once to new writes; to existing documents when the operation is over.
     """
     name = field_name(with_project_id(call, request.field.name))
     store = call.store(Firestore)
@@ -71,7 +71,7 @@ def _mask(request: Any) -> list[str]:
 
 
 def _set(field: Any, source: Any, setting: str) -> None:
-    """Copy one setting of a field's configuration; clear it if the source has none."""
+    """Copy one setting of a field's configuration from `source`; clear it if absent there."""
     field.ClearField(setting)
     if source.HasField(setting):
         getattr(field, setting).CopyFrom(getattr(source, setting))
@@ -83,7 +83,7 @@ def _set(field: Any, source: Any, setting: str) -> None:
 
 
 def _check(database: Database, name: FieldName, field: Any) -> None:
-    """Raise an error for index or TTL settings that a field cannot have."""
+    """Raise an error for index or TTL settings that the field `name` cannot have."""
     if not field.HasField("ttl_config"):
         return
     if name.path == (ANY_FIELD,):
@@ -97,7 +97,7 @@ def _check(database: Database, name: FieldName, field: Any) -> None:
 
 
 def _field(database: Database, name: FieldName, full_name: str) -> Any:
-    """Return the Field message of a field's index and TTL settings, own or inherited."""
+    """Return the Field message of a field: its own index and TTL settings, or inherited ones."""
     field = types.Field.pb()(name=full_name)
     settings = database.fields.get((name.collection, name.path))
     if settings is None:
@@ -108,7 +108,7 @@ def _field(database: Database, name: FieldName, full_name: str) -> Any:
 
 
 def _inherit(field: Any) -> None:
-    """Give a Field message the index configuration that fields inherit by default."""
+    """Set a Field message's index configuration to the one that all fields inherit."""
     field.index_config.uses_ancestor_config = True
     field.index_config.ancestor_field = (
         f"{field.name.partition('/collectionGroups/')[0]}/collectionGroups/__default__/fields/*"

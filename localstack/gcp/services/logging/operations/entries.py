@@ -79,7 +79,7 @@ def delete_log(call: Call, request: Any) -> Any:
 
 
 def _complete(call: Call, entry: Any, request: Any) -> None:
-    """Fill in a log entry's missing fields from the write request's defaults."""
+    """Fill in a log entry's missing fields from the defaults in its write request."""
     entry.log_name = _log_name(call, entry.log_name or request.log_name)
     if not entry.HasField("resource"):
         if not request.HasField("resource"):
@@ -107,7 +107,7 @@ def _complete(call: Call, entry: Any, request: Any) -> None:
 
 
 def _log_name(call: Call, name: str) -> str:
-    """Return a log's full name, with the project by its id."""
+    """Return a log's full name, in which a project's number is replaced by its id."""
     if not _NAME.fullmatch(name):
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -117,7 +117,7 @@ def _log_name(call: Call, name: str) -> str:
 
 
 def _parent(call: Call, name: str) -> str:
-    """Return the parent, such as projects/P, at the beginning of a resource name.
+    """Return the parent of a resource, such as projects/P, from the start of its name.
 
     The name may go on: projects/P/locations/L/buckets/B/views/V.
     """

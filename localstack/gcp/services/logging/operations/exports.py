@@ -63,7 +63,7 @@ def list_log_metrics(call: Call, request: Any) -> Any:
 
 @handles(f"{_SINKS}.UpdateSink", executes=False)
 def update_sink(call: Call, request: Any) -> Any:
-    """Update the fields of a log sink that the request's mask names.
+    """Answer UpdateSink: change the fields of a log sink that the request's mask names.
 
     Without a mask these are destination, filter and include_children, as the API says.
     """
@@ -82,7 +82,7 @@ def update_sink(call: Call, request: Any) -> Any:
 
 @handles(f"{_METRICS}.UpdateLogMetric", executes=False)
 def update_log_metric(call: Call, request: Any) -> Any:
-    """Update a log-based metric, or create it if there is none."""
+    """Answer UpdateLogMetric: change a log-based metric, or create it if it does not exist."""
     exports, name = call.store(Exports), with_project_id(call, request.metric_name)
     metric = _metric(request.metric)
     metric.name = name.rpartition("/")[2]
@@ -107,7 +107,7 @@ def delete_log_metric(call: Call, request: Any) -> Any:
 
 
 def _create(call: Call, name: str, message: Any) -> Any:
-    """Store a new sink or log metric, and return it; raise ALREADY_EXISTS."""
+    """Store a new sink or log metric, and return it; raise ALREADY_EXISTS for a taken name."""
     if not _NAME.fullmatch(name):
         raise GcpError(
             "INVALID_ARGUMENT",

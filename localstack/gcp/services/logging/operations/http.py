@@ -53,7 +53,7 @@ def delete_log(call: Call, request: HttpRequest) -> Any:
 
 
 def _message(message: Any, request: HttpRequest) -> Any:
-    """Parse a request's JSON body into a message of the API."""
+    """Parse a request's JSON body into `message`, a message of the API, and return it."""
     try:
         json_format.ParseDict(request.json(), message)
     except json_format.ParseError as error:

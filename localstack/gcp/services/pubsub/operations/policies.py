@@ -72,7 +72,7 @@ def test_over_http(call: Call, request: HttpRequest) -> Any:
 
 
 def _message(message: Any, request: HttpRequest) -> Any:
-    """Parse a request's JSON body into a message of the IAM API."""
+    """Parse a request's JSON body into `message`, a message of the IAM API, and return it."""
     try:
         json_format.ParseDict(request.json(), message)
     except json_format.ParseError as error:

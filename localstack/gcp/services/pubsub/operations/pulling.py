@@ -30,7 +30,7 @@ _INVALID = "PERMANENT_FAILURE_INVALID_ACK_ID"
 
 @handles(f"{_SERVICE}.Pull")
 async def pull(call: Call, request: Any) -> Any:
-    """Answer a pull in the loop: many may wait at once, and none occupies a thread."""
+    """Answer Pull in the event loop, so that a client that waits occupies no thread."""
     subscription = _pull_subscription(call, request.subscription)
     if request.max_messages <= 0:
         raise GcpError("INVALID_ARGUMENT", "max_messages must be larger than 0.")
@@ -189,7 +189,7 @@ def _received_message(delivery: Delivery) -> Any:
 
 
 def _check_deadline(seconds: int, least: int) -> None:
-    """Raise INVALID_ARGUMENT for a deadline that Pub/Sub does not accept."""
+    """Raise INVALID_ARGUMENT unless an ack deadline is `least` to 600 seconds."""
     if not least <= seconds <= 600:
         raise GcpError(
             "INVALID_ARGUMENT", f"A deadline is {least} to 600 seconds, and not {seconds}."
@@ -197,9 +197,9 @@ def _check_deadline(seconds: int, least: int) -> None:
 
 
 def _confirm(backlog: Backlog, invalid: list[str]) -> None:
-    """Raise an error for invalid ack ids, if the subscription is exactly-once.
+    """Raise an error for ack ids without a lease, if delivery is exactly-once.
 
-    Without exactly-once delivery a client is never told.
+    In other subscriptions clients are not told.
     """
     if not invalid or not backlog.rules.exactly_once:
         return

@@ -119,9 +119,9 @@ def seek(call: Call, request: Any) -> Any:
 
 
 def _retained_messages(subscription: Subscription, topic: Any) -> list[Any]:
-    """Return the messages that a seek back in time could deliver again.
+    """Return the messages that a seek back in time could deliver again, in a subscription.
 
-    These are the subscription's own, and those that its topic retains.
+    They are those that it has, and those that its topic retains.
     """
     messages = {message.message_id: message for message in subscription.backlog.retained()}
     for message in list(topic.log) if topic is not None else ():

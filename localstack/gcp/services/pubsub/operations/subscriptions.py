@@ -119,7 +119,7 @@ def delete_subscription(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ModifyPushConfig")
 def modify_push_config(call: Call, request: Any) -> Any:
-    """Refuse a request for push delivery; accept an empty config, which means pull."""
+    """Answer ModifyPushConfig: refuse push delivery; accept an empty config, which means pull."""
     call.store(Hub).subscription(call, request.subscription)
     if request.push_config.push_endpoint:
         raise GcpError(
@@ -236,7 +236,7 @@ def _predicate(text: str) -> attribute_filter.Predicate:
 
 
 def _dead_letters(call: Call, name: str) -> Any:
-    """Return a function that publishes a message to a subscription's dead letter topic."""
+    """Return a function that publishes a message to the dead letter topic `name`."""
 
     def forward(message: Any, attempts: int) -> bool:
         hub = call.store(Hub)

@@ -85,7 +85,7 @@ def list_topic_snapshots(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteTopic")
 def delete_topic(call: Call, request: Any) -> Any:
-    """Delete a topic; its subscriptions keep their messages."""
+    """Answer DeleteTopic: delete a topic, whose subscriptions keep their messages."""
     hub = call.store(Hub)
     with hub.lock:
         topic = hub.topic(call, request.topic)
@@ -99,7 +99,7 @@ def delete_topic(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DetachSubscription")
 def detach_subscription(call: Call, request: Any) -> Any:
-    """Detach a subscription from its topic, dropping its messages."""
+    """Answer DetachSubscription: detach a subscription from its topic, and drop its messages."""
     hub = call.store(Hub)
     with hub.lock:
         subscription = hub.subscription(call, request.subscription)

@@ -42,7 +42,7 @@ class _List:
 
     @property
     def entries(self) -> Entries:
-        """The ACL entries of the bucket or object that the request is about."""
+        """The ACL entries of the bucket or object that the request names."""
         entries: Entries = getattr(self.owner, self._attribute)
         return entries
 
@@ -54,7 +54,7 @@ class _List:
         raise GcpError("NOT_FOUND", f"No such access control: {entity}", reason="notFound")
 
     def replace(self, entity: str, entry: dict[str, str] | None) -> None:
-        """Set the ACL entry of an entity, and update the bucket or object; None removes it."""
+        """Set or remove (None) the ACL entry of an entity, and store the bucket or object."""
         others = [other for other in self.entries if other["entity"] != entity]
         setattr(
             self.owner,
@@ -70,7 +70,10 @@ class _List:
 
 
 def _routes(kind: str, operations: str, template: str) -> None:
-    """Register the handlers of list, insert, get, update, patch and delete of a kind of ACL."""
+    """Register the list, insert, get, update, patch and delete handlers of a kind of ACL.
+
+    `operations` is the prefix of their operations' names, `template` the path of the list.
+    """
 
     @route(f"storage.{operations}.list", "GET", template, executes=False)
     def list_entries(call: Call, request: HttpRequest) -> dict[str, Any]:

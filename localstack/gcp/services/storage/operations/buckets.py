@@ -107,7 +107,10 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    """Update a bucket: the sent fields (PATCH) or all (PUT); return its resource."""
+    """Update a bucket by a PATCH, or with `whole` by a PUT; return its resource.
+
+    A PUT replaces all fields that can be written.
+    """
     body, store, now = checked(request.json(), BUCKET), store_of(call), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -215,7 +218,7 @@ def storage_layout(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
-    """Return a softly deleted bucket by name and generation; raise NOT_FOUND."""
+    """Return a softly deleted bucket by name and generation; raise NOT_FOUND otherwise."""
     for bucket in store.deleted:
         if bucket.name == name and bucket.generation == generation:
             return bucket
@@ -223,7 +226,7 @@ def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
 
 
 def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> None:
-    """Set a bucket's ACLs as the request says; a new bucket's default to its project's."""
+    """Set a bucket's ACLs from the request; a new bucket without any gets its project's default."""
     new = not bucket.acl
     named = {
         "acl": request.query.get("predefinedAcl"),

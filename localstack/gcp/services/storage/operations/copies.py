@@ -54,9 +54,9 @@ def _source(store: Store, request: HttpRequest) -> Version:
 
 
 def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Version:
-    """Return a version with the source's content and the copy's metadata, not yet stored.
+    """Return a copy of a version for the bucket `goal`, which is not stored yet.
 
-    What the request says of the copy replaces what the source has.
+    It has the source's content; metadata in the request replace the source's.
     """
     body, query = checked(request.json(), OBJECT), request.query
     check_object_name(request.params["object"])
@@ -86,7 +86,7 @@ def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Ve
 
 
 def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
-    """Return the ACL entries of a copied object."""
+    """Return the ACL entries for a copy in `goal`: the query's, `entries` or the default."""
     return (
         []
         if goal.uniform
@@ -95,7 +95,7 @@ def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
 
 
 def _put(store: Store, version: Version, conditions: Conditions) -> None:
-    """Store a copy as the live version; delete its bytes if that is refused."""
+    """Store a copy as the live version if `conditions` hold; if not, delete its bytes."""
     try:
         store.put(version, conditions)
     except GcpError:
@@ -152,7 +152,7 @@ def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _progress(token: str, source: Version) -> int:
-    """Return how many bytes a rewrite has copied so far, from its rewriteToken."""
+    """Return how many bytes a rewrite of `source` has copied so far, by its rewriteToken."""
     if not token:
         return 0
     try:
@@ -220,7 +220,7 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Version:
-    """Return the object version that one source of a compose request names."""
+    """Return the object version that one source in a compose request names."""
     expected = (component.get("objectPreconditions") or {}).get("ifGenerationMatch")
     generation = component.get("generation")
     name = str(component.get("name") or "")

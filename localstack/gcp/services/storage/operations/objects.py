@@ -99,7 +99,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    """Update an object's metadata: the sent fields (PATCH) or all (PUT); return its resource."""
+    """Update an object's metadata by a PATCH, or with `whole` by a PUT; return its resource."""
     body, store, query = checked(request.json(), OBJECT), store_of(call), request.query
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -180,9 +180,9 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
 def without_hashes(
     resource: dict[str, Any], version: Version, request: HttpRequest
 ) -> dict[str, Any]:
-    """Return an object's resource without its checksums, unless the caller has its key.
+    """Return an object's resource without its checksums, unless the caller sent its key.
 
-    It is for objects that are encrypted with a customer-supplied key.
+    Only objects encrypted with a customer-supplied key are concerned.
     """
     if version.key_sha256 is not None and key_of(request.headers) != version.key_sha256:
         resource = {
@@ -192,7 +192,7 @@ def without_hashes(
 
 
 def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Version:
-    """Return a softly deleted version of an object; raise NOT_FOUND if there is none."""
+    """Return a softly deleted version of an object; raise NOT_FOUND if it cannot be restored."""
     for version in bucket.restorable(call.clock.now()):
         if version.name == name and version.generation == generation:
             return version
@@ -202,7 +202,10 @@ def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Vers
 def _check_retention(
     bucket: Bucket, version: Version, fields: dict[str, Any], *, override: bool
 ) -> None:
-    """Raise an error for a change of an object's retention that is not permitted."""
+    """Raise an error if an update's change of an object's retention is not permitted.
+
+    `override` is the request's overrideUnlockedRetention.
+    """
     new, old = fields.get("retention"), version.fields.get("retention") or {}
     if not new:
         fields.pop("retention", None)

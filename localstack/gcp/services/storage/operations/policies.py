@@ -68,7 +68,7 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.testIamPermissions", "GET", f"{_BUCKET}/testPermissions", executes=False)
 def test_permissions(call: Call, request: HttpRequest) -> dict[str, Any]:
-    """Return the permissions asked for, all granted (storage.buckets.testIamPermissions)."""
+    """Answer storage.buckets.testIamPermissions: grant all permissions in the request."""
     store_of(call).bucket(request.params["bucket"])
     permissions = request.query_lists.get("permissions", [])
     if not permissions:
@@ -91,7 +91,7 @@ def policy_of(bucket: Bucket) -> dict[str, Any]:
 
 
 def _new(project: str) -> list[dict[str, Any]]:
-    """Return the bindings of a new bucket's default IAM policy."""
+    """Return the bindings of the IAM policy that a new bucket of a project has."""
     owners = [f"projectEditor:{project}", f"projectOwner:{project}"]
     return [
         {"role": "roles/storage.legacyBucketOwner", "members": owners},
@@ -107,7 +107,10 @@ def _conditional(policy: dict[str, Any]) -> bool:
 
 
 def _check_conditional(bucket: Bucket, policy: dict[str, Any]) -> None:
-    """Raise an error if an IAM policy has conditions that the bucket does not permit."""
+    """Raise an error if a bucket or a policy's version does not permit conditions in a policy.
+
+    The bucket needs uniform access, and the policy version 3.
+    """
     if not bucket.uniform:
         text = (
             "To set a policy with a condition, enable uniform bucket-level access on the bucket "

@@ -76,7 +76,8 @@ def _multipart(request: HttpRequest) -> tuple[dict[str, Any], str | None, memory
 def _part(body: bytes, start: int, end: int) -> tuple[dict[str, str], memoryview]:
     """Return the headers and the content of one part of a multipart body.
 
-    It ends before the line break that belongs to the next boundary.
+    The part lies between a boundary at `start` and the next at `end`; its content ends before the
+    line break that belongs to the latter.
     """
     start = body.index(b"\n", start) + 1
     if body[end - 1 : end] == b"\r":
@@ -94,7 +95,10 @@ def _part(body: bytes, start: int, end: int) -> tuple[dict[str, str], memoryview
 def begin(
     call: Call, request: HttpRequest, body: Mapping[str, Any], content_type: str | None
 ) -> HttpAnswer:
-    """Begin a resumable upload; answer with the URL of its session."""
+    """Begin a resumable upload; answer with the URL of its session.
+
+    `body` is the object's metadata, `content_type` the type of the bytes to come.
+    """
     new = NewObject(call, request, body, content_type=content_type)
     upload_id = secrets.token_urlsafe(48)
     call.store(Sessions).open[upload_id] = ResumableUpload(new, Writer(new.store.folder(call)))
@@ -165,15 +169,15 @@ def _session(call: Call, request: HttpRequest) -> ResumableUpload:
 
 
 def _incomplete(writer: Writer, *, status: int = 308) -> HttpAnswer:
-    """Answer 308 with how many bytes have come."""
+    """Answer 308, or another status, with how many bytes of an upload have come."""
     headers = (("Range", f"bytes=0-{writer.size - 1}"),) if writer.size else ()
     return HttpAnswer(status=status, headers=headers)
 
 
 def _content_range(request: HttpRequest) -> tuple[int | None, int | None, int | None]:
-    """Parse a Content-Range header into first byte, last byte and total size.
+    """Parse a Content-Range header into first byte, last byte and total size, each or None.
 
-    None: the header does not say.
+    None means that the header does not say.
     """
     header = request.headers.get("content-range", "")
     if not header:  # everything at once

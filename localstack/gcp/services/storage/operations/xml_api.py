@@ -49,7 +49,11 @@ Handler = Callable[[Call, HttpRequest], HttpAnswer]
 
 
 def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handler], Handler]:
-    """Return a decorator for a handler of the XML API, whose errors are answered as XML."""
+    """Return a decorator that makes a function a handler of the XML API.
+
+    `operation`, `method` and `template` say which requests it handles. Its errors are answered as
+    XML.
+    """
 
     def add(handler: Handler) -> Handler:
         def answered(call: Call, request: HttpRequest) -> HttpAnswer:
@@ -228,7 +232,7 @@ def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
 
 
 def _part_numbers(body: bytes, upload: PartedUpload) -> list[int]:
-    """Return the numbers of the parts, in order, that a request to complete an upload names."""
+    """Return the part numbers in the body of a request that completes a multipart upload."""
     try:
         elements = [
             element
@@ -264,7 +268,7 @@ def _part_numbers(body: bytes, upload: PartedUpload) -> list[int]:
 
 
 def _joined(contents: list[Content]) -> Iterator[bytes]:
-    """Yield the bytes of several contents, one content after the other."""
+    """Yield the bytes of the contents, one after the other."""
     for content in contents:
         yield from parts(content)
 
@@ -272,7 +276,10 @@ def _joined(contents: list[Content]) -> Iterator[bytes]:
 def _finish(
     call: Call, headers: Mapping[str, str], place: tuple[str, str], content: Content
 ) -> Version:
-    """Store content as the live version of an object, and return the version."""
+    """Store content as the live version of an object, and return the version.
+
+    `headers` are those of the request; `place` is the bucket and the object's name.
+    """
     store, (bucket_name, name) = store_of(call), place
     check_object_name(name)
     fields: dict[str, Any] = {
@@ -303,7 +310,7 @@ def _finish(
 
 
 def _version(call: Call, request: HttpRequest) -> Version | None:
-    """Return the object version that a request asks for, or None for a 304 answer."""
+    """Return the object version that a read request names, or None to answer 304."""
     store, generation, conditions = (
         store_of(call),
         number(request.query, "generation"),
@@ -322,7 +329,7 @@ def _upload(call: Call, request: HttpRequest) -> PartedUpload:
 
 
 def _check(content: Content, headers: Mapping[str, str]) -> None:
-    """Raise an error unless the checksums in a request's headers are the content's."""
+    """Raise an error if a checksum in a request's headers differs from the content's."""
     checksums = checksums_in_header(headers.get("x-goog-hash", ""))
     if headers.get("content-md5"):
         checksums["md5Hash"] = headers["content-md5"]
@@ -346,7 +353,7 @@ def _answer(version: Version) -> HttpAnswer:
 
 
 def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
-    """Return an HTTP response in XML: a root element with the values as elements, and `more`."""
+    """Return an XML response: a root element, an element for each value, and `more` XML text."""
     inside = more + "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
     body = f"<?xml version='1.0' encoding='UTF-8'?><{root} xmlns='{_SPACE}'>{inside}</{root}>"
     return HttpAnswer(

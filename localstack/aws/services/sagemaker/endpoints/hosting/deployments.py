@@ -35,7 +35,7 @@ def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> No
 
 
 def limit(ctx: Context, endpoint: Endpoint, fleet: Fleet, seconds: float) -> None:
-    """Set a timer that rolls back a deployment which exceeds its time limit."""
+    """Set a timer that rolls back a deployment which takes longer than `seconds`."""
     ctx.clock.call_at_limit(seconds, lambda: _overdue(ctx, endpoint, fleet))
 
 
@@ -60,9 +60,9 @@ def record_status(ctx: Context, fleet: Fleet, status: str) -> None:
 
 
 def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """Move all traffic back to the old fleet, and end the new one.
+    """Move all traffic back to the old fleet, and end the new one, `fleet`.
 
-    The endpoint ends InService, with the old configuration's name.
+    The endpoint ends InService, with the old configuration's name; `reason` becomes its failure.
     """
     with endpoint.lock:
         if endpoint.pending is not fleet:
@@ -75,7 +75,10 @@ def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None
 
 
 def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doomed: bool) -> None:
-    """Shift traffic to the deployment's next stage, and set a timer for the one after it."""
+    """Shift traffic to stage `number` of the deployment's plan, and set a timer for the next one.
+
+    `doomed`: the deployment goes back without an error once all traffic is on the new fleet.
+    """
     with endpoint.lock:
         plan = endpoint.plan
         if endpoint.pending is not fleet or endpoint.status != "Updating" or plan is None:
@@ -121,7 +124,7 @@ def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 def _rolled_back_by_alarm(
     ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 ) -> bool:
-    """Roll back a deployment if one of its alarms fires.
+    """Roll back a deployment if one of its alarms fires; return whether the deployment is over.
 
     Return whether the deployment is over.
     """
@@ -156,7 +159,10 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """Complete a rollback: keep the old fleet, and stop the new one."""
+    """Complete a rollback: keep the old fleet, and stop the new one, `fleet`.
+
+    `reason` becomes the endpoint's failure.
+    """
     with endpoint.lock:
         if endpoint.pending is not fleet:
             return

@@ -42,9 +42,9 @@ def wait(ctx: Context, fleet: Fleet) -> bool:
 
 
 def processes(count: int) -> int:
-    """Return how many local processes stand for a variant's number of instances.
+    """Return how many local processes stand for a variant with `count` instances.
 
-    A serverless variant has 0 instances, and a process.
+    It is at most `MOST`.
     """
     return min(count, MOST)
 
@@ -97,7 +97,7 @@ def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
 
 
 def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | None:
-    """Start a variant's missing model servers; return an error message, or None.
+    """Start a variant's missing model servers, up to `count`; return an error message, or None.
 
     They take requests once all of them answer.
     """
@@ -125,7 +125,10 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
 
 
 def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer) -> str | None:
-    """Download a model and start its server; return an error message, or None."""
+    """Download a model and start its server; return an error message, or None.
+
+    `source` is the model's container.
+    """
     wrong = server.start(lambda folder: fetch(ctx, source, folder), _start_timeout(variant))
     if wrong is None:
         return None
@@ -162,5 +165,5 @@ def _start_timeout(variant: Variant) -> float:
 
 
 def _failure_reason(variant: Variant, wrong: str) -> str:
-    """Return an error message about a variant, for FailureReason."""
+    """Return an error message about a variant, for FailureReason; `wrong` says what went wrong."""
     return f"Variant {variant.name}: {wrong}"

@@ -68,7 +68,10 @@ def fetch(ctx: Context, source: Content, folder: Path) -> None:
 
 
 def _unpack(data: bytes, uri: str, folder: Path) -> None:
-    """Unpack a model.tar.gz into a folder."""
+    """Unpack a model.tar.gz into a folder.
+
+    `data` is its content; `uri` names it in an error.
+    """
     try:
         unpack(BytesIO(data), len(data), folder)
     except Refused as error:

@@ -43,6 +43,14 @@ def model_server(
 ) -> ModelServer:
     """Return the model server of an endpoint's instance, not started yet.
 
+    Args:
+        ctx: The handler's context.
+        endpoint: The endpoint's name.
+        variant: The variant's name.
+        source: The container's content.
+        command: The command that stands for the image.
+        remark: The first line of its log.
+
     Its output goes to CloudWatch Logs, into one stream however often it starts.
     """
     return server_of(

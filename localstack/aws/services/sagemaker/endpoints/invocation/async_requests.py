@@ -44,7 +44,8 @@ class Input(msgspec.Struct, frozen=True):
 def process(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
     """Send an asynchronous request to its instance, and store the answer or the failure.
 
-    Whatever happens, the request leaves the queue.
+    `work` is the request with the instance chosen for it. Whatever happens, the request leaves the
+    queue.
     """
     queued = work.began - work.request.received
     queues.record(ctx, endpoint.name, work.variant.name, TimeInBacklog=queued.total_seconds() * 1e6)
@@ -61,7 +62,7 @@ def process(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) ->
 
 
 def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
-    """End an asynchronous request that has waited longer than its RequestTTLSeconds."""
+    """End an asynchronous request, as failed, that has waited longer than its RequestTTLSeconds."""
     words = (
         "The request was in the queue for longer than RequestTTLSeconds "
         f"({request.ttl.total_seconds():g})."
@@ -71,7 +72,7 @@ def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
 
 
 def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
-    """End an asynchronous request that has run longer than its InvocationTimeoutSeconds.
+    """End an asynchronous request, as failed, that has run past its InvocationTimeoutSeconds.
 
     The instance has room again when the model answers.
     """
@@ -204,7 +205,10 @@ def _store(ctx: Context, endpoint: Endpoint, work: UnderWay, answer: Answer) -> 
 def _fail(
     ctx: Context, endpoint: Endpoint, request: Request, failure: Failure, work: UnderWay | None
 ) -> None:
-    """Write a failed request's error to its failure location, if any, and into the log."""
+    """Write a failed request's error to its failure location, if any, and into the log.
+
+    `work` is the request at its instance; None: no instance had it.
+    """
     words = str(failure)
     if request.failure is not None:
         try:
@@ -223,7 +227,10 @@ def _fail(
 
 
 def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) -> None:
-    """Write an S3 object for an asynchronous request, encrypted if its output config says so."""
+    """Write an S3 object for an asynchronous request, encrypted if its output config says so.
+
+    `kind` is the content's type.
+    """
     bucket, key = split(uri)
     encrypted: dict[str, Any] = (
         {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": request.key} if request.key else {}
@@ -236,7 +243,7 @@ def _write_log(
 ) -> None:
     """Write a line about an asynchronous request into the data log of its instance.
 
-    Where no instance had the request it is the log of the endpoint's first variant.
+    Without an instance (`work` is None) it is the log of the endpoint's first variant.
     """
     stream = work.server.name if work is not None else next(iter(endpoint.fleet.variants))
     log = VariantLog(

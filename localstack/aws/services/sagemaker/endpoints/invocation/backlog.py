@@ -70,7 +70,7 @@ class Backlog:
         )
 
     def decide(self, work: UnderWay) -> bool:
-        """Claim the right to end a request; return whether the caller is the first to do so."""
+        """Claim the right to end an asynchronous request; return whether it is the first claim."""
         with self.changed:
             first, work.decided = not work.decided, True
         return first
@@ -109,13 +109,13 @@ class Backlogs:
 
 
 def settings(endpoint: Endpoint) -> dict[str, Any] | None:
-    """Return an endpoint's AsyncInferenceConfig, or None for a synchronous endpoint."""
+    """Return an endpoint's AsyncInferenceConfig; None: it is a synchronous endpoint."""
     config: dict[str, Any] | None = endpoint.fleet.config.params.get("AsyncInferenceConfig")
     return config
 
 
 def note(ctx: Context, endpoint: Endpoint) -> None:
-    """Record the size and age of an endpoint's request queue in CloudWatch's metrics."""
+    """Record the size of an endpoint's request queue, and its oldest request's age, as metrics."""
     if settings(endpoint) is None or endpoint.routing is None:
         return
     backlog = ctx.store(Backlogs).backlog_of(endpoint.name)
@@ -144,7 +144,10 @@ def overdue(ctx: Context, backlog: Backlog) -> Iterator[Request]:
 
 
 def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | None:
-    """Take the oldest request out of a queue for an instance with room; None if there is none."""
+    """Take the oldest request out of a queue for an instance with room; None: there is no such.
+
+    The result has the request and the instance.
+    """
     room = _free_instance(endpoint)
     with backlog.changed:
         if room is None or not backlog.waiting:

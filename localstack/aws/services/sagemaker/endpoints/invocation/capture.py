@@ -40,7 +40,11 @@ def capture(
     body: bytes,
     answer: Answer,
 ) -> None:
-    """Record an invocation's input and output for data capture, if it is sampled."""
+    """Record an invocation's input and output for data capture, if it is sampled.
+
+    `target` is the variant that answered, `params` are the request's parameters, and `body` is its
+    input.
+    """
     config = target.fleet.capture
     if (
         not config
@@ -75,7 +79,19 @@ def record(
     attributes: str | None,
     called_at: datetime,
 ) -> dict[str, Any]:
-    """Return the JSON record of data capture for one invocation."""
+    """Return the JSON record of data capture for one invocation.
+
+    Args:
+        config: The endpoint's DataCaptureConfig.
+        request: The input.
+        request_type: Its content type.
+        response: The output.
+        response_type: Its content type.
+        event_id: The record's id.
+        inference_id: The request's InferenceId, if it has one.
+        attributes: Its CustomAttributes, if it has some.
+        called_at: When the call came.
+    """
     modes = {option["CaptureMode"] for option in config.get("CaptureOptions") or ()}
     data: dict[str, Any] = {}
     if modes & {"Input", "InputAndOutput"}:
@@ -94,7 +110,10 @@ def record(
 def key(
     config: Mapping[str, Any], endpoint: str, variant: str, called_at: datetime, unique: str
 ) -> tuple[str, str]:
-    """Return the S3 bucket and key of a data capture file, by its first record's time."""
+    """Return the S3 bucket and key of a data capture file, by its first record's time.
+
+    `config` is the endpoint's DataCaptureConfig; `unique` ends the file's name.
+    """
     bucket, prefix = split(config["DestinationS3Uri"])
     folder = "/".join(
         part
@@ -122,7 +141,10 @@ class Buffer:
         called_at: datetime,
         line: dict[str, Any],
     ) -> None:
-        """Add a data capture record to the buffer; `owner` is the endpoint and the variant."""
+        """Add the data capture record `line` to the buffer.
+
+        `config` is the endpoint's DataCaptureConfig; `owner` is the endpoint and the variant.
+        """
         place = (*owner, called_at.strftime("%Y%m%d%H"))
         with self._lock:
             self._configs[place] = config
@@ -138,8 +160,8 @@ class Buffer:
     def flush(self, ctx: Context) -> None:
         """Write the buffered data capture records to S3.
 
-        What cannot be written (no such bucket) is dropped with a word to stderr, as SageMaker drops
-        it.
+        Those that cannot be written (no such bucket) are dropped with a line to stderr, as
+        SageMaker drops them.
         """
         with self._lock:
             taken, self._waiting = self._waiting, defaultdict(list)
@@ -160,7 +182,10 @@ class Buffer:
 
 
 def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) -> dict[str, str]:
-    """Return the captured input or output of an invocation, as its record has it."""
+    """Return the captured input or output of an invocation, as its record has it.
+
+    `mode` is INPUT or OUTPUT.
+    """
     encoding = _encoding(config, content_type)
     text = (
         base64.b64encode(data).decode() if encoding == "BASE64" else data.decode("utf-8", "replace")

@@ -45,7 +45,10 @@ def copy(
     body: bytes,
     headers: tuple[tuple[str, str], ...],
 ) -> None:
-    """Send a copy of a request to the endpoint's shadow variant, in the background."""
+    """Send a copy of a request to the endpoint's shadow variant, in the background.
+
+    `target` is the shadow variant; `body` and `headers` are the request's.
+    """
     if target.variant.healthy:
         ctx.store(Copies).send(_send, ctx.without_request(), endpoint, target, body, headers)
 
@@ -57,7 +60,7 @@ def _send(
     body: bytes,
     headers: tuple[tuple[str, str], ...],
 ) -> None:
-    """Send a copy of a request to the shadow variant, and record its metrics."""
+    """Send a copy of a request to the shadow variant `target`, and record its metrics."""
     server = target.variant.pick()
     if server is None or not server.enter():
         return

@@ -76,7 +76,7 @@ def list_configs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_model(ctx: Context, name: str) -> None:
-    """Check that a SageMaker model of this name exists."""
+    """Raise an error unless a SageMaker model of this name exists."""
     try:
         ctx.client("sagemaker").describe_model(ModelName=name)
     except ClientError as error:

@@ -68,8 +68,8 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
     return answer
 
 
-def hide(ctx: Context, endpoint: Endpoint) -> None:
-    """Store an endpoint's description before a change, for the fault eventual-consistency.
+def store_stale_description(ctx: Context, endpoint: Endpoint) -> None:
+    """Store an endpoint's description before a change, if the fault eventual-consistency is set.
 
     DescribeEndpoint returns this old description for as long as the fault says.
     """

@@ -90,7 +90,8 @@ def container_headers(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, ModelServer] | None:
     """Choose a variant and a server for an invocation, and count it as one of its requests.
 
-    None: moto answers for the target (--moto-answers, its image is unmapped).
+    `name` is the variant that the request asks for, if any. None: moto answers for the variant
+    (--moto-answers, its image is unmapped).
     """
     while True:
         routing = endpoint.routing
@@ -105,7 +106,7 @@ def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, 
 
 
 def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) -> Target:
-    """Choose the variant for an invocation: the named one, or one by weight."""
+    """Choose the variant for an invocation: the one called `name`, or one by weight."""
     if name is not None:
         choice = routing.by_name.get(name)
         if choice is None:
@@ -143,7 +144,10 @@ def _predict(
 
 
 def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong: str) -> AwsError:
-    """Return the ModelError for an answer that is missing or is no success."""
+    """Return the ModelError for an answer that is missing or is no success.
+
+    `wrong` says why there is none.
+    """
     status = answer.status if answer else 0
     words = answer.body.decode("utf-8", "replace") if answer else wrong
     group = f"/aws/sagemaker/Endpoints/{endpoint.name}"

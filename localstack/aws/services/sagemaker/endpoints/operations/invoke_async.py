@@ -52,7 +52,10 @@ def _not_found(ctx: Context, name: str) -> AwsError:
 
 
 def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Request:
-    """Return the queued form of an InvokeEndpointAsync request, with its S3 locations."""
+    """Return the queued form of an InvokeEndpointAsync request, with its S3 locations.
+
+    `output` is the endpoint's OutputConfig.
+    """
     source, body = params.get("InputLocation"), params.get("Body") or b""
     if bool(source) == bool(body):
         raise invalid("Exactly one of InputLocation and Body must be provided.")
@@ -76,7 +79,11 @@ def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Re
 
 
 def _check_uri(uri: str) -> str:
-    """Check the InputLocation of an asynchronous request, and return it."""
+    """Check the InputLocation of an asynchronous request, and return it.
+
+    Raises:
+        AwsError: It is not the URI of an S3 object.
+    """
     try:
         bucket, key = split(uri)
     except TransferError as error:

@@ -65,7 +65,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with endpoint.lock:
         if endpoint.changing:
             raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
-        describe.hide(ctx, endpoint)
+        describe.store_stale_description(ctx, endpoint)
         endpoint.status = "Deleting"
         endpoint.routing = None
         endpoint.modified = ctx.clock.now()
@@ -116,7 +116,8 @@ def resume(ctx: Context, store: Endpoints) -> None:
 def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
     """Bring an endpoint from Creating to InService after a restart, as it was last configured.
 
-    A deployment under way is rolled back; new weights are taken.
+    A deployment that was under way is rolled back; weights that were being changed get their new
+    values.
     """
     endpoint.routing, endpoint.stale = None, None
     if endpoint.status == "Deleting":

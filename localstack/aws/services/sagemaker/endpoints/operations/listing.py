@@ -18,7 +18,10 @@ _MODIFIED = (
 def page(
     ctx: Context, rows: list[dict[str, Any]], params: dict[str, Any], name: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Return one page of a List operation's rows, newest first by default, with the NextToken."""
+    """Return one page of a List operation's rows, newest first by default, with the NextToken.
+
+    The request's filters are applied; `name` is the member that holds a row's name.
+    """
     for key, column, sign in (*_BOUNDS, *_MODIFIED):
         if params.get(key) is not None:
             rows = [row for row in rows if (row[column] - params[key]).total_seconds() * sign > 0]

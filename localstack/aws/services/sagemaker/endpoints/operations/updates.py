@@ -42,7 +42,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         )
         if update_plan.alarms:
             deploying.require_alarms(ctx, update_plan.alarms)
-        describe.hide(ctx, endpoint)
+        describe.store_stale_description(ctx, endpoint)
         endpoint.deployment = deployment
         endpoint.status, endpoint.failure = "Updating", None
         endpoint.pending, endpoint.plan, endpoint.share = fleet, update_plan, 0.0
@@ -84,7 +84,7 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             raise checks.refusal(f'The variant name "{twice}" was non-unique within the request.')
         for item in items:
             _check(item, least=0 if backlog.settings(endpoint) else 1)
-        describe.hide(ctx, endpoint)
+        describe.store_stale_description(ctx, endpoint)
         for item in items:
             variant = variants[item["VariantName"]]
             variant.desired_weight = float(item.get("DesiredWeight", variant.desired_weight))
@@ -104,9 +104,9 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
-    """Make the desired weights and instance counts of variants the current ones.
+    """End a change of weights and instance counts: make the desired ones the current ones.
 
-    If an instance does not start, or the change is `doomed`, the old weights and counts stay.
+    If an instance does not start, or the change is `doomed`, the old ones stay.
     """
     wrong = None if doomed else fleets.resize(ctx, endpoint.name, endpoint.fleet)
     with endpoint.lock:
@@ -125,7 +125,8 @@ def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> Non
 def _check(item: Mapping[str, Any], least: int) -> None:
     """Raise an error if a request's new weight or instance count for a variant is not valid.
 
-    `least` is the smallest allowed count: 0 for an asynchronous endpoint, else 1.
+    `item` is the variant's part of the request. `least` is the smallest allowed count: 0 for an
+    asynchronous endpoint, else 1.
     """
     weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
     if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
@@ -153,7 +154,7 @@ def _require_changeable(endpoint: Endpoint) -> None:
 def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
     """Return the new fleet of variants for an UpdateEndpoint request.
 
-    Its variants have the properties of the old one's where they are retained.
+    Its variants take over those properties of the old fleet's that the request retains.
     """
     fleet = Fleet(config)
     if not params.get("RetainAllVariantProperties"):

@@ -166,7 +166,7 @@ def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put(ctx: Context, group: Group, params: dict[str, Any]) -> None:
-    """Write the feature record of a PutRecord request into its stores."""
+    """Write the feature record of a PutRecord request into its stores, online and offline."""
     values = parsed_record(params["Record"], group.features)
     for name in (group.identifier, group.event_time):
         if name not in values:
@@ -194,7 +194,17 @@ def _write(
     ttl: Any,
     force: bool,
 ) -> None:
-    """Write a feature record into the online and offline store; online only if it is the newest."""
+    """Write a feature record into the online and the offline store, as far as `stores` names them.
+
+    Args:
+        ctx: The handler's context.
+        group: The feature group.
+        values: The record's values by feature.
+        event_moment: Its event time.
+        stores: OnlineStore, OfflineStore or both.
+        ttl: How long it lives online; None: as the group has it.
+        force: Whether it is written online even if a newer one is there.
+    """
     if group.online is not None and "OnlineStore" in stores:
         key = _text(values, group.identifier)
         old = _live(ctx, group, key)
@@ -208,7 +218,10 @@ def _write(
 
 
 def _live(ctx: Context, group: Group, key: str) -> Online | None:
-    """Return the unexpired online record of an identifier, softly deleted ones included."""
+    """Return the unexpired online record of an identifier (`key`), or None.
+
+    It may be softly deleted.
+    """
     row = (group.online or {}).get(key)
     if row is not None and row.expires is not None and row.expires <= ctx.clock.now():
         (group.online or {}).pop(key, None)
@@ -217,7 +230,7 @@ def _live(ctx: Context, group: Group, key: str) -> Online | None:
 
 
 def _readable(ctx: Context, group: Group, key: str) -> Online | None:
-    """Return the online record of an identifier, or None if there is none or it was deleted."""
+    """Return the online record of an identifier (`key`); None: there is none, or it was deleted."""
     row = _live(ctx, group, key)
     return None if row is None or row.deleted else row
 
@@ -265,7 +278,10 @@ def _targets(group: Group, params: dict[str, Any]) -> list[str]:
 
 
 def _names(group: Group, requested: list[str] | None) -> list[str]:
-    """Return the names of the features that a request reads, after checking them."""
+    """Return the names of the features that a request reads, after checking them.
+
+    `requested` are those that it names; None: it reads all.
+    """
     for name in requested or ():
         if name not in group.features:
             raise refusal(f"FeatureName {name} does not exist in FeatureGroup {group.name}.")
@@ -293,7 +309,7 @@ def _expiry(record: Online, params: dict[str, Any]) -> dict[str, str]:
 
 
 def _text(values: dict[str, Value], name: str) -> str:
-    """Return a feature's value, which must be a single text, not a collection."""
+    """Return the value of the feature `name`, which must be a single text, not a collection."""
     value = values[name]
     if not isinstance(value, str):
         raise refusal(f"Feature {name} cannot be a collection.")

@@ -59,7 +59,7 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Raise an error for a processing job that cannot be run here, before the name is taken.
+    """Raise an error for a processing job that cannot be run here, before its name is used up.
 
     Raises:
         AwsError: The job cannot be run here.
@@ -89,7 +89,7 @@ def _outputs(params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """Complete a job without running it, if no command is mapped and --moto-answers is set.
+    """Complete a processing job without running it, with --moto-answers and no mapped command.
 
     moto does the same with every job.
     """
@@ -172,7 +172,10 @@ def _message(container: Container) -> str | None:
 
 
 def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
-    """Download one input of a processing job from S3 into its container's folder."""
+    """Download one input of a processing job from S3 into its container's folder.
+
+    `item` is the input's part of the request.
+    """
     source = item.get("S3Input")
     if source is None:
         raise s3.TransferError(

@@ -85,9 +85,9 @@ def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> J
 
 
 def check(params: dict[str, Any]) -> None:
-    """Raise an error for a training job that cannot be run here, before the name is taken.
+    """Raise an error for a training job that cannot be run here, before its name is used up.
 
-    A tuning job's definition is checked, too.
+    A tuning job's definition of its training jobs is checked by it, too.
 
     Raises:
         AwsError: The job cannot be run here.
@@ -112,7 +112,8 @@ def check(params: dict[str, Any]) -> None:
 def _check_spot(condition: dict[str, Any]) -> None:
     """Raise an error if the time limits of a managed spot training job are not valid.
 
-    The job itself is never interrupted here: no capacity is taken away.
+    `condition` is the job's StoppingCondition. The job itself is never interrupted here: no
+    capacity is taken away.
     """
     wait, limit = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
     if wait is None or wait < limit:
@@ -124,12 +125,15 @@ def _check_spot(condition: dict[str, Any]) -> None:
 
 
 def _mode(channel: dict[str, Any], specification: dict[str, Any]) -> str:
-    """Return the input mode (File ...) of a training channel: its own, or the job's."""
+    """Return the input mode (File ...) of a training channel: its own, or the job's.
+
+    `specification` is the job's AlgorithmSpecification.
+    """
     return str(channel.get("InputMode") or specification.get("TrainingInputMode", "File"))
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """Complete a job without running it, if no command is mapped and --moto-answers is set.
+    """Complete a training job without running it, with --moto-answers and no mapped command.
 
     moto does the same with every job.
     """
@@ -193,7 +197,7 @@ _ENDS = {
 
 
 def _end(ctx: Context, job: Job, why: str) -> None:
-    """Set a training job's final status according to how its container ended."""
+    """Set a training job's final status according to why its container ended, `why`."""
     job.ends(*_ENDS[why], ctx.clock.now())
 
 
@@ -201,6 +205,8 @@ def _inputs(
     storage: Any, params: dict[str, Any], container: Container
 ) -> dict[str, dict[str, str]]:
     """Download the channels' data, and write input/config, where the container expects them.
+
+    `storage` is a client of S3.
 
     Returns:
         The channels, as inputdataconfig.json has them.
@@ -248,7 +254,7 @@ class _Checkpoints:
 
 
 def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: str) -> None:
-    """Download the S3 data of one training channel into the container's folder."""
+    """Download the S3 data of the training channel `name` into the container's folder."""
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
         raise s3.TransferError(
@@ -261,7 +267,10 @@ def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: st
 
 
 def _channel_description(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
-    """Return a training channel in the form of inputdataconfig.json."""
+    """Return a training channel in the form of inputdataconfig.json.
+
+    `specification` is the job's AlgorithmSpecification.
+    """
     source = channel["DataSource"].get("S3DataSource") or {}
     description = {
         "TrainingInputMode": _mode(channel, specification),

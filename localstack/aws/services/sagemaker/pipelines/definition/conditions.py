@@ -47,12 +47,18 @@ def check(condition: object) -> None:
 
 
 def holds(conditions: list[dict[str, Any]], scope: Scope) -> bool:
-    """Return whether every one of a Condition step's (checked) Conditions is true."""
+    """Return whether every one of a Condition step's (checked) Conditions is true.
+
+    `scope` gives the values of parameters, steps and the execution.
+    """
     return all(_holds(condition, scope) for condition in conditions)
 
 
 def _holds(condition: dict[str, Any], scope: Scope) -> bool:
-    """Return whether one condition of a Condition step is true."""
+    """Return whether one condition of a Condition step is true.
+
+    `scope` gives the values of parameters, steps and the execution.
+    """
     kind = condition["Type"]
     if kind == "Not":
         return not _holds(condition["Condition"], scope)
@@ -92,7 +98,7 @@ def _number(value: object) -> float | None:
 
 
 def _equal(left: object, right: object) -> bool:
-    """Return whether two operands of a condition are equal, as numbers if they read so."""
+    """Return whether two operands of a condition are equal, as numbers if both read as numbers."""
     first, second = _number(left), _number(right)
     if first is not None and second is not None:
         return first == second

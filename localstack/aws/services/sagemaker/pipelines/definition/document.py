@@ -178,14 +178,17 @@ def _parameter(raw: object) -> Parameter:
 
 
 def _fits(value: object, kind: str) -> bool:
-    """Return whether a value has the type of a pipeline parameter."""
+    """Return whether a value has the type of a pipeline parameter, such as Integer, `kind`."""
     return isinstance(value, PARAMETER_TYPES[kind]) and (
         kind == "Boolean" or not isinstance(value, bool)
     )
 
 
 def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[Step]) -> None:
-    """Parse steps into a list, with the steps of their conditional branches."""
+    """Parse steps into the list `into`, with the steps of their conditional branches.
+
+    `branch` is the Condition step, and its outcome, of whose branch these are; None: of none.
+    """
     for raw in raw_steps:
         step = _step(raw, branch)
         into.append(step)
@@ -196,7 +199,10 @@ def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[S
 
 
 def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
-    """Parse one step of a pipeline definition."""
+    """Parse one step of a pipeline definition.
+
+    `branch` is the Condition step, and its outcome, of whose branch this is one; None: of none.
+    """
     name, kind, arguments = _checked_head(raw)
     where = f"step '{name}'"
     cache = raw.get("CacheConfig") or {}
@@ -237,9 +243,9 @@ def _checked_head(raw: Any) -> tuple[str, str, dict[str, Any]]:
 
 
 def _own_arguments(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a pipeline step's arguments without the steps of a condition's branches.
+    """Return a pipeline step's arguments without the steps in a condition's branches.
 
-    Those are steps of their own.
+    These are parsed as steps by themselves.
     """
     return {
         key: value
@@ -251,7 +257,10 @@ def _own_arguments(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def _dependencies(
     raw: dict[str, Any], arguments: dict[str, Any], where: str
 ) -> tuple[Dependency, ...]:
-    """Return a pipeline step's dependencies: DependsOn, and the steps whose values it reads."""
+    """Return a pipeline step's dependencies: DependsOn, and the steps whose values it reads.
+
+    `raw` is the step in the definition; `where` names it in errors.
+    """
     explicit = tuple(_dependency(entry, where) for entry in _list(raw, "DependsOn", where))
     named = {dependency.step for dependency in explicit}
     read = sorted(
@@ -262,7 +271,10 @@ def _dependencies(
 
 
 def _check_conditions(conditions: list[Any], where: str) -> None:
-    """Raise an error for a condition of a Condition step that CreatePipeline refuses."""
+    """Raise an error for a condition of a Condition step that CreatePipeline refuses.
+
+    `where` names the step in the error.
+    """
     if not conditions:
         raise DefinitionError(f"{where}: a Condition step needs Conditions")
     try:
@@ -273,7 +285,7 @@ def _check_conditions(conditions: list[Any], where: str) -> None:
 
 
 def _dependency(entry: object, where: str) -> Dependency:
-    """Parse one entry of a pipeline step's DependsOn."""
+    """Parse one entry of a pipeline step's DependsOn; `where` names the step in errors."""
     if isinstance(entry, str):
         return Dependency(step=entry, trigger="Completed")
     if (
@@ -289,7 +301,10 @@ def _dependency(entry: object, where: str) -> Dependency:
 
 
 def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
-    """Parse one entry of a step's PropertyFiles into its name, output and path."""
+    """Parse one entry of a step's PropertyFiles into its name, output and path.
+
+    `where` names the step in errors.
+    """
     try:
         return entry["PropertyFileName"], PropertyFile(
             output=entry["OutputName"], path=entry["FilePath"]
@@ -301,7 +316,7 @@ def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
 
 
 def _retry(entry: Any, where: str) -> Retry:
-    """Parse one entry of a step's RetryPolicies."""
+    """Parse one entry of a step's RetryPolicies; `where` names the step in errors."""
     if not isinstance(entry, dict) or not entry.get("ExceptionType"):
         raise DefinitionError(f"{where}: a retry policy needs an ExceptionType")
     if "MaxAttempts" in entry and "ExpireAfterMin" in entry:
@@ -352,7 +367,10 @@ def _check_references(step: Step, definition: Definition) -> None:
 
 
 def _references(value: object, where: str) -> list[Reference]:
-    """Return the references (Get: Steps.X...) within a step's argument."""
+    """Return the references (Get: Steps.X...) within a step's argument.
+
+    `where` names the step in errors.
+    """
     try:
         return list(references(value))
     except paths.PathError as error:
@@ -362,7 +380,7 @@ def _references(value: object, where: str) -> list[Reference]:
 def duration(text: str, where: str) -> timedelta:
     """Parse an ISO 8601 duration such as P30D or PT12H; a year has 365 days, a month 30.
 
-    Notebooks of AWS write it as 30d or T30m, too.
+    Notebooks of AWS write it as 30d or T30m, too. `where` names the step in the error.
 
     Raises:
         DefinitionError: The text is no duration.
@@ -384,7 +402,10 @@ def duration(text: str, where: str) -> timedelta:
 
 
 def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
-    """Return a member of a pipeline definition's object, which must be a list."""
+    """Return a member of a pipeline definition's object, which must be a list.
+
+    `where` names the object in the error; a missing member is an empty list.
+    """
     value = raw.get(key) or []
     if not isinstance(value, list):
         raise DefinitionError(f"{where}: {key} must be a list")
@@ -392,7 +413,10 @@ def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _unique(items: list[T], what: str) -> list[T]:
-    """Return parameters or steps after a check that their names differ."""
+    """Return parameters or steps after a check that their names differ.
+
+    `what` names their kind in the error.
+    """
     names: set[str] = set()
     for item in items:
         if item.name in names:

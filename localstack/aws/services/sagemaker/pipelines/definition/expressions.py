@@ -27,7 +27,10 @@ class ExpressionError(ValueError):
 
 
 def resolve(value: object, scope: Scope) -> object:
-    """Return a step's argument with the pipeline expressions in it replaced by their values."""
+    """Return a step's argument with the pipeline expressions in it replaced by their values.
+
+    `scope` gives the values of parameters, steps and the execution.
+    """
     if isinstance(value, list):
         return [resolve(item, scope) for item in value]
     if not isinstance(value, dict):
@@ -42,7 +45,10 @@ def resolve(value: object, scope: Scope) -> object:
 
 
 def _get(source: Reference, scope: Scope) -> object:
-    """Return the value of a Get expression: a parameter, a step's property or the execution's."""
+    """Return the value of a Get expression: a parameter, a step's property or the execution's.
+
+    `scope` gives the values.
+    """
     if source.kind == "Parameters":
         if source.name not in scope.parameters:
             raise ExpressionError(f"the parameter '{source.name}' has no value")
@@ -56,7 +62,10 @@ def _get(source: Reference, scope: Scope) -> object:
 
 
 def _join(arguments: object, scope: Scope) -> str:
-    """Return the text that a Std:Join expression makes of its values."""
+    """Return the text that a Std:Join expression makes of its values.
+
+    `arguments` are the expression's; `scope` gives the values of expressions in them.
+    """
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Values"), list):
         raise ExpressionError(f"Std:Join needs Values: {arguments!r}")
     return str(arguments.get("On", "")).join(
@@ -70,7 +79,10 @@ def text(value: object) -> str:
 
 
 def _json_get(arguments: object, scope: Scope) -> object:
-    """Return the value of a Std:JsonGet expression, read from a step's property file."""
+    """Return the value of a Std:JsonGet expression, read from a step's property file.
+
+    `arguments` are the expression's; `scope` reads the file.
+    """
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Path"), str):
         raise ExpressionError(f"Std:JsonGet needs a Path: {arguments!r}")
     if "S3Uri" in arguments:

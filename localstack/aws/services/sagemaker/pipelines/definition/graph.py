@@ -6,9 +6,9 @@ from typing import Literal
 
 
 def cycle(edges: Mapping[str, AbstractSet[str]]) -> list[str]:
-    """Return the names along one cycle of a pipeline's graph, first name repeated at the end.
+    """Return the names along one cycle of a graph, the first name repeated at the end.
 
-    Empty: there is none.
+    `edges` has the names to which each name leads. Empty: there is no cycle.
     """
     done: set[str] = set()
     for start in edges:

@@ -44,7 +44,8 @@ def parse(path: str) -> tuple[str | int, ...]:
 def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
     """Return the part of a JSON value to which the keys of a path lead.
 
-    A list of structures may be indexed by the name of its items, as FinalMetricDataList['auc'].
+    `path` is the path as text, for errors. A list of structures may be indexed by the name of its
+    items, as FinalMetricDataList['auc'].
     """
     for key in keys:
         value = _child(value, key, path)
@@ -52,7 +53,10 @@ def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
 
 
 def _child(value: object, key: str | int, path: str) -> object:
-    """Return the member or item of a JSON value under one key of a path."""
+    """Return the member or item of a JSON value under one key of a path.
+
+    `path` is the whole path as text, for errors.
+    """
     if isinstance(value, list):
         if isinstance(key, int):
             if -len(value) <= key < len(value):

@@ -41,7 +41,7 @@ _OF_THE_DEFINITION = (
 def signature(step: Step, arguments: dict[str, Any]) -> str | None:
     """Return a key that two runs of a step share if one may reuse the other's result.
 
-    None: the step is not cached.
+    `arguments` are the step's, with values for its expressions. None: the step is not cached.
     """
     keys = _KEYS.get(step.type)
     if keys is None:
@@ -61,7 +61,7 @@ def hit(
 ) -> tuple[str, StepRun] | None:
     """Return the latest cached run of a step with this key that is not too old, or None.
 
-    It comes with its execution's ARN.
+    `wanted_signature` is the key. The run comes with its execution's ARN.
     """
     for execution in reversed(list(pipeline.executions.values())):
         run = execution.steps.get(step.name)

@@ -25,7 +25,7 @@ _SILENT = frozenset(EXECUTED) - {"Fail"}
 def run(ctx: Context, execution: Execution) -> None:
     """Run a pipeline execution until it has a final status.
 
-    One that is retried keeps its finished steps.
+    An execution that is retried keeps its finished steps.
     """
     ctx.on_stop(lambda: execution.events.put(_RESET))
     try:
@@ -70,7 +70,11 @@ def _start_all(
     states: dict[str, str],
     running: set[str],
 ) -> None:
-    """Start the pipeline steps that can start, and mark those that never will."""
+    """Start the pipeline steps that can start, and mark those that never will.
+
+    `states` has the states of steps by name, and `running` the names of those that run; both are
+    updated.
+    """
     limit = (execution.parallelism or {}).get("MaxParallelExecutionSteps") or len(definition.steps)
     outcomes = {
         name: run.properties.get("Outcome") == "True"
@@ -134,7 +138,7 @@ def _step(ctx: Context, execution: Execution, step: Step) -> None:
 
 
 def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None) -> None:
-    """Record the final status of a pipeline step."""
+    """Record the final status of a run of a pipeline step, and the reason of a failure."""
     run_of_step.failure = failure[:1024] if failure else None
     run_of_step.ended = ctx.clock.now()
     run_of_step.status = status
@@ -145,7 +149,8 @@ def _from_cache(
 ) -> bool:
     """Reuse an earlier run's result for a pipeline step if its cache config allows it.
 
-    Return whether that was done. The step's cache key is stored either way, for later runs.
+    `run_of_step` is the new run, and `job` the name of its job. Return whether a result was reused.
+    The step's cache key is stored either way, for later runs.
     """
     try:
         signature = (
@@ -169,7 +174,7 @@ def _from_cache(
 
 
 def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
-    """Wait before a step's next attempt; return False if the execution was stopped meanwhile."""
+    """Wait some seconds before a step's next attempt; return False if the execution was stopped."""
     due = threading.Event()
     timer = ctx.clock.call_after(seconds, due.set)
     try:
@@ -194,9 +199,9 @@ def _stop_jobs(ctx: Context, execution: Execution) -> None:
 
 
 def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
-    """Return whether no new step starts, because a step failed.
+    """Return whether the pipeline starts no new step, because one failed.
 
-    Steps that run go on.
+    A failure on which another step depends does not count. Steps that run go on.
     """
     return any(
         state in ("Failed", "Stopped") and not _is_awaited(definition, name, state)
@@ -205,7 +210,7 @@ def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
-    """Return whether any step depends on this step's ending in this state."""
+    """Return whether any step depends on the step `name` ending in this state."""
     return any(
         d.step == name and d.trigger in (state, "Any")
         for step in definition.steps.values()

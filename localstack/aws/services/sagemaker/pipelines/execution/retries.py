@@ -50,7 +50,7 @@ class Retries:
     def wait(self, error: StepFailed, now: datetime) -> float | None:
         """Return the seconds until a failed step's next attempt, or None if there is none.
 
-        The first policy that names the error decides.
+        The first retry policy that names the error decides.
         """
         for number, policy in enumerate(self._policies):
             if error.kind not in policy.exceptions:

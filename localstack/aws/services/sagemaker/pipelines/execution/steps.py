@@ -45,7 +45,7 @@ class StepStopped(Exception):
 def name_of_job(step: Step, execution: Execution) -> str:
     """Return a name for a step's job: `pipelines-<execution>-<step>-<random>`.
 
-    A name in the arguments takes the place of the first part, as a custom prefix does. A tuning
+    A name in the step's arguments takes the place of `pipelines`, as a custom prefix does. A tuning
     job's name has 32 characters: `<execution>-<step>-<random>`.
     """
     prefix = step.arguments.get(_NAMES.get(step.type, ""))
@@ -58,7 +58,10 @@ def name_of_job(step: Step, execution: Execution) -> str:
 
 
 def scope(ctx: Context, execution: Execution, job: str) -> Scope:
-    """Return where a pipeline step's expressions find their values (parameters, steps ...)."""
+    """Return the scope in which a pipeline step's expressions find their values.
+
+    It has parameters, steps and the execution; `job` is the name of the step's job.
+    """
     definition = execution.version.definition
     steps = definition.steps if definition else {}
 
@@ -112,6 +115,8 @@ def scope(ctx: Context, execution: Execution, job: str) -> Scope:
 def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: str) -> None:
     """Run a pipeline step once, until its job has ended.
 
+    `run` is the record of the step's run, and `job` the name for its job.
+
     Raises:
         StepFailed: The step's type, its arguments or its job has failed it.
         StepStopped: Its job was stopped.
@@ -138,7 +143,7 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
 
 
 def refusal(step: Step) -> str:
-    """Return the error message that steps of a type are not executed here."""
+    """Return the error message that steps of this step's type are not executed here."""
     return (
         f"the local stack does not execute steps of type {step.type}, only "
         f"{', '.join(EXECUTED)}: step '{step.name}'"
@@ -146,14 +151,15 @@ def refusal(step: Step) -> str:
 
 
 def resolved_arguments(step: Step, where: Scope) -> dict[str, Any]:
-    """Return a step's arguments with all pipeline expressions replaced by their values."""
+    """Return a step's arguments with all pipeline expressions replaced by values of the scope."""
     return {key: resolve(value, where) for key, value in step.arguments.items()}
 
 
 def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
     """Call an operation of SageMaker's as the pipeline service does, for a step.
 
-    Errors get the types that retry policies know.
+    Raises:
+        StepFailed: It is refused; with the exception type that retry policies know.
     """
     model = in_process.operation_model("sagemaker", operation)
     report = ParamValidator().validate(params, model.input_shape)
@@ -245,12 +251,17 @@ def _tuning(work: Work) -> None:
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a step's arguments without the ExperimentConfig that pipelines add by themselves."""
+    """Return a step's arguments without ExperimentConfig, which pipelines set by themselves."""
     return {key: value for key, value in arguments.items() if key != "ExperimentConfig"}
 
 
 def _follow(work: Work, job: Job) -> None:
-    """Record a step's job, so that a stop of the execution finds it, and wait for its end."""
+    """Record a step's job, so that a stop of the execution finds it, and wait for its end.
+
+    Raises:
+        StepStopped: The job was stopped.
+        StepFailed: The job failed.
+    """
     execution, step = work.execution, work.step.name
     execution.jobs[step] = job
     if execution.stopping.is_set():

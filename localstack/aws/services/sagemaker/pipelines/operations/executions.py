@@ -70,7 +70,8 @@ def start_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 def _executes(ctx: Context, definition: Definition | None) -> bool:
     """Return whether any step of a pipeline starts a local command.
 
-    With --moto-answers the others have ended before the start is answered, as with moto.
+    With --moto-answers a pipeline without such a step has ended before the start is answered, as
+    with moto.
     """
     for step in definition.steps.values() if definition else ():
         specification = (
@@ -87,7 +88,10 @@ def _executes(ctx: Context, definition: Definition | None) -> bool:
 
 
 def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, object]:
-    """Return the value of every pipeline parameter of an execution, in its type."""
+    """Return the value of every pipeline parameter of an execution, in its type.
+
+    `arguments` are the values that the request gives.
+    """
     values: dict[str, object] = {item["Name"]: item["Value"] for item in arguments}
     if version.definition is None:
         return values
@@ -194,7 +198,7 @@ def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _is_repeated(execution: Execution, params: dict[str, Any]) -> bool:
-    """Record a request's idempotency token; return whether the same request was made before."""
+    """Record a request's idempotency token; return whether a request with it was made before."""
     token = params.get("ClientRequestToken")
     if token is None:
         return False

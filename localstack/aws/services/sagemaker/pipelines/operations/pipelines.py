@@ -155,7 +155,7 @@ def update_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_aliases(pipeline: Pipeline, aliases: tuple[str, ...] | list[str], number: int) -> None:
-    """Give a pipeline version these aliases.
+    """Give the aliases to the pipeline version of this number.
 
     Raises:
         AwsError: An alias belongs to another version.
@@ -261,7 +261,7 @@ def _summary(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def within(moment: Any, params: dict[str, Any]) -> bool:
-    """Return whether a time is within a request's CreatedAfter and CreatedBefore."""
+    """Return whether a time is between the CreatedAfter and the CreatedBefore of a request."""
     created_after, created_before = params.get("CreatedAfter"), params.get("CreatedBefore")
     return (created_after is None or moment > created_after) and (
         created_before is None or moment < created_before

@@ -223,7 +223,7 @@ class _Deployment:
             raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
 
     def fail_as_lost(self, progress: operations.Progress) -> Any:
-        """Fail the operation although the model was deployed, for the fault lost-deploy."""
+        """Fail the operation though the model was deployed, as the fault "lost-deploy" demands."""
         self._forget()
         progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
         raise GcpError("INTERNAL", "The deployment was lost: a fault that was asked for")
@@ -260,7 +260,7 @@ class _Deployment:
         )
 
     def _forget(self) -> None:
-        """Release the model version, so that it may be deployed or deleted again."""
+        """Unmark the model version as deployed, so that it may be deployed again or deleted."""
         with self._hosted.lock:
             self._hosted.pending.pop(self._deployed.id, None)
         models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
@@ -283,7 +283,7 @@ class _Deployment:
 def _kill_once_cancelled(
     progress: operations.Progress, over: threading.Event, server: ModelServer
 ) -> None:
-    """Kill the model server if its deployment is cancelled; runs in a thread of its own."""
+    """Kill the model server if its deployment is cancelled before `over` is set; for a thread."""
     while not over.wait(0.05):
         if progress.cancelled.is_set():
             server.kill()
@@ -291,7 +291,7 @@ def _kill_once_cancelled(
 
 
 def _check(deployed: Any) -> None:
-    """Raise INVALID_ARGUMENT for a DeployedModel whose settings cannot be served."""
+    """Raise INVALID_ARGUMENT for a DeployedModel message that asks for what cannot be served."""
     if deployed.id and not _ID.fullmatch(deployed.id):
         raise invalid(f"Invalid deployed_model.id {deployed.id!r}: 1 to 10 digits.")
     check_display_name(deployed.display_name, kind="DeployedModel", required=False)
@@ -309,7 +309,7 @@ def _check(deployed: Any) -> None:
 
 
 def _check_replicas(deployed: Any) -> None:
-    """Raise INVALID_ARGUMENT for numbers of replicas that do not fit each other."""
+    """Raise INVALID_ARGUMENT for a DeployedModel whose minimum and maximum replicas do not fit."""
     resources = deployed.dedicated_resources
     if resources.min_replica_count < 1:
         raise invalid(
@@ -348,7 +348,7 @@ def _assign_id(hosted: HostedEndpoint, deployed: Any) -> None:
 
 
 def _with_new_id(split: Mapping[str, int], number: str) -> dict[str, int]:
-    """Return a traffic split in which the new deployed model's id replaces "0"."""
+    """Return a traffic split in which the new deployed model's id `number` replaces "0"."""
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 
@@ -359,7 +359,7 @@ def _set_split(hosted: HostedEndpoint, split: Mapping[str, int]) -> None:
 
 
 def _check_undeployable(hosted: HostedEndpoint, number: str, split: Mapping[str, int]) -> None:
-    """Raise unless a deployed model exists and has no traffic, or is the only one."""
+    """Raise unless the deployed model `number` exists, and has no traffic or is the only one."""
     if number not in hosted.targets:
         raise GcpError("NOT_FOUND", f"DeployedModel {number} does not exist in {hosted.name}.")
     others = set(hosted.targets) - {number}
@@ -376,9 +376,9 @@ def _check_undeployable(hosted: HostedEndpoint, number: str, split: Mapping[str,
 
 
 def _remove_deployed_model(hosted: HostedEndpoint, number: str, split: Mapping[str, int]) -> None:
-    """Remove a deployed model and its share from the endpoint's message.
+    """Remove a deployed model from the endpoint's message, and set the traffic split to `split`.
 
-    The last one leaves an empty split.
+    If it was the last one, the split becomes empty.
     """
     rest = [deployed for deployed in hosted.message.deployed_models if deployed.id != number]
     shares = {

@@ -193,7 +193,7 @@ def delete_endpoint(call: Call, request: Any) -> Any:
 
 
 def generic(call: Call) -> Any:
-    """Return the generic metadata of a long-running operation, with the current time."""
+    """Return the metadata that long-running operations share, with the current time."""
     now = call.now_pb()
     return GenericOperationMetadata.pb()(create_time=now, update_time=now)
 
@@ -228,7 +228,7 @@ def _check_logging(endpoint: Any) -> None:
 
 
 def _check_absent(call: Call, name: str) -> None:
-    """Raise ALREADY_EXISTS if there is such an endpoint."""
+    """Raise ALREADY_EXISTS if an endpoint of that name exists."""
     if name in call.store(Endpoints).by_name:
         raise GcpError("ALREADY_EXISTS", f"The Endpoint {name} already exists.")
 
@@ -247,5 +247,5 @@ def _check_empty(hosted: HostedEndpoint) -> None:
 
 
 def _nothing(_message: Any) -> None:
-    """Leave the endpoint's message as it is."""
+    """Do nothing to an endpoint's message, for a request that changes no field."""
     return

@@ -180,7 +180,7 @@ def delete_feature(call: Call, request: Any) -> Any:
 
 
 def _new_feature(call: Call, parent: str, request: Any) -> Any:
-    """Return the Feature message that a create request describes.
+    """Return the Feature message that a create request describes, to be stored below `parent`.
 
     Raises:
         GcpError: The group's source has no such column, or it is the entity ID.

@@ -18,9 +18,9 @@ _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreService"
 
 @handles(f"{_SERVICE}.FetchFeatureValues")
 async def fetch_feature_values(call: Call, request: Any) -> Any:
-    """Return the feature values of one entity from a feature view's served rows.
+    """Answer FetchFeatureValues: return one entity's values from a feature view's synced rows.
 
-    It only looks them up, and so runs in the event loop.
+    It runs in the event loop, as it only looks them up in memory.
     """
     key = _key(request.data_key)
     snapshot = call.store(Served).snapshots.get(canonical(call, request.feature_view))

@@ -101,7 +101,10 @@ def delete_feature_online_store(call: Call, request: Any) -> Any:
 
 
 def _check_scaling(previous: Any, store: Any) -> None:
-    """Raise INVALID_ARGUMENT for a scaling that an online store of Bigtable cannot have."""
+    """Raise INVALID_ARGUMENT if an online store's new node counts are not valid for Bigtable.
+
+    `previous` is the stored message before an update.
+    """
     if not store.HasField("bigtable"):
         return
     if previous is not None and not previous.HasField("bigtable"):
@@ -125,7 +128,7 @@ def _check_scaling(previous: Any, store: Any) -> None:
 
 
 def _give_endpoint(call: Call, store: Any, name: str) -> None:
-    """Set the domain name of an online store's public endpoint."""
+    """Set the domain name of an online store's public endpoint in its message."""
     endpoint = store.dedicated_serving_endpoint
     if endpoint.private_service_connect_config.enable_private_service_connect:
         raise GcpError(

@@ -54,7 +54,7 @@ def list_feature_views(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateFeatureView")
 def update_feature_view(call: Call, request: Any) -> Any:
-    """Change a view; served data stay until the next sync."""
+    """Answer UpdateFeatureView: change a view's settings; its served rows stay until a sync."""
     name = canonical(call, request.feature_view.name)
     store = standard_methods.get(call, STORE, name.partition(f"/{VIEW.collection}/")[0])
     view = standard_methods.update(

@@ -76,7 +76,7 @@ def create_training_pipeline(call: Call, request: Any) -> Any:
 
 
 def _check_supported(pipeline: Any) -> None:
-    """Raise INVALID_ARGUMENT or UNIMPLEMENTED for a pipeline that cannot run."""
+    """Raise INVALID_ARGUMENT or UNIMPLEMENTED for a training pipeline that the stack cannot run."""
     if not _CUSTOM.fullmatch(pipeline.training_task_definition):
         text = (
             f"training_task_definition {pipeline.training_task_definition!r}: the offline GCP "
@@ -111,7 +111,10 @@ def _spec(inputs: Any) -> Any:
 
 
 def _complete(model: Any, spec: Any) -> None:
-    """Set the artifact_uri of the model to upload, unless the caller has set it."""
+    """Set the artifact_uri of the model to upload from the job's output folder, unless it is set.
+
+    `spec` is the CustomJobSpec; raises INVALID_ARGUMENT if it names no output folder.
+    """
     base = spec.base_output_directory.output_uri_prefix
     if not model.artifact_uri:
         if not base:

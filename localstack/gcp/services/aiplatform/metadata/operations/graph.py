@@ -124,7 +124,7 @@ def query_artifact_lineage_subgraph(call: Call, request: Any) -> Any:
 
 
 def _ancestors(resources: Resources, context: Any) -> Collection[str]:
-    """Return the names of an ML Metadata context and of its ancestors."""
+    """Return the names of an ML Metadata context and of all contexts above it."""
     names = {context.name}
     for name in context.parent_contexts:
         names |= set(_ancestors(resources, resources.get(CONTEXT.word, name)))
@@ -132,7 +132,7 @@ def _ancestors(resources: Resources, context: Any) -> Collection[str]:
 
 
 def _graph(call: Call, names: Iterable[str], events: Iterable[Any]) -> Any:
-    """Return a LineageSubgraph of these nodes, the events' nodes, and the events between them."""
+    """Return a LineageSubgraph of the named nodes, the events, and the nodes that those link."""
     resources = call.store(Resources)
     nodes = {
         name: resources.find(name)

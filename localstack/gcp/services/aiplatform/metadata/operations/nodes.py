@@ -49,9 +49,9 @@ NODES = (
 
 
 def _answer(node: Node) -> None:
-    """Register the create, get, list, update, delete and purge handlers of a kind of node.
+    """Register the RPC handlers of a kind of metadata node: artifact, execution or context.
 
-    Kinds are artifacts, executions and contexts.
+    They are create, get, list, update, delete and purge.
     """
     word = node.kind.word
     methods: dict[str, Callable[[Call, Any], Any]] = {
@@ -76,13 +76,13 @@ def create(call: Call, node: Node, parent: str, message: Any, identifier: str) -
 
 
 def _requested_id(node: Node, request: Any) -> str:
-    """Return the id that a create request gives its node, or an empty text."""
+    """Return the id that a create request sets for its node, or an empty text."""
     identifier: str = getattr(request, f"{node.field}_id")
     return identifier
 
 
 def _list(call: Call, node: Node, request: Any) -> Any:
-    """Return the response to a list request for nodes of a kind."""
+    """Answer a list request for the nodes of one kind: artifacts, executions or contexts."""
     store = standard_methods.get(call, STORE, request.parent)
     nodes = call.store(Resources).below(store.name, node.kind.collection)
     listed, token = queries.select(call, nodes, request)
@@ -135,7 +135,7 @@ def remove(call: Call, node: Node, name: str) -> None:
 
 
 def _children(call: Call, name: str) -> list[Any]:
-    """Return the contexts that have a context as parent."""
+    """Return the ML Metadata contexts whose parent is the context of that name."""
     parent = name.rpartition(f"/{CONTEXT.collection}/")[0]
     return [
         context

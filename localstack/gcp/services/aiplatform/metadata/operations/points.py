@@ -81,7 +81,10 @@ def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 
 def _check(call: Call, run: str, data: Sequence[Any]) -> None:
-    """Raise an error for data of a time series that does not exist or has another type."""
+    """Raise an error if points are for a time series that does not exist or has another type.
+
+    `run` is the TensorBoard run to which they are to be added.
+    """
     for part in data:
         series = standard_methods.get(
             call, SERIES, f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
@@ -121,7 +124,7 @@ def _write(call: Call, run: str, data: Sequence[Any]) -> None:
 
 
 def _data(call: Call, series: Any, most: int) -> Any:
-    """Return a time series' data points, at most `most` of them, as a message of the API."""
+    """Return the points of a time series as a message of the API, thinned to at most `most`."""
     points = call.store(Points).get(series.name)
     if most != -1:
         points = _thinned(points, most or _MOST_POINTS)

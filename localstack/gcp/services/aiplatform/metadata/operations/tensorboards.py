@@ -125,9 +125,9 @@ def delete_tensorboard(call: Call, request: Any) -> Any:
 
 
 def _answer(level: Level) -> None:
-    """Register the handlers of a level of TensorBoard resources.
+    """Register the RPC handlers of a level of TensorBoard: experiment, run or time series.
 
-    Levels are experiments, runs and time series; each has create, get, list, update and delete.
+    They are create, get, list, update and delete.
     """
     word, several = (
         level.kind.word,
@@ -180,7 +180,8 @@ def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
 def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
     """Create several TensorBoard resources, all or none, and return the response.
 
-    Time series may belong to several runs of the experiment.
+    `several` is the response's field for them. Time series may belong to several runs of an
+    experiment.
     """
     resources = call.store(Resources)
     created: list[Any] = []
@@ -198,7 +199,7 @@ def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
 
 
 def _list(call: Call, level: Level, several: str, request: Any) -> Any:
-    """Return the response to a list request for TensorBoard resources below a parent."""
+    """Answer a list request for TensorBoard resources; `several` is the response's field for it."""
     items = [
         item
         for parent in _parents(call, level, request.parent)
@@ -211,7 +212,7 @@ def _list(call: Call, level: Level, several: str, request: Any) -> Any:
 
 
 def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
-    """Return the names of the parents to list: one, or all of its kind if its id is `-`."""
+    """Return the names of the parents to list: the one named, or all if its id is `-`."""
     name = canonical(call, name)
     above, _, identifier = name.rpartition(f"/{level.parent.collection}/")
     if identifier == "-":
@@ -253,7 +254,7 @@ def _with_runs(call: Call, tensorboard: Any) -> Any:
 
 
 def _take_default(call: Call, resources: Resources, name: str) -> None:
-    """Clear is_default of a location's other tensorboards, as this one is the default now."""
+    """Clear is_default of the other tensorboards in a location, as `name` is the default now."""
     parent = name.rpartition(f"/{TENSORBOARD.collection}/")[0]
     for other in _below(call, parent, TENSORBOARD):
         if other.is_default and other.name != name:

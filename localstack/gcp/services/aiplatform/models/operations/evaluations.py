@@ -63,10 +63,9 @@ def list_model_evaluations(call: Call, request: Any) -> Any:
 
 
 def _version(call: Call, model: str) -> tuple[str, Version]:
-    """Return the full name and the record of the model version that a name means.
+    """Return the full name and the record of the model version that `model` names.
 
-    Raises:
-        GcpError: NOT_FOUND.
+    Raises GcpError NOT_FOUND if there is none.
     """
     parsed = parse(call, model)
     registered = registered_model(call, parsed)

@@ -193,7 +193,7 @@ def delete_model_version(call: Call, request: Any) -> Any:
 
 
 def _deletable(call: Call, name: Name) -> tuple[RegisteredModel, Version]:
-    """Return the model and version that a request may delete; raise an error if in use."""
+    """Return a model and the version that may be deleted; raise an error if it is in use."""
     model = registered_model(call, name)
     version = version_of(model, name.version)
     _check_idle(model, version.number)
@@ -212,7 +212,7 @@ def _deletable(call: Call, name: Name) -> tuple[RegisteredModel, Version]:
 
 
 def _check_idle(model: RegisteredModel, version: int | None) -> None:
-    """Raise FAILED_PRECONDITION while a model version, or any of the model, is deployed."""
+    """Raise FAILED_PRECONDITION if a version of a model is deployed; None means any version."""
     endpoints = sorted(
         {endpoint for (endpoint, _), number in model.deployed.items() if version in (None, number)}
     )
@@ -235,7 +235,7 @@ def _replace(source: Any, target: Any, path: str) -> None:
 
 
 def _deleting(call: Call) -> Any:
-    """Return the metadata of a long-running delete operation."""
+    """Return the metadata of a long-running operation that deletes a model."""
     now = call.now_pb()
     return DeleteOperationMetadata.pb()(
         generic_metadata=GenericOperationMetadata.pb()(create_time=now, update_time=now)
@@ -243,5 +243,5 @@ def _deleting(call: Call) -> Any:
 
 
 def _nothing(_message: Any) -> None:
-    """Leave the model's message as it is."""
+    """Do nothing to a model's message, for a request that changes no field."""
     return

@@ -91,12 +91,9 @@ def check(call: Call, request: Any) -> str:
 
 
 def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
-    """Register a model that a training pipeline has trained, at once, and return it.
+    """Register a model that a training pipeline has trained, and return its Model message.
 
-    It does what UploadModel does.
-
-    Raises:
-        GcpError: The model cannot be uploaded.
+    Unlike UploadModel it starts no operation. Raises GcpError if the model cannot be uploaded.
     """
     name = check(call, request)
     _check_artifacts(call, request.model.artifact_uri)
@@ -208,7 +205,7 @@ def _new(call: Call, name: str, uploaded: Any) -> RegisteredModel:
 
 
 def _content(call: Call, uploaded: Any) -> Any:
-    """Return the Model message that is stored for an uploaded version."""
+    """Return the Model message to store for an uploaded version, with the defaults filled in."""
     content = ModelPb()
     content.CopyFrom(uploaded)
     for field in (*_OUTPUT_ONLY, *_OF_MODEL):

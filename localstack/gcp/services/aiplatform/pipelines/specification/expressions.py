@@ -50,7 +50,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Node:
-    """Parse an expression of a condition into its syntax tree; raise BadExpression."""
+    """Parse the text of a condition into its syntax tree; raise BadExpression if malformed."""
     reader = _Reader(text)
     node = reader.ternary()
     if reader.sign or reader.at < len(reader.tokens):
@@ -59,10 +59,9 @@ def parse(text: str) -> Node:
 
 
 def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
-    """Evaluate the text of an expression over named values, and return its value.
+    """Evaluate an expression over the named values in `scope`, and return the result.
 
-    Raises:
-        BadExpression: It is none, or a value is missing or of a type that does not fit.
+    Raises BadExpression if it is malformed, or if a value is missing or of a wrong type.
     """
     try:
         return _value(parse(text), scope)
@@ -143,7 +142,7 @@ class _Reader:
         return Node("if", (node, yes, self.ternary()))
 
     def either(self) -> Node:
-        """Parse operands of `||`."""
+        """Parse operands joined by `||` into a node of the syntax tree."""
         return self.binary(self.both, "||")
 
     def both(self) -> Node:
@@ -151,7 +150,7 @@ class _Reader:
         return self.binary(self.comparison, "&&")
 
     def comparison(self) -> Node:
-        """Parse operands of a comparison or of `in`."""
+        """Parse operands of a comparison or of `in` into a node of the syntax tree."""
         return self.binary(self.sum, *_COMPARE, "in")
 
     def sum(self) -> Node:
@@ -163,7 +162,7 @@ class _Reader:
         return self.binary(self.unary, "*", "/", "%")
 
     def binary(self, below: Callable[[], Node], *signs: str) -> Node:
-        """Parse operands of left-associative operators; `below` parses an operand."""
+        """Parse operands of the left-associative operators `signs`; `below` parses an operand."""
         node = below()
         while sign := self.take(*signs):
             node = Node(sign, (node, below()))
@@ -219,7 +218,7 @@ class _Reader:
         return word
 
     def arguments(self, end: str = ")") -> tuple[Node, ...]:
-        """Parse arguments up to a closing bracket."""
+        """Parse comma-separated arguments up to the closing bracket `end`; return their nodes."""
         arguments: list[Node] = []
         while not self.take(end):
             if arguments:
@@ -246,7 +245,7 @@ _FORMS: Mapping[str, Callable[[tuple[Any, ...], _Value], Any]] = {
 
 
 def _value(node: Node, scope: Mapping[str, Any]) -> Any:
-    """Evaluate a node of an expression's syntax tree over named values."""
+    """Evaluate a node of an expression's syntax tree over the named values in `scope`."""
 
     def value(part: Node) -> Any:
         return _value(part, scope)
@@ -259,7 +258,7 @@ def _value(node: Node, scope: Mapping[str, Any]) -> Any:
 
 
 def _binary(sign: str, left: Any, right: Any) -> Any:
-    """Return the result of a binary operator for two values."""
+    """Return the result of the binary operator `sign` for two values."""
     if sign in _COMPARE:
         if isinstance(left, bool) != isinstance(right, bool) or isinstance(left, str) != isinstance(
             right, str
@@ -276,7 +275,7 @@ def _binary(sign: str, left: Any, right: Any) -> Any:
 
 
 def _truth(value: Any) -> bool:
-    """Return a boolean value as it is; raise TypeError for other values."""
+    """Return a value that is true or false; raise TypeError for any other."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
     return value
@@ -299,7 +298,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
-    """Return the result of a function or method for its arguments."""
+    """Return the result of an expression's function or method `name` for its arguments."""
     if name not in _FUNCTIONS:
         raise BadExpression(f"the function {name} is not supported by the local stack.")
     return _FUNCTIONS[name](*arguments)

@@ -85,7 +85,10 @@ def resolve_inside(value: Any, executor_input: Mapping[str, Any], run: Run) -> A
 
 
 def _structure(value: Any, executor_input: Mapping[str, Any]) -> Any:
-    """Return what a Concat or IfPresent stands for: a word, several words, or None."""
+    """Resolve a Concat or IfPresent of a container's command: to a word, several words, or None.
+
+    `executor_input` has the task's inputs, on which an IfPresent depends.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -119,7 +122,10 @@ def _present(name: str, inputs: Mapping[str, Any]) -> bool:
 
 
 def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any:
-    """Return the value of a placeholder by its path; a path may end in json_escape."""
+    """Return the value that a placeholder's path names; a path may end in json_escape.
+
+    Paths lead into the `executor_input`, or name a fact about the run, such as its id.
+    """
     if path is None:
         return executor_input
     if path in run.names:
@@ -136,7 +142,7 @@ def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any
 
 
 def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -> Any:
-    """Return the value to which a placeholder's path leads in an ExecutorInput."""
+    """Return the value at a placeholder's path (`parts` are its segments) in an ExecutorInput."""
     match parts:
         case []:
             return executor_input
@@ -157,7 +163,10 @@ def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -
 
 
 def _of_artifact(artifacts: list[dict[str, Any]] | None, rest: list[str], path: str) -> Any:
-    """Return a property of an artifact for a placeholder; None if the artifact is absent."""
+    """Return the property `rest` of an input artifact for a placeholder, or None without artifact.
+
+    `path` is the whole placeholder, for errors.
+    """
     if not rest:
         return {"artifacts": artifacts} if artifacts is not None else None
     if not artifacts:

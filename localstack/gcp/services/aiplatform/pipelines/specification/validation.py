@@ -91,7 +91,7 @@ def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
-    """Return the value of one of the pipeline's parameters, in its declared type."""
+    """Return an argument of the pipeline converted to the type that its parameter declares."""
     try:
         value = typed(value, declaration.parameter_type)
     except WrongType as error:
@@ -141,7 +141,7 @@ def _components_below(component: Component) -> list[str]:
 
 
 def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> Iterator[str]:
-    """Yield messages about the mistakes in a DAG's tasks and outputs."""
+    """Yield messages about the mistakes in the tasks and outputs of a DAG component."""
     for key, task in dag.tasks.items():
         where = f"component {name}, task {key}"
         if task.component not in pipeline.components:
@@ -175,7 +175,7 @@ def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> It
 
 
 def _in_task(component: Component, parent: Component, task: Task) -> Iterator[str]:
-    """Yield messages about the mistakes in a task."""
+    """Yield messages about the mistakes in a task of the DAG `parent`; it runs `component`."""
     yield from _in_inputs(parent, task)
     yield from _unset(component, task)
     if task.trigger_policy.condition:
@@ -186,7 +186,7 @@ def _in_task(component: Component, parent: Component, task: Task) -> Iterator[st
 
 
 def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
-    """Yield messages about the mistakes in a task's inputs."""
+    """Yield messages about the mistakes in the inputs of a task of the DAG `parent`."""
     parameters, artifacts = parent.input_definitions.parameters, parent.input_definitions.artifacts
     for name, source in task.inputs.parameters.items():
         if source.component_input_parameter and source.component_input_parameter not in parameters:
@@ -208,7 +208,7 @@ def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
 
 
 def _unset(component: Component, task: Task) -> Iterator[str]:
-    """Yield messages about the required inputs that a task does not set."""
+    """Yield a message for each required input of a component that the task does not set."""
     iterator = task.parameter_iterator or task.artifact_iterator
     values = task.inputs.parameters.keys() | ({iterator.item_input} if iterator else set())
     for name, declared in component.input_definitions.parameters.items():

@@ -49,13 +49,10 @@ _MAKE: Mapping[str, Callable[[Any], Any]] = {
 
 
 def coerced(value: Any, kind: Kind) -> Any:
-    """Return one task's output converted to the parameter type that another task declares.
+    """Return a task's output converted to the type `kind` that another task's input declares.
 
-    What is no string becomes JSON text where a string is declared, and the other way round. kfp
-    declares the items of a plain `list` as strings, whatever they are.
-
-    Raises:
-        WrongType: The value cannot be converted.
+    Raises WrongType if it cannot be. A value becomes JSON text for a string, and JSON text becomes
+    a value otherwise; kfp declares the items of a plain `list` as strings.
     """
     if kind == "STRING":
         return value if value is None else text(value)

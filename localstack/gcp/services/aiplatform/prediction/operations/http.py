@@ -78,7 +78,10 @@ def stream_raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @lru_cache(maxsize=256)
 def _signature(number: str, model: str, version: str, display_name: str) -> bytes:
-    """Return the end of a Predict response's JSON, which names the model that predicted."""
+    """Return the end of a Predict response's JSON, which says what deployed model predicted.
+
+    `number` is the deployed model's id.
+    """
     members = {
         "deployedModelId": number,
         "model": model,
@@ -89,7 +92,7 @@ def _signature(number: str, model: str, version: str, display_name: str) -> byte
 
 
 def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
-    """Raise an error unless an endpoint may be called at the request's host.
+    """Raise an error if an endpoint must not be called at the request's host.
 
     An endpoint with a dedicated host can be called at that host, or at the stack's own address.
     """

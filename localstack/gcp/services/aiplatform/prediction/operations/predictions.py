@@ -127,10 +127,9 @@ def explain(call: Call, request: Any) -> Any:
 def stream(
     call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> tuple[int, dict[str, str], Iterator[bytes]]:
-    """Return status, headers and body parts of a model's streamed answer; called in a thread.
+    """Send a prediction request; return status, headers and body parts of the streamed answer.
 
-    Raises:
-        GcpError: There is no answer.
+    It blocks, so a thread calls it. Raises GcpError if no answer comes.
     """
     began = time.perf_counter()
     routing, target = choose_target(call, endpoint, len(body))
@@ -152,9 +151,9 @@ def stream(
 
 
 def _check_endpoint_header(call: Call, endpoint: str) -> None:
-    """Raise an error unless the gRPC header names the request's endpoint.
+    """Raise INVALID_ARGUMENT if the x-vertex-ai-endpoint-id header names another endpoint.
 
-    A dedicated host is one for all endpoints of gRPC, and this header says which is meant.
+    All endpoints share a dedicated gRPC host, so this header says which of them is meant.
     """
     header = call.headers.get("x-vertex-ai-endpoint-id")
     if header is not None and header != endpoint.rpartition("/")[2]:

@@ -90,10 +90,8 @@ def available() -> bool:
 def analyze(instance: Instance, question: Question) -> Analysis:
     """Analyze a SQL statement with GoogleSQL's analyzer; return the resolved statement.
 
-    Names are resolved against the stack's tables, and types are checked.
-
-    Raises:
-        BigQueryError: `invalidQuery` in Google's words, or `notFound` by the table's name.
+    Table names are resolved in `instance`, the stack's BigQuery. Raises BigQueryError
+    `invalidQuery` in Google's words, or `notFound` by the table's name.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -192,7 +190,7 @@ def _serialized_value(variable: Parameter) -> bytes:
 
 
 def _source(instance: Instance, path: Path, question: Question) -> Source:
-    """Return the table, view or wildcard that a name in a statement means."""
+    """Return the table, view or wildcard that a path of names in a statement means."""
     return sources.source_of(
         instance,
         path,
@@ -204,9 +202,9 @@ def _source(instance: Instance, path: Path, question: Question) -> Source:
 
 
 def _altered_table(instance: Instance, question: Question) -> dict[Path, Source]:
-    """Return the table that an ALTER TABLE names, by its path, for the analyzer's catalog.
+    """Return the table that an ALTER TABLE statement names, by its path, for the analyzer.
 
-    It returns none where the table need not exist and does not.
+    It returns nothing for other statements, and for ALTER TABLE IF EXISTS without such a table.
     """
     match = _ALTER.match(question.sql)
     if match is None:
@@ -237,7 +235,10 @@ def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:
 def _number_tables(
     catalog: Any, path: tuple[str, ...], numbers: Mapping[tuple[str, ...], tuple[int, str]]
 ) -> None:
-    """Give each table of an analyzer's catalog, in place, a number and another name."""
+    """Set the number and the name of each table in an analyzer's catalog, in place.
+
+    `numbers` has both by the table's path; `path` is the catalog's own.
+    """
     for table in catalog.table:
         number, name = numbers[(*path, table.name)]
         table.name_in_catalog, table.serialization_id, table.name = table.name, number, name
@@ -246,7 +247,7 @@ def _number_tables(
 
 
 def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
-    """Return the columns of the result of a view's query."""
+    """Return the columns of the result of a view's query in a project."""
     question = Question(sql=sql, project=project)
     meaning = analyze(instance, question)
     if meaning.statement.kind != "query_stmt":
@@ -255,12 +256,10 @@ def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
 
 
 def columns_of(outputs: Sequence[Node], *, renames: bool) -> list[tuple[int, Field]]:
-    """Return the column ids and the columns of a statement's result.
+    """Return the column ids and the columns of a query's result; unnamed ones are f0_, f1_ ...
 
-    What has no name is f0_, f1_ ...
-
-    Raises:
-        BigQueryError: `invalidQuery` where two have one name, unless `renames`.
+    Raises BigQueryError `invalidQuery` if two have one name; with `renames` they are renamed
+    instead.
     """
     columns, anonymous = [], 0
     for output in outputs:

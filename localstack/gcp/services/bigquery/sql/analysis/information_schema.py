@@ -16,7 +16,7 @@ from ...state.instance import Instance
 
 
 def _fields(text: str) -> tuple[Field, ...]:
-    """Return the columns that a text such as `name created:TIMESTAMP` lists; default STRING."""
+    """Parse a list of columns such as `name created:TIMESTAMP`; STRING is the default type."""
     parts = (word.partition(":") for word in text.split())
     return tuple(Field(name=name, type=kind or "STRING") for name, _, kind in parts)
 
@@ -49,14 +49,14 @@ def fields(name: str) -> tuple[Field, ...]:
 
 
 def rows(instance: Instance, ref: TableRef) -> list[dict[str, Any]]:
-    """Return the rows of an INFORMATION_SCHEMA view of a project or dataset as dictionaries."""
+    """Return the rows of the INFORMATION_SCHEMA view that `ref` names, as dictionaries."""
     values = _ROWS[ref.table](instance, ref)
     names = [field.name for field in _VIEWS[ref.table]]
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
-    """Yield the tables of a dataset, or of all datasets that are not hidden."""
+    """Yield the tables of the dataset in `ref`, or of all the project's visible datasets."""
     datasets = (
         [ref.dataset]
         if ref.dataset

@@ -26,10 +26,9 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(mode: str | None, resources: Sequence[Mapping[str, Any]]) -> tuple[Parameter, ...]:
-    """Convert a request's queryParameters to typed parameters with Python values.
+    """Convert the queryParameters of a request, NAMED or POSITIONAL by `mode`, to typed ones.
 
-    Raises:
-        BigQueryError: `invalid`, with the parameter's name.
+    Raises BigQueryError `invalid` with the parameter's name.
     """
     parameters = tuple(_read(resource, index) for index, resource in enumerate(resources))
     if (mode or "").upper() == "NAMED" and any(not parameter.name for parameter in parameters):
@@ -38,7 +37,7 @@ def read(mode: str | None, resources: Sequence[Mapping[str, Any]]) -> tuple[Para
 
 
 def _read(resource: Mapping[str, Any], index: int) -> Parameter:
-    """Convert one QueryParameter of a request to a typed parameter with its value."""
+    """Convert the QueryParameter at `index` in a request to a typed parameter with its value."""
     name = resource.get("name") or ""
     field = _field(resource.get("parameterType") or {}, name or "value")
     place = name or f"at position {index + 1}"
@@ -71,7 +70,7 @@ def _field(kind: Mapping[str, Any], name: str) -> Field:
 
 
 def _value(content: Mapping[str, Any], field: Field) -> Any:
-    """Convert a QueryParameterValue to a Python value of the parameter's type."""
+    """Convert a QueryParameterValue (JSON) to a Python value of the parameter's type."""
     if field.repeated:
         element = Field(name=field.name, type=field.type, fields=field.fields)
         return [_value(member, element) for member in content.get("arrayValues") or ()]

@@ -11,9 +11,9 @@ from .resolved_tree import Node
 
 
 def check_filters(meaning: Analysis) -> None:
-    """Raise `invalidQuery` if a query lacks a filter that require_partition_filter demands.
+    """Raise `invalidQuery` if a query has no filter on the partitioning column of a table.
 
-    The condition has to be on its partitioning column.
+    Only tables with require_partition_filter demand one.
     """
     scans = (
         [node for node in meaning.statement.walk() if node.kind == "table_scan"]

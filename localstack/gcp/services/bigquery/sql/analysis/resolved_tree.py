@@ -42,7 +42,7 @@ class Node:
         self._read(data, descriptor)
 
     def _read(self, data: bytes, descriptor: Any) -> None:
-        """Record the fields of a serialized message, undecoded, with those that it inherits."""
+        """Store the fields of a serialized message, still encoded, and of its base messages."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         for number, kind, value in _wire(data):
@@ -57,7 +57,7 @@ class Node:
             self._inherit(descriptor.fields_by_name["parent"].message_type)
 
     def _inherit(self, descriptor: Any) -> None:
-        """Record the names of the fields that a message type declares and inherits."""
+        """Store the names of the fields that a message type declares or inherits."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         if "parent" in descriptor.fields_by_name:
@@ -85,7 +85,7 @@ class Node:
         return any(value for _, value in self._raw.get(name, ()))
 
     def part(self, name: str) -> Node | None:
-        """Return the value of a node's field, or None if it is unset."""
+        """Return the node in a field of this node, or None if the field is unset."""
         return getattr(self, name) if name in self._fields and name in self else None
 
     def walk(self) -> Iterator[Node]:
@@ -122,7 +122,7 @@ def script(answer: bytes) -> Node:
 
 
 def _member(answer: bytes, descriptor: Any, name: str) -> Node:
-    """Return the root node in a field of the analyzer's serialized response."""
+    """Return the root node in the field `name` of the analyzer's serialized answer."""
     fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
         if fields[number].name == name:
@@ -132,7 +132,7 @@ def _member(answer: bytes, descriptor: Any, name: str) -> Node:
 
 @cache
 def _node_kind(name: str) -> str:
-    """Return a node's kind for a message name: table_scan for ResolvedTableScanProto."""
+    """Return the kind of node that a message name means: table_scan for ResolvedTableScanProto."""
     words = name.removeprefix("Resolved").removeprefix("AST").removesuffix("Proto")
     return "".join(
         f"_{c.lower()}" if c.isupper() and i and not words[i - 1].isupper() else c.lower()
@@ -141,9 +141,9 @@ def _node_kind(name: str) -> str:
 
 
 def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
-    """Yield the decoded values of a field from its serialized form.
+    """Yield the decoded values of a field, nodes, messages or scalars, from its wire form.
 
-    They are nodes, other messages or scalars; a packed field has several.
+    `kind` is the wire type; a packed field has several values.
     """
     if field.message_type is not None:
         if (
@@ -213,7 +213,7 @@ def _wire(data: bytes) -> Iterator[tuple[int, int, Any]]:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """Decode a varint at a position in bytes; return it and the position behind it."""
+    """Decode the varint at `place` in bytes; return it, and the position after it."""
     value = shift = 0
     while True:
         byte = data[place]

@@ -43,7 +43,8 @@ def called_functions(
 ) -> dict[Path, Function]:
     """Return the user-defined functions that a statement may call, directly or not.
 
-    They are by each path (a tuple of names) by which the statement may call them.
+    They are by each path (a tuple of names) by which the statement may call them. `temporary` are
+    functions of the script; `dataset` is the default dataset's project and id.
     """
     callable_functions: dict[Path, Function] = {}
     with instance.catalog.lock:
@@ -66,12 +67,15 @@ def called_functions(
 
 
 def _occurs(name: str, text: str) -> bool:
-    """Return whether a text contains a function's name as a whole word, case-sensitively."""
+    """Return whether SQL text contains a function's name as a whole word, case-sensitively."""
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
 def _paths(ref: TableRef, project: str, dataset: tuple[str, str] | None) -> Iterator[Path]:
-    """Yield the paths by which a statement of this project may call a stored function."""
+    """Yield the paths by which SQL of a project may call the stored function `ref`.
+
+    `dataset` is the default dataset's project and id.
+    """
     yield from ((ref.project, ref.dataset, ref.table), (f"{ref.project}.{ref.dataset}", ref.table))
     yield (f"{ref.project}.{ref.dataset}.{ref.table}",)
     if ref.project == project:
@@ -83,8 +87,8 @@ def _paths(ref: TableRef, project: str, dataset: tuple[str, str] | None) -> Iter
 def store(instance: Instance, ref: TableRef, function: Function, mode: int) -> str:
     """Store a user-defined function; return the operation performed: CREATE, REPLACE or SKIP.
 
-    Raises:
-        BigQueryError: `notFound`, `duplicate` or `invalidQuery`.
+    `mode` is the create mode of the statement. Raises BigQueryError `notFound`, `duplicate` or
+    `invalidQuery`.
     """
     replace, if_not_exists = 1, 2
     short = [".".join(path) for path in function.tables if len(".".join(path).split(".")) < 2]
@@ -104,10 +108,9 @@ def store(instance: Instance, ref: TableRef, function: Function, mode: int) -> s
 
 
 def drop(instance: Instance, ref: TableRef, *, if_exists: bool) -> str:
-    """Delete a user-defined function; return the operation performed: DROP or SKIP.
+    """Delete a user-defined function; return DROP, or SKIP if it is absent and `if_exists`.
 
-    Raises:
-        BigQueryError: `notFound`.
+    Raises BigQueryError `notFound` otherwise.
     """
     with instance.catalog.lock:
         instance.catalog.dataset(ref.project, ref.dataset)
@@ -119,7 +122,7 @@ def drop(instance: Instance, ref: TableRef, *, if_exists: bool) -> str:
 
 
 def within(instance: Instance, project: str, dataset: str) -> list[TableRef]:
-    """Return the names of the user-defined functions in a dataset."""
+    """Return the references of the user-defined functions in a dataset."""
     with instance.catalog.lock:
         return [
             ref

@@ -36,12 +36,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         return (Field(name=_SUFFIX, type="STRING"),) if self.parts else ()
 
     def suffix(self, part: Table) -> str:
-        """Return the part of a table's name that the wildcard * matches."""
+        """Return the part of a table's name that stands for the * of this wildcard."""
         return part.ref.table.removeprefix(self.ref.table.removesuffix("*"))
 
 
 def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> TableRef:
-    """Return the table reference that a name in SQL means: `p.d`.t, d.t or t."""
+    """Return the table reference of a name in SQL (`p.d`.t, d.t or t), by the default dataset."""
     parts = [part for segment in path for part in segment.split(".")]
     if len(parts) > 3 and all("." not in segment for segment in path[:1]):
         parts = [".".join(parts[:-2]), *parts[-2:]]  # domain-scoped projects: example.com:p
@@ -63,7 +63,10 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
 def table_of(
     instance: Instance, path: Sequence[str], project: str, dataset: tuple[str, str] | None
 ) -> TableRef:
-    """Return the table reference that a name in SQL means, with the project by its id."""
+    """Return the table reference of a name in SQL; a project's number becomes its id.
+
+    `dataset` is the default dataset's project and id, for a table's name alone.
+    """
     ref = ref_of(path, project, dataset)
     return msgspec.structs.replace(ref, project=instance.catalog.id_of(ref.project))
 
@@ -77,10 +80,10 @@ def source_of(
     location: str | None = None,
     temporary: str | None = None,
 ) -> Source:
-    """Return the table, view, wildcard or INFORMATION_SCHEMA view that a name in SQL means.
+    """Return the table, view, wildcard or INFORMATION_SCHEMA view that a path in SQL means.
 
-    Raises:
-        BigQueryError: `notFound` where there is none.
+    `dataset` is the default dataset (project, id), `temporary` that of a session's tables, and
+    `location` where the job runs. Raises BigQueryError `notFound`.
     """
     parts = [part for segment in path for part in segment.split(".")]
     upper = [part.upper() for part in parts]
@@ -110,10 +113,8 @@ def source_of(
 def _wildcard(instance: Instance, ref: TableRef, location: str | None) -> Source:
     """Return the tables that a wildcard such as `events_*` matches, as one source.
 
-    Source: [docs: bigquery/docs/querying-wildcard-tables].
-
-    Raises:
-        BigQueryError: `notFound` or `invalidQuery`.
+    `location` is where the job runs. Source: [docs: bigquery/docs/querying-wildcard-tables]. Raises
+    BigQueryError `notFound` or `invalidQuery`.
     """
     check_location(instance, ref.project, ref.dataset, location)
     prefix = ref.table.removesuffix("*")
@@ -134,7 +135,10 @@ def _wildcard(instance: Instance, ref: TableRef, location: str | None) -> Source
 
 
 def _check_part(newest: Table, part: Table) -> None:
-    """Raise `invalidQuery` if a table of a wildcard does not fit the newest one."""
+    """Raise `invalidQuery` if a wildcard's table `part` does not fit its newest table.
+
+    Columns of one name must have one type, and all or none must be partitioned.
+    """
     types = {field.name.lower(): field for field in part.fields}
     for field in newest.fields:
         other = types.get(field.name.lower())
@@ -151,7 +155,7 @@ def _check_part(newest: Table, part: Table) -> None:
 
 
 def check_location(instance: Instance, project: str, name: str, location: str | None) -> None:
-    """Raise `notFound` if the dataset is in another location."""
+    """Raise `notFound` if the dataset `name` is not in `location`; None permits every location."""
     dataset = instance.catalog.dataset(project, name)
     if location and dataset.location.lower() != location.lower() and not name.startswith("_"):
         raise BigQueryError("notFound", f"Not found: Dataset {project}:{name}")
@@ -160,7 +164,7 @@ def check_location(instance: Instance, project: str, name: str, location: str | 
 def _information_view(instance: Instance, parts: Sequence[str], place: int, project: str) -> Source:
     """Return a view of INFORMATION_SCHEMA as a source of rows.
 
-    `place` is where that word stands among the name's parts.
+    `parts` is the name, and `place` the position of the word INFORMATION_SCHEMA in it.
     """
     from . import information_schema
 

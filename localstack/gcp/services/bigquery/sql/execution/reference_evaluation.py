@@ -39,7 +39,7 @@ def select(
     running: Running,
     write: Callable[[row_writes.Fill], int],
 ) -> int:
-    """Run a query, pass a function that inserts its rows to `write`, and return what that returns.
+    """Run a query, and pass a function that inserts its rows to `write`; return `write`'s result.
 
     DuckDB computes the rows; where it cannot do so exactly, or fails, Google's reference
     implementation does.
@@ -70,7 +70,7 @@ def select(
 
 
 def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
-    """Run a query, and return its rows as an Arrow table with DuckDB's types."""
+    """Run an analyzed query, and return its rows as an Arrow table with DuckDB's types."""
     columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
     with instance.warehouse.session() as cursor:
 
@@ -148,8 +148,8 @@ def evaluate(
 def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     """Return a query's SQL with one-part table names, and its tables by these names.
 
-    Positional parameters become named ones. The reference implementation finds rows by one-part
-    names only, and takes no positional parameters.
+    Google's reference implementation needs such names, and named parameters, which positional ones
+    become.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -195,10 +195,9 @@ def _positional_name(place: int) -> str:
 def _add_rows(
     instance: Instance, sources: Sequence[Source], request: Any, reason: BigQueryError
 ) -> None:
-    """Copy the rows of all tables that a query reads into an evaluation request.
+    """Copy the rows of the tables that a query reads into an evaluation request.
 
-    Raises:
-        BigQueryError: `reason` or `notImplemented`, where there are too many.
+    Raises BigQueryError, `reason` or `notImplemented`, if there are too many.
     """
     rows_left = MOST_ROWS
     for source in sources:
@@ -219,7 +218,10 @@ def _add_rows(
 
 
 def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any]]:
-    """Return the rows of a table or view as dictionaries; of a table at most `most` + 1."""
+    """Return the rows of a table or view as dictionaries; of a table at most `most` + 1.
+
+    More than `most` rows tell the caller that there are too many.
+    """
     if source.table is None:
         return information_schema.rows(instance, source.ref)
     if source.table.kind == "VIEW":

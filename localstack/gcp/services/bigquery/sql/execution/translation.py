@@ -23,7 +23,7 @@ _NOT_RUN = "NOT RUN: "
 
 
 def translator(instance: Instance, meaning: Analysis) -> Translator:
-    """Return the translator that turns an analyzed statement's nodes into DuckDB SQL."""
+    """Return a translator of an analyzed statement's nodes into DuckDB SQL."""
     relations = [
         (_relation(instance, source), [field.name for field in (*source.fields, *source.pseudo)])
         for source in meaning.sources
@@ -43,8 +43,7 @@ def translator(instance: Instance, meaning: Analysis) -> Translator:
 def query(instance: Instance, meaning: Analysis) -> str:
     """Return the DuckDB SELECT for an analyzed query, with the query's output names.
 
-    Raises:
-        BigQueryError: `notImplemented` by the name of what DuckDB cannot do truly.
+    Raises BigQueryError `notImplemented`, which names what DuckDB computes differently.
     """
     columns = ", ".join(
         f"{_without_null_elements(number, field)} AS {quoted(field.name)}"
@@ -57,7 +56,7 @@ def query(instance: Instance, meaning: Analysis) -> str:
 
 
 def _without_null_elements(number: int, field: Field) -> str:
-    """Return SQL of an output column that fails where one of its arrays contains NULL."""
+    """Return SQL of output column `number`, which fails if one of its arrays contains NULL."""
     name = f"c{number}"
     if not field.repeated:
         return name
@@ -69,9 +68,9 @@ def _without_null_elements(number: int, field: Field) -> str:
 
 
 def condition(instance: Instance, meaning: Analysis) -> str:
-    """Return the WHERE condition of `SELECT * FROM t WHERE ...` as DuckDB SQL.
+    """Return the WHERE condition of an analyzed `SELECT * FROM t WHERE ...` as DuckDB SQL.
 
-    It is over the table's own columns, by their names.
+    It names the table's columns as they are.
     """
     t = translator(instance, meaning)
     filters = [node for node in meaning.statement.walk() if node.kind == "filter_scan"]
@@ -88,16 +87,16 @@ def condition(instance: Instance, meaning: Analysis) -> str:
 
 
 def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str:
-    """Return DuckDB SQL of an expression in which each column number stands for a named column.
+    """Return DuckDB SQL of an expression over named columns; `names` are by column number.
 
-    It is a scalar subquery that gives the named columns their numbers.
+    The analyzer refers to columns by number, so it is a scalar subquery that renames them.
     """
     numbered = ", ".join(f"{name} AS c{number}" for number, name in names.items())
     return f"(SELECT {t.expression(node)} FROM (SELECT {numbered or '1 AS none_'}))"
 
 
 def _relation(instance: Instance, source: Source) -> str:
-    """Return the DuckDB SQL by which FROM reads a table, view or wildcard."""
+    """Return the DuckDB SQL by which FROM reads a table, view or wildcard, `source`."""
     if source.table is None:
         return _information_schema_rows(instance, source)
     if source.parts:
@@ -132,7 +131,10 @@ def wildcard(source: Source) -> str:
 
 
 def _column_of_part(name: str | None, field: Field) -> str:
-    """Return the SQL of one table's column in a wildcard; NULL or [] where it has none."""
+    """Return the SQL of a wildcard's column in one table: its name there, or NULL or [].
+
+    `name` is None if the table has no such column.
+    """
     return quoted(name) if name else literals.constant([] if field.repeated else None, field)
 
 
@@ -154,7 +156,10 @@ def _information_schema_rows(instance: Instance, source: Source) -> str:
 
 @contextlib.contextmanager
 def bigquery_errors(running: Running) -> Iterator[None]:
-    """Translate DuckDB's errors in the `with` block into BigQuery's."""
+    """Translate DuckDB's errors in the `with` block into BigQuery's; `running` is the job's work.
+
+    If the job was cancelled, its own error is raised instead.
+    """
     import duckdb
 
     try:
@@ -177,7 +182,7 @@ def bigquery_errors(running: Running) -> Iterator[None]:
 
 
 def _bigquery_error(words: str) -> BigQueryError:
-    """Return the BigQuery error for the message of a DuckDB error."""
+    """Return the BigQuery error for the text of an error message of DuckDB."""
     first = words.splitlines()[0]
     if _NOT_RUN in words:
         return not_run(words.partition(_NOT_RUN)[2].splitlines()[0])

@@ -43,7 +43,10 @@ def aggregate_scan(t: Translator, node: Node) -> str:
 
 
 def _grouping_set(node: Node, groups: dict[int, str]) -> str:
-    """Return the SQL of one grouping set of GROUPING SETS, ROLLUP or CUBE."""
+    """Return the SQL of one grouping set of ROLLUP, CUBE or GROUPING SETS.
+
+    `groups` has the SQL of each grouping column by its number.
+    """
     if node.kind == "grouping_set":
         return f"({', '.join(groups[ref.column.column_id] for ref in node.group_by_column_list)})"
     if node.kind not in ("rollup", "cube"):
@@ -98,7 +101,10 @@ def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
 
 
 def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
-    """Return the DuckDB SQL for an aggregate function with its FILTER in a GoogleSQL query."""
+    """Return the DuckDB SQL for a call of the GoogleSQL aggregate function `name`.
+
+    `arguments` and the FILTER clause `where` are DuckDB SQL.
+    """
     if name == "$count_star":
         return f"count(*){where}"
     if name in ("array_agg", "string_agg"):
@@ -111,7 +117,10 @@ def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where
 
 
 def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
-    """Return the DuckDB SQL for a GoogleSQL aggregate function that takes no ORDER BY."""
+    """Return the DuckDB SQL for a GoogleSQL aggregate function that takes no ORDER BY.
+
+    `arguments` and the FILTER clause `where` are DuckDB SQL.
+    """
     kind = type_kind(node)
     if name == "approx_count_distinct":
         return f"count(DISTINCT {arguments[0]}){where}"
@@ -127,9 +136,10 @@ def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
 
 
 def _duckdb_function(node: Node, name: str, kind: int, arguments: list[str], where: str) -> str:
-    """Return DuckDB SQL that calls its aggregate function of the same meaning as GoogleSQL's.
+    """Return DuckDB SQL that calls the aggregate function `name`, cast to GoogleSQL's result type.
 
-    The result is cast to GoogleSQL's result type.
+    `kind` is GoogleSQL's type of the argument; `arguments` and the FILTER clause `where` are DuckDB
+    SQL.
     """
     if name not in _SAME or (
         kind in (STRUCT, BIGNUMERIC) and name not in ("count", "any_value", "min", "max")
@@ -149,7 +159,10 @@ def _distinct(node: Node) -> str:
 
 
 def _quantiles(node: Node, arguments: list[str], where: str) -> str:
-    """Return the DuckDB SQL for APPROX_QUANTILES: exact quantiles, which it permits."""
+    """Return the DuckDB SQL for APPROX_QUANTILES: exact quantiles, which GoogleSQL permits.
+
+    `arguments` and the FILTER clause `where` are DuckDB SQL.
+    """
     number = node.argument_list[1]
     if number.kind != "literal" or node.distinct or type_kind(node) not in (INT64, FLOAT):
         raise not_run("APPROX_QUANTILES of this type")
@@ -159,7 +172,10 @@ def _quantiles(node: Node, arguments: list[str], where: str) -> str:
 
 
 def _collection(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
-    """Return the DuckDB SQL for ARRAY_AGG or STRING_AGG in a GoogleSQL query."""
+    """Return the DuckDB SQL for ARRAY_AGG or STRING_AGG in a GoogleSQL query.
+
+    `arguments` and the FILTER clause `where` are DuckDB SQL.
+    """
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     order = f" ORDER BY {order}" if order else ""
     if name == "string_agg" and type_kind(node) != STRING:
@@ -176,7 +192,7 @@ def _collection(t: Translator, node: Node, name: str, arguments: list[str], wher
 
 
 def window_function(node: Node, name: str, arguments: list[str]) -> str:
-    """Return the DuckDB SQL of an aggregate function call that OVER is appended to."""
+    """Return the DuckDB SQL of an aggregate function call, to which the caller appends OVER."""
     kind = type_kind(node)
     if name == "avg" and kind in (INT64, FLOAT):
         return f"avg({arguments[0]})"

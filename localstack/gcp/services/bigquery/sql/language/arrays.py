@@ -20,7 +20,8 @@ def _array(t: Translator, node: Node) -> str:
 def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
     """Return a function that translates a GoogleSQL array subscript into DuckDB SQL.
 
-    The first index is 1 - `shift`.
+    `shift` is what is added to an index, 1 where GoogleSQL counts from 0. With `safe` an index out
+    of range gives NULL.
     """
 
     def write(t: Translator, node: Node) -> str:
@@ -36,7 +37,7 @@ def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
 
 
 def _array_concat(t: Translator, node: Node) -> str:
-    """Return the DuckDB SQL for ARRAY_CONCAT of GoogleSQL; one NULL makes the result NULL."""
+    """Return the DuckDB SQL for ARRAY_CONCAT of GoogleSQL; one NULL argument makes it NULL."""
     values = arguments(t, node)
     unknown = " OR ".join(f"{value} IS NULL" for value in values)
     joined = " || ".join(values)

@@ -28,10 +28,10 @@ def cast(t: Translator, node: Node) -> str:
 
 
 def conversion(sql: str, source: Field, target: Field, *, safe: bool = False) -> str:
-    """Return DuckDB SQL that converts the value of a SQL expression to another BigQuery type.
+    """Return DuckDB SQL that converts the expression `sql` from one BigQuery type to another.
 
-    Raises:
-        BigQueryError: `notImplemented` where DuckDB's conversion is another one.
+    With `safe` a value that does not fit gives NULL. Raises BigQueryError `notImplemented` where
+    DuckDB converts differently.
     """
     if duckdb_type(source) == duckdb_type(target) and source.type == target.type:
         return sql
@@ -49,7 +49,10 @@ def conversion(sql: str, source: Field, target: Field, *, safe: bool = False) ->
 
 
 def _struct(sql: str, source: Field, target: Field, *, safe: bool) -> str:
-    """Return DuckDB SQL that converts a STRUCT, one field after the other."""
+    """Return DuckDB SQL that converts the STRUCT `sql`, one field after the other.
+
+    With `safe` a value that does not fit gives NULL.
+    """
     from ...data.types import duckdb_element, quoted
     from . import literals
 
@@ -76,7 +79,10 @@ def _plain(kind: str) -> Rule:
 
 
 def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> Rule:
-    """Return a conversion rule for texts, whose SQL refuses those that `pattern` does not match."""
+    """Return a conversion rule from text to the type `kind`, for texts that match `pattern`.
+
+    Its SQL fails for other texts; `name` is the type in the error, `options` those of the match.
+    """
 
     def rule(sql: str, cast: str, wrong: str | None) -> str:
         bad = wrong or f"error('Bad {name} value: ' || {sql})"
@@ -91,14 +97,17 @@ def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> R
 
 
 def _integer_of_float(sql: str, cast: str, _wrong: str | None) -> str:
-    """Return DuckDB SQL that casts a FLOAT64 to INT64, rounding halves away from zero."""
+    """Return DuckDB SQL that casts a FLOAT64 to INT64, rounding halves away from zero.
+
+    `cast` is CAST or TRY_CAST.
+    """
     return f"{cast}(round({sql}) AS BIGINT)"
 
 
 def float_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
     """Return DuckDB SQL that casts a FLOAT64 to STRING, whole numbers without a point.
 
-    DuckDB writes exponents otherwise, so numbers that need one are refused.
+    It fails for numbers that need an exponent, which DuckDB writes differently.
     """
     exponent = "error('NOT RUN: FLOAT64 with an exponent as STRING')"
     return (
@@ -116,7 +125,7 @@ def decimal_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> st
 
 
 def _fraction(moment: str) -> str:
-    """Return DuckDB SQL of a time's fraction of a second as text: no, three or six digits."""
+    """Return DuckDB SQL of a time's fraction of a second as text with no, three or six digits."""
     micro = f"(epoch_us({moment}) % 1000000)"
     return (
         f"CASE WHEN {micro} = 0 THEN '' WHEN {micro} % 1000 = 0 THEN strftime({moment}, '.%g') "
@@ -146,7 +155,10 @@ def utc(sql: str) -> str:
 
 
 def _boolean(sql: str, _cast: str, wrong: str | None) -> str:
-    """Return DuckDB SQL that casts a STRING to BOOL: "true" or "false", in any letter case."""
+    """Return DuckDB SQL that casts a STRING to BOOL: "true" or "false", in any letter case.
+
+    `wrong` is SQL of the value for any other text.
+    """
     bad = wrong or f"error('Bad bool value: ' || {sql})"
     return (
         f"CASE lower({sql}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE ELSE CASE WHEN {sql} "

@@ -11,12 +11,12 @@ from .type_kinds import ARRAY, FLOAT, STRING, STRUCT, type_kind
 
 
 def _joining(word: str) -> Callable[[Translator, Node], str]:
-    """Return a function that translates GoogleSQL's AND or OR of conditions into DuckDB SQL."""
+    """Return a function that translates AND or OR (`word`) of GoogleSQL into DuckDB SQL."""
     return lambda t, node: f"({f' {word} '.join(arguments(t, node))})"
 
 
 def comparison(operator: str, left: str, right: str, kind: int) -> str:
-    """Return DuckDB SQL that compares two SQL expressions as GoogleSQL does.
+    """Return DuckDB SQL that compares two expressions of type `kind` as GoogleSQL does.
 
     NaN equals nothing in GoogleSQL and is the greatest number in DuckDB.
     """
@@ -82,7 +82,10 @@ def _in_array(t: Translator, node: Node) -> str:
 
 
 def _distinct(word: str) -> Callable[[Translator, Node], str]:
-    """Return a function that translates IS [NOT] DISTINCT FROM of GoogleSQL into DuckDB SQL."""
+    """Return a function that translates IS [NOT] DISTINCT FROM of GoogleSQL into DuckDB SQL.
+
+    `word` is DuckDB's operator.
+    """
 
     def write(t: Translator, node: Node) -> str:
         left, right = arguments(t, node)

@@ -56,7 +56,10 @@ def _span(number: str, part: str) -> str:
 
 
 def _shift_rule(sign: str, kind: str) -> Callable[[Translator, Node], str]:
-    """Return a function that translates DATE_ADD, DATE_SUB and the like into DuckDB SQL."""
+    """Return a function that translates DATE_ADD, DATE_SUB and the like into DuckDB SQL.
+
+    `sign` is + or -, `kind` the type of the date.
+    """
 
     def write(t: Translator, node: Node) -> str:
         value, number = (t.expression(argument) for argument in node.argument_list[:2])
@@ -68,9 +71,9 @@ def _shift_rule(sign: str, kind: str) -> Callable[[Translator, Node], str]:
 
 
 def _plus(value: str, sign: str, span: str, kind: str) -> str:
-    """Return DuckDB SQL that adds an interval to a date or time, or subtracts it.
+    """Return DuckDB SQL that adds the interval `span` to `value`, or subtracts it, by `sign`.
 
-    A TIMESTAMP is moved in UTC, so that a day is 24 hours.
+    A TIMESTAMP is moved in UTC, so that a day is 24 hours; `kind` is the value's type.
     """
     if kind == "TIMESTAMPTZ":
         return utc(f"({utc(value)} {sign} {span})")
@@ -127,7 +130,10 @@ _FIRST = {
 
 
 def _week(value: str, part: str) -> str:
-    """Return DuckDB SQL for the first day of the week that contains a date."""
+    """Return DuckDB SQL for the first day of the week with the date `value`.
+
+    `part` is the date part, such as WEEK(MONDAY), which says when weeks begin.
+    """
     day = f"CAST({value} AS DATE)"
     return f"({day} - CAST((dayofweek({day}) + {7 - _FIRST[part]}) % 7 AS INTEGER))"
 
@@ -222,7 +228,10 @@ def _since(unit: int) -> Callable[[Translator, Node], str]:
 
 
 def _from(unit: int) -> Callable[[Translator, Node], str]:
-    """Return a function that translates TIMESTAMP_SECONDS and the like into DuckDB SQL."""
+    """Return a function that translates TIMESTAMP_SECONDS and the like into DuckDB SQL.
+
+    `unit` is the length of the argument's unit in microseconds.
+    """
     return lambda t, node: f"make_timestamptz_({t.expression(node.argument_list[0])} * {unit})"
 
 
@@ -237,7 +246,7 @@ def _date_of_days(t: Translator, node: Node) -> str:
 
 
 def _current(kind: str) -> Callable[[Translator, Node], str]:
-    """Return a function that translates CURRENT_DATE and the like into DuckDB SQL.
+    """Return a function that translates CURRENT_DATE and the like, of type `kind`, into DuckDB SQL.
 
     The time is that of the stack's clock, not DuckDB's own.
     """
@@ -253,7 +262,7 @@ def _current(kind: str) -> Callable[[Translator, Node], str]:
 
 
 def _pattern(node: Node) -> str:
-    """Return the DuckDB strftime format, as an SQL literal, for a GoogleSQL format literal.
+    """Return a GoogleSQL format literal as DuckDB's strftime format, in a SQL literal.
 
     Raises:
         BigQueryError: `notImplemented` where the two differ.

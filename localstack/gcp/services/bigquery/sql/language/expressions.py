@@ -39,7 +39,7 @@ _ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several
 
 
 def _with(t: Translator, node: Node) -> str:
-    """Return the DuckDB SQL for an expression that uses columns computed beside it.
+    """Return the DuckDB SQL for an expression over columns that are computed for it alone.
 
     The analyzer makes such expressions where it inlines a SQL function.
     """

@@ -36,7 +36,7 @@ def constant(value: Any, field: Field) -> str:
 
 
 def _word(value: Any, kind: str) -> str:
-    """Return the SQL text of a constant, without a cast to its type."""
+    """Return the SQL text of a constant of the type `kind`, without a cast to it."""
     if isinstance(value, dict):  # a BIGNUMERIC or an INTERVAL
         return f"struct_pack({', '.join(f'{name} := {part!r}' for name, part in value.items())})"
     if kind in ("STRING", "JSON", "GEOGRAPHY"):

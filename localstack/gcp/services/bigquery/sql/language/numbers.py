@@ -50,16 +50,16 @@ def _ieee_divide(t: Translator, node: Node) -> str:
 
 
 def _check_floats(node: Node, name: str) -> None:
-    """Raise `notImplemented` if a function call is not one over FLOAT64."""
+    """Raise `notImplemented` if the function `name` is not called with FLOAT64 arguments."""
     if type_kind(node) != FLOAT:
         raise not_run(f"{name} of NUMERIC")
 
 
 def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node], str]:
-    """Return a function that translates a FLOAT64 function which has a limited domain.
+    """Return a function that translates the FLOAT64 function `name` by the template `sql`.
 
-    Its DuckDB SQL fails where `condition` holds of the arguments, or gives NULL after SAFE. The
-    reference implementation words the error.
+    The SQL fails where `condition` holds of the arguments, outside the function's domain, or gives
+    NULL after SAFE. The reference implementation words the error.
     """
 
     def write(t: Translator, node: Node) -> str:
@@ -77,7 +77,7 @@ def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node],
 
 
 def _rounding(name: str) -> Callable[[Translator, Node], str]:
-    """Return a function that translates ROUND and the like into DuckDB SQL.
+    """Return a function that translates ROUND and the like (`name`) into DuckDB SQL.
 
     Halves are rounded away from zero. ROUND to some digits is supported for numbers below 1e12 and
     up to three digits, where DuckDB gives Google's result.

@@ -64,7 +64,7 @@ def _join(t: Translator, node: Node) -> str:
 
 
 def _check_outer(node: Node) -> None:
-    """Raise BigQuery's errors about outer joins that the analyzer does not find."""
+    """Raise BigQuery's errors about an outer join that GoogleSQL's analyzer accepts."""
     if node.join_type == 0:
         return
     left, right = (
@@ -86,7 +86,10 @@ def _conjuncts(node: Node) -> list[Node]:
 
 
 def _equates(node: Node, left: set[int], right: set[int]) -> bool:
-    """Return whether a join condition is an equality between columns of both sides."""
+    """Return whether a join condition is a literal, or equates columns of both sides.
+
+    `left` and `right` are the ids of each side's columns.
+    """
     if node.kind == "literal":
         return True
     if node.kind != "function_call" or node.function.name not in (
@@ -147,7 +150,10 @@ def _set_operation(t: Translator, node: Node) -> str:
 
 
 def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
-    """Return a SELECT over a scan that gives its output columns other numbers."""
+    """Return a SELECT over a scan that numbers its output columns anew, for a set operation.
+
+    `outputs` are the scan's columns, and `names` those of the result.
+    """
     columns = ", ".join(
         f"{column(output)} AS {column(name)}" for output, name in zip(outputs, names, strict=True)
     )
@@ -179,7 +185,7 @@ def _with(t: Translator, node: Node) -> str:
 
 
 def _entry(t: Translator, entry: Node) -> str:
-    """Return the SQL of one query of WITH; a recursive one is the UNION of its two terms."""
+    """Return the SQL of one query of WITH; a recursive one is a UNION of two terms."""
     query = entry.with_subquery
     if query.kind != "recursive_scan":
         return t.scan(query)

@@ -72,7 +72,10 @@ def _translate(t: Translator, node: Node) -> str:
 
 
 def _pattern(node: Node, name: str) -> tuple[str, int]:
-    """Return a regular expression that is a literal as SQL text, and its number of groups."""
+    """Return the literal regular expression of a call as SQL text, and its number of groups.
+
+    `name` is the called function, for errors.
+    """
     argument = node.argument_list[1]
     if argument.kind != "literal" or type_kind(node) != STRING:
         raise not_run(f"{name} with a pattern that is not a literal")

@@ -62,7 +62,7 @@ class Translator:
         return function(self, node)
 
     def source(self, node: Node) -> str:
-        """Return the FROM clause that reads a scan, or an empty text for a scan without columns."""
+        """Return the FROM clause that reads a scan; an empty text for a scan without columns."""
         return (
             "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
         )
@@ -77,7 +77,7 @@ class Translator:
 
 
 def arguments(t: Translator, node: Node) -> list[str]:
-    """Return the DuckDB SQL of each argument of a function call."""
+    """Return the DuckDB SQL of each argument of a GoogleSQL function call."""
     return [t.expression(argument) for argument in node.argument_list]
 
 
@@ -92,10 +92,9 @@ def column(message: Any) -> str:
 
 
 def ordering(item: Node, *, keys: int = 2) -> str:
-    """Return the SQL of one item of ORDER BY, with BigQuery's order of NULL and NaN.
+    """Return the SQL of one ORDER BY item; NULL is the smallest value, then NaN, as in BigQuery.
 
-    BigQuery sorts NULL as the smallest value, and NaN as the next. `keys` is how many expressions
-    it may take.
+    `keys` is how many SQL expressions the item may become; with 1, NaN is not treated apart.
     """
     name = column(item.column_ref.column)
     direction, other = ("DESC", "ASC") if item.is_descending else ("ASC", "DESC")

@@ -21,7 +21,7 @@ NUMERIC, BIGNUMERIC, JSON = 23, 24, 26
 
 
 def type_kind(node: Node, place: int = 0) -> int:
-    """Return the kind of a function's argument; 0 where it has none at this place."""
+    """Return the type of a function call's argument at `place`; 0 if it has none there."""
     if place >= len(node.argument_list):
         return 0
     answer: int = node.argument_list[place].type.type_kind

@@ -31,9 +31,9 @@ _NAMES = {
 
 
 def query(instance: Instance, question: Question) -> tuple[str, tuple[Field, ...]]:
-    """Translate a query into DuckDB SQL without GoogleSQL's analyzer; return SQL and columns.
+    """Translate a query by sqlglot, without GoogleSQL's analyzer; return its SQL and columns.
 
-    sqlglot translates it; this is the way where the analyzer is not installed.
+    The SQL is DuckDB's. It is the way where the analyzer is not installed.
     """
     import sqlglot  # not above: a process whose queries are checked does without it
     from sqlglot import exp
@@ -68,7 +68,7 @@ def query(instance: Instance, question: Question) -> tuple[str, tuple[Field, ...
 
 
 def _replace_table(instance: Instance, table: exp.Table, question: Question) -> None:
-    """Replace a table's name in a parsed query by the DuckDB table, or by a view's query."""
+    """Replace a table in a parsed query by the DuckDB table, or by a view's query, in place."""
     import sqlglot
     from sqlglot import exp
 
@@ -91,7 +91,7 @@ def _replace_table(instance: Instance, table: exp.Table, question: Question) -> 
 
 
 def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
-    """Return the columns of a GoogleSQL query's result, without GoogleSQL's analyzer."""
+    """Return the columns of a view's query, described without GoogleSQL's analyzer."""
     return query(instance, Question(sql=sql, project=project))[1]
 
 

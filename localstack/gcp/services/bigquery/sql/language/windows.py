@@ -42,7 +42,10 @@ def analytic_scan(t: Translator, node: Node) -> str:
 
 
 def _function(t: Translator, group: Node, node: Node) -> str:
-    """Return the DuckDB SQL for an analytic function call with its OVER clause."""
+    """Return the DuckDB SQL for the analytic function call `node`, with OVER of its `group`.
+
+    A group is the calls that share PARTITION BY and ORDER BY.
+    """
     name = node.function.name.removeprefix("ZetaSQL:")
     arguments = [t.expression(argument) for argument in node.argument_list]
     over = f"OVER ({_partition(group)}{_order(group, node)}{_frame(t, node)})"
@@ -58,7 +61,7 @@ def _function(t: Translator, group: Node, node: Node) -> str:
 
 
 def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) -> str:
-    """Return the DuckDB SQL for an aggregate function call over a window."""
+    """Return the DuckDB SQL for an aggregate function with the window clause `over`."""
     if name == "$count_star":
         return f"count(*) {over}"
     if (
@@ -72,7 +75,7 @@ def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) ->
 
 
 def _partition(group: Node) -> str:
-    """Return the PARTITION BY clause of a window as DuckDB SQL."""
+    """Return the PARTITION BY clause of a group of window functions as DuckDB SQL."""
     if group.partition_by is None:
         return ""
     return (
@@ -82,7 +85,7 @@ def _partition(group: Node) -> str:
 
 
 def _order(group: Node, node: Node) -> str:
-    """Return the ORDER BY clause of a window as DuckDB SQL.
+    """Return the ORDER BY clause of a window function of a group as DuckDB SQL.
 
     A frame of values (RANGE) takes one expression only.
     """
@@ -100,7 +103,7 @@ def _order(group: Node, node: Node) -> str:
 
 
 def _frame(t: Translator, node: Node) -> str:
-    """Return the frame clause of a window, such as ROWS BETWEEN ..., as DuckDB SQL."""
+    """Return the frame clause of a window function, such as ROWS BETWEEN ..., as DuckDB SQL."""
     frame = node.window_frame
     if frame is None:
         return ""

@@ -121,7 +121,10 @@ def _argument(script: Script, node: Node) -> Parameter:
 def _assign_row(
     script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Assign the only row of a query's result to the variables of INTO."""
+    """Assign a query's only row to the script's variables that INTO names, in order.
+
+    More than one row is an error, and no row assigns NULL.
+    """
     _check_different(names)
     if len(names) != len(fields):
         raise invalid_query(
@@ -185,7 +188,7 @@ def _set_several(script: Script, node: Node) -> None:
 
 
 def _set_system(script: Script, node: Node) -> None:
-    """Run SET of a system variable, which may be @@dataset_id."""
+    """Run a script's SET of a system variable such as @@dataset_id."""
     name = text_of(script.sql, node.system_variable).strip().lower()
     if name != "@@dataset_id":
         raise not_run(f"SET {name}")
@@ -227,7 +230,7 @@ def _case(script: Script, node: Node) -> None:
 
 
 def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
-    """Return the index of the first condition that equals the expression, or None.
+    """Return the index of the first condition that equals a CASE expression, or None.
 
     The expression is computed once.
     """
@@ -280,7 +283,7 @@ def _leaves_loop(script: Script, node: Node) -> bool:
 
 
 def _block(script: Script, node: Node) -> None:
-    """Run BEGIN ... END of a script, in a scope of its own."""
+    """Run BEGIN ... END of a script, whose variables are its own."""
     depth = len(script.scopes)
     script.scopes.append({})
     try:
@@ -293,7 +296,10 @@ def _block(script: Script, node: Node) -> None:
 
 
 def _run_guarded(script: Script, node: Node, depth: int) -> None:
-    """Run a block's statements; where one fails, run the block's exception handler."""
+    """Run a block's statements; if one fails, run the block's exception handler.
+
+    `depth` is the number of variable scopes to which the handler returns.
+    """
     try:
         _run(script, node.statement_list_node.statement_list)
     except BigQueryError as error:
@@ -304,7 +310,7 @@ def _run_guarded(script: Script, node: Node, depth: int) -> None:
 
 
 def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
-    """Run an exception handler, in which @@error.message is the error's."""
+    """Run the exception handler of a block; @@error.message there is the error's."""
     script.errors.append(error)
     try:
         _run(script, handler.statement_list.statement_list)

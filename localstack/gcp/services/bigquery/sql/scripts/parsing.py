@@ -18,7 +18,7 @@ _TEMPORARY = 3  # ASTCreateStatementEnums.Scope
 
 
 def is_script(sql: str) -> bool:
-    """Return whether SQL text may hold several statements, or a statement of scripts only."""
+    """Return whether SQL text may be a script: several statements, or a script's only."""
     return (
         ";" in sql.rstrip("; \t\r\n") or _CONTROL.match(_COMMENT.sub("", sql).strip()) is not None
     )
@@ -50,9 +50,9 @@ def label_of(node: Node) -> str:
 
 
 def text_of(sql: str, node: Node) -> str:
-    """Return a node's SQL text, padded so that it stands at its position in the script.
+    """Return a node's SQL text, padded with spaces to its position in the script `sql`.
 
-    So the position in an error message is the script's.
+    So an error message names the position in the script.
     """
     data, place = sql.encode(), node.parse_location_range
     return _blank(data[: place.start].decode()) + data[place.start : place.end].decode()

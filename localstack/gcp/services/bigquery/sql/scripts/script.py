@@ -52,9 +52,9 @@ class Script:
         self.children: list[tuple[str, Outcome]] = []
 
     def question(self, sql: str, *nodes: Node, **more: Any) -> Question:
-        """Return parts of the script as a statement to analyze, with the variables as they are.
+        """Return parts of the script as a statement to analyze, with the variables' current values.
 
-        `nodes` are the parts in `sql`, in its order.
+        `nodes` are the parts in `sql`, in its order; `more` sets other fields of the Question.
         """
         variables = {name: variable for scope in self.scopes for name, variable in scope.items()}
         return msgspec.structs.replace(
@@ -68,10 +68,7 @@ class Script:
         )
 
     def _parameters(self, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-        """Return the query parameters that parts of the script use.
-
-        Positional ones are in the order in which they stand in the script.
-        """
+        """Return the query parameters that parts of the script use, positional ones in order."""
         parameters = self.outer.parameters
         if not parameters or parameters[0].name:
             return parameters
@@ -103,7 +100,7 @@ class Script:
         )
 
     def value(self, node: Node, target: Field | None = None) -> tuple[Field, Any]:
-        """Compute an expression of the script, and return its column and value.
+        """Compute an expression of the script, and return its column and its value.
 
         With a `target` the value is coerced to its type as an assignment does.
         """
@@ -138,17 +135,14 @@ class Script:
         return self._scope_of(name)[name.lower()]
 
     def _scope_of(self, name: str) -> dict[str, Parameter]:
-        """Return the scope, variables by name, in which a variable is declared."""
+        """Return the scope (variables by name) in which a variable was declared."""
         for scope in self.scopes:
             if name.lower() in scope:
                 return scope
         raise invalid_query(f"Undeclared variable: {name}")
 
     def assign(self, name: str, field: Field, value: Any) -> None:
-        """Assign a value to a declared variable of the script.
-
-        `field` is the value's own type, from which it is coerced to the variable's.
-        """
+        """Assign a value of the type `field` to a declared variable of the script, coercing it."""
         scope = self._scope_of(name)
         current = scope[name.lower()]
         if type_text(field) != type_text(current.field):
@@ -156,7 +150,7 @@ class Script:
         scope[name.lower()] = msgspec.structs.replace(current, value=value)
 
     def _coerce(self, field: Field, value: Any, target: Field) -> Any:
-        """Return a value converted to another type, as an assignment converts it."""
+        """Return a value of the type `field` converted to the type `target`, as assignments do."""
         own = variable("value_", field, value)
         question = msgspec.structs.replace(
             self.outer,
@@ -170,7 +164,7 @@ class Script:
 
 
 def _positional_parameters(node: Node) -> list[int]:
-    """Return the offsets in the script at which a node has positional parameters."""
+    """Return the offsets in the script of the positional parameters (?) in a node."""
     return [
         part.parse_location_range.start
         for part in node.walk()

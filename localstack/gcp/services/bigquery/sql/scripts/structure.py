@@ -40,7 +40,7 @@ class _Surroundings(msgspec.Struct, frozen=True):
 
 
 def check(question: Question, nodes: Sequence[Node]) -> None:
-    """Raise an error for the first mistake in a script's structure, before it runs.
+    """Raise an error for the first mistake in the structure of a parsed script, before it runs.
 
     Raises:
         BigQueryError: `invalidQuery` in Google's words; `notImplemented`, where a statement is of a
@@ -55,7 +55,7 @@ def check(question: Question, nodes: Sequence[Node]) -> None:
 
 
 def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
-    """Raise an error if a script lacks a parameter's value."""
+    """Raise an error if a parameter in a script has no value in the request."""
     parts = [part for node in nodes for part in node.walk() if part.kind == "parameter_expr"]
     names = {part.name.id_string.lower() for part in parts if "name" in part}
     places = sum("name" not in part for part in parts)
@@ -71,7 +71,10 @@ def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
 
 
 def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, declares: bool) -> None:
-    """Check a list of a script's statements; declarations must come first."""
+    """Check a list of statements within `around`; DECLARE must come first.
+
+    `around` holds the variables, labels and loop around them; `declares` allows DECLARE.
+    """
     for node in nodes:
         if node.kind == "variable_declaration":
             if not declares:
@@ -89,7 +92,7 @@ def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, decla
 
 
 def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundings:
-    """Return a statement's surroundings with one more declared variable."""
+    """Return a statement's surroundings (variables, labels, loop) with one more variable."""
     name = identifier.id_string.lower()
     if name in around.names:
         raise _error_at(sql, identifier, f"Variable '{identifier.id_string}' redeclaration")
@@ -97,7 +100,7 @@ def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundin
 
 
 def _check(sql: str, node: Node, around: _Surroundings) -> None:
-    """Check one statement of a script, with the statements within it."""
+    """Check one statement of a script, and those within it, against its surroundings."""
     if node.kind in _REFUSED:
         raise not_run(f"the script statement {_REFUSED[node.kind]}")
     if node.kind == "raise_statement" and "message" not in node and not around.handler:
@@ -113,7 +116,7 @@ def _check(sql: str, node: Node, around: _Surroundings) -> None:
 
 
 def _check_jump(sql: str, node: Node, around: _Surroundings) -> None:
-    """Check that a BREAK or CONTINUE is in a loop, and that its label exists."""
+    """Raise an error if a BREAK or CONTINUE is in no loop, or its label does not exist."""
     word, label = text_of(sql, node).split()[0].upper(), label_of(node)
     if not label and not around.loop:
         raise _error_at(sql, node, f"{word} is only allowed inside of a loop body")
@@ -151,7 +154,7 @@ def _check_parts(sql: str, node: Node, around: _Surroundings) -> None:
 
 
 def _error_at(sql: str, node: Node, words: str) -> BigQueryError:
-    """Return an `invalidQuery` error that names a node's line and column."""
+    """Return an `invalidQuery` error that ends with the line and column of a node in `sql`."""
     text_before = sql.encode()[: node.parse_location_range.start].decode()
     line, column = text_before.count("\n") + 1, len(text_before.rpartition("\n")[2]) + 1
     return invalid_query(f"{words} at [{line}:{column}]")

@@ -51,7 +51,7 @@ def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
 
 
 def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, str]]:
-    """Return a table's definition after ALTER TABLE actions, and the renamed columns' old names.
+    """Return a table's definition after ALTER TABLE actions, and the old names of columns.
 
     The old names are by the new name in lower case.
     """
@@ -94,7 +94,7 @@ def _add_column(table: Table, action: Node) -> Table:
 
 
 def _column_index(table: Table, name: str, *, optional: bool) -> int | None:
-    """Return a column's position in a table; None if it is absent and that is allowed."""
+    """Return a column's position in a table; None if it is absent and `optional`."""
     names = [field.name.lower() for field in table.fields]
     if name.lower() in names:
         return names.index(name.lower())
@@ -146,7 +146,7 @@ def _drop_column(table: Table, action: Node) -> Table:
 
 
 def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], Table]:
-    """Return a function on tables' definitions from one that changes a column's definition."""
+    """Turn a function that changes one column's definition into one that changes a table's."""
 
     def change_table(table: Table, action: Node) -> Table:
         place = _column_index(table, action.column, optional=action.is_if_exists)

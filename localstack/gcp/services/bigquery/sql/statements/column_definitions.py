@@ -51,7 +51,7 @@ def _parameters(annotations: Node, field: Field) -> dict[str, str]:
 
 
 def column_of(action: Node) -> Field:
-    """Return the column as ALTER COLUMN ... SET DATA TYPE describes it."""
+    """Return the column that ALTER COLUMN ... SET DATA TYPE describes."""
     return _annotated(
         field_of(action.updated_type, action.column), action.part("updated_annotations")
     )

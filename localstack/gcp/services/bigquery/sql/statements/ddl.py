@@ -25,7 +25,7 @@ _TEMPORARY = 3  # CreateScope
 
 
 def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
-    """Run a DDL statement, and return its outcome."""
+    """Run a DDL statement, and return its outcome; `running` lets a cancelled job stop it."""
     return _RUN[meaning.statement.kind](instance, meaning, running)
 
 
@@ -44,7 +44,7 @@ def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
 
 
 def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
-    """Return a DDL statement's outcome, which names the operation and the table."""
+    """Return a DDL statement's outcome, with its operation, its table and `more` fields."""
     target = {"ddlTargetTable": ref.rest()} if ref is not None else {}
     return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
 
@@ -52,8 +52,7 @@ def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcom
 def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
     """Return the operation that a CREATE TABLE or VIEW performs: CREATE, REPLACE or SKIP.
 
-    Raises:
-        BigQueryError: `duplicate`, where the statement says neither.
+    Raises BigQueryError `duplicate` if the table exists, without OR REPLACE or IF NOT EXISTS.
     """
     instance.catalog.dataset(ref.project, ref.dataset)
     if instance.catalog.find(ref) is None:

@@ -54,7 +54,7 @@ class _Work:
         return f"SELECT rowid AS row_{columns} FROM {self.name}"
 
     def number(self, sql: str) -> int:
-        """Run SQL in DuckDB whose result is one number, such as that of changed rows; return it."""
+        """Run SQL in DuckDB that gives one number, such as that of changed rows; return it."""
         return int(self.cursor.execute(sql).fetchall()[0][0])
 
 
@@ -109,7 +109,10 @@ def _insert(work: _Work) -> Mapping[str, int]:
 
 
 def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
-    """Insert the rows of a SELECT, with defaults for the other columns; return their number."""
+    """Insert the rows of the SELECT `rows` into `fields`; return how many rows were inserted.
+
+    Other columns get their defaults.
+    """
     named = {field.name for field in fields}
     absent = {name: value for name, value in work.defaults.items() if name not in named}
     added = [field for field in work.table.fields if field.name in absent]
@@ -127,7 +130,7 @@ def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
 
 
 def _values(work: _Work, row: Node) -> str:
-    """Return one row of VALUES as DuckDB SQL."""
+    """Return one row of an INSERT's VALUES as DuckDB SQL."""
     values = []
     for value in row.value_list:
         if value.value.kind == "dmldefault":
@@ -161,7 +164,7 @@ def _update(work: _Work) -> Mapping[str, int]:
 
 
 def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
-    """Run the SET clause on the chosen rows; return how many rows it changed.
+    """Run an UPDATE's SET items on the chosen rows; return how many rows were changed.
 
     `rows` is what follows FROM in the SELECT of these rows.
     """
@@ -184,7 +187,7 @@ def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
 def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
     """Return the columns that a SET clause changes, each with DuckDB SQL of its new value.
 
-    Changed members of one record are put together.
+    Changes to several members of one record are combined.
     """
     changes: dict[int, list[Change]] = {}
     for item in items:
@@ -263,7 +266,10 @@ def _merge(work: _Work) -> Mapping[str, int]:
 
 
 def _merge_action(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
-    """Run one WHEN clause of MERGE; return the kind of change and the number of rows."""
+    """Run one WHEN clause of MERGE; return the kind of change and the number of changed rows.
+
+    `rows` is what follows FROM in the SELECT of the rows to which it applies.
+    """
     if clause.action_type == _UPDATE:
         return "updated", _set_items(work, clause.update_item_list, rows)
     if clause.action_type == _DELETE:

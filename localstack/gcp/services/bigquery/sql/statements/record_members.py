@@ -14,7 +14,10 @@ Change = tuple[
 
 
 def new_value(sql: str, field: Field, changes: Sequence[Change]) -> str:
-    """Return DuckDB SQL of a column's new value after changes to it or to members of its record."""
+    """Return DuckDB SQL of a column's new value after changes to it or to its record's members.
+
+    `sql` is the old value.
+    """
     whole = [value for path, value in changes if not path]
     if whole:
         if len(changes) > 1:

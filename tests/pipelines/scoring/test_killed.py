@@ -1,0 +1,186 @@
+"""`isthmus predict` under kill -9 in its steps: resumed, no finished shard again, the batch once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import isthmus as im
+from isthmus.errors import NotFound
+from isthmus.pipelines.runs.document import StepResult, find
+from isthmus.pipelines.runs.step_results import step_folder
+from isthmus.storage import wait
+from isthmus.tests.cli.running import create
+from isthmus.tests.experiments.chain.test_chain import PROFILES, TARGETS, led_to
+from isthmus.tests.pipelines.scoring.test_predict import COUNT, DECLARED, ROWS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="steps are found in /proc"),
+]
+SOON = timedelta(minutes=4)
+SHARDS = ("score_0", "score_1")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = create(tmp_path_factory.mktemp("killed") / "shop")
+    (folder / "profiles.yaml").write_text(PROFILES)
+    (folder / "predictions").mkdir()
+    (folder / "predictions" / "nightly.sql").write_text(ROWS)
+    with (folder / "project.yaml").open("a") as file:
+        file.write(DECLARED.replace("shards: 4", f"shards: {len(SHARDS)}"))
+    return folder
+
+
+def opened(folder, target):
+    return im.open(folder / "project.yaml", target=target, offline=target != "local")
+
+
+@pytest.fixture
+def trained(template, tmp_path, monkeypatch):
+    """Return a function that makes a project on a target, with a model."""
+
+    def make(target):
+        led_to(target, monkeypatch)
+        folder = tmp_path / "shop"
+        subprocess.run(["cp", "-a", str(template), str(folder)], check=True)
+        with opened(folder, target) as project:
+            im.apply(project)
+            im.ingest(project)
+            im.materialize(project)
+            im.train(project, "models/history.yaml")
+        return folder
+
+    return make
+
+
+def processes(*words):
+    """Return the processes that have all of these words in their command lines, by their ids."""
+    lines = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines[int(path.parent.name)] = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # it has ended meanwhile
+            continue
+    return {pid for pid, line in lines.items() if all(word in line for word in words)}
+
+
+def killed(folder, target, step, *, whole=False, delay=0.0):
+    """Begin to score, kill a step once it works, and with `whole` whoever waits for it, too.
+
+    A step works from when it has told its key to when it has told its result. It returns the run
+    and what the command said.
+    """
+    with opened(folder, target) as project:
+        blobs = project.target.blobs
+        number = 1 + max(
+            int(info.uri.split("/runs/r")[1].split("/")[0])
+            for info in blobs.list(f"{blobs.root}/runs/r")
+            if info.uri.split("/runs/r")[1].split("/")[0].isdigit()
+        )
+        run = f"r{number}"
+        uri = step_folder(blobs, run, step)
+        command = [sys.executable, "-m", "isthmus", "predict", "nightly", "--target", target]
+        child = subprocess.Popen(
+            [*command, *(["--offline"] if target != "local" else [])],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+
+            def works():
+                found = [
+                    pid
+                    for pid in processes("isthmus.pipelines.step", "--step", step)
+                    if any(f"/runs/{run}/" in word for word in words_of(pid))
+                ]
+                assert child.poll() is None, child.communicate()
+                return found if found and exists(blobs, f"{uri}/key.json") else []
+
+            (pid,) = wait(works, bool, deadline=SOON, sleep=lambda _: time.sleep(0.005))
+            if delay:
+                time.sleep(delay)  # another moment of the step, in the soak
+            os.kill(pid, signal.SIGKILL)
+            if whole:
+                runners = processes("isthmus.adapters.local.pipelines.runner")
+                for other in {child.pid, *(p for p in runners if belongs(p, folder))}:
+                    os.kill(other, signal.SIGKILL)
+            said = child.communicate(timeout=SOON.total_seconds())[1]
+        finally:
+            child.kill()
+            child.wait()
+    return run, said
+
+
+def words_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def belongs(pid, folder):
+    return any(str(folder) in word for word in words_of(pid))
+
+
+def exists(blobs, uri):
+    try:
+        blobs.get(uri)
+    except NotFound:
+        return False
+    return True
+
+
+def scorings(project):
+    """Return how often each shard was scored and not taken from a run before, in all runs."""
+    blobs, times = project.target.blobs, dict.fromkeys(SHARDS, 0)
+    uris = {info.uri for info in blobs.list(f"{blobs.root}/runs/")}
+    for uri in uris:
+        step = uri.removesuffix("/step.json").rpartition("/")[2]
+        if uri.endswith("/step.json") and step in times:
+            result = find(blobs, uri, StepResult)
+            times[step] += result is not None and result.cached_from is None
+    return times
+
+
+def check_whole(folder, target):
+    """Score to the end: the batch is there once, and no shard was scored twice."""
+    with opened(folder, target) as project:
+        before = scorings(project)
+        scored = im.predict(project, "nightly")
+        assert scored.resumed
+        assert scored.cached == sum(before.values())
+        assert scorings(project) == dict.fromkeys(SHARDS, 1)
+        assert im.query(project, COUNT).to_pylist() == [{"n": 10}]
+        again = im.predict(project, "nightly")
+        assert (again.resumed, again.cached) == (False, len(SHARDS))
+        assert im.query(project, COUNT).to_pylist() == [{"n": 10}]
+
+
+def test_a_killed_step_ends_the_command_and_a_repeat_goes_on_with_the_batch(trained):
+    folder = trained("local")
+    _, said = killed(folder, "local", "publish")
+    assert "failed in step publish: killed by SIGKILL" in said
+    assert "isthmus predict nightly goes on with it, and --as-of begins another" in said
+    check_whole(folder, "local")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("whole", [False, True], ids=["step", "step and command"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_killed_in_every_step_one_after_the_other_no_finished_shard_is_scored_again(
+    trained, target, whole
+):
+    folder, chance = trained(target), random.Random(f"{target} {whole}")
+    for step in ("rows", *SHARDS, "publish"):
+        killed(folder, target, step, whole=whole, delay=chance.uniform(0, 0.01))
+    check_whole(folder, target)
