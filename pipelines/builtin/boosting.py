@@ -1,4 +1,4 @@
-"""`trainer: isthmus.boosting`: gradient-boosted trees of LightGBM, kept in LightGBM's own text file.
+"""`trainer: isthmus.boosting`: gradient-boosted trees of LightGBM, kept in LightGBM's own file.
 
 Trees read a number as it is, and what is missing by itself. They are grown on one thread, so that
 the same rows give the same model. Serving needs LightGBM (the extra `boosting`).
