@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ...project.specs.description import Model
+from ...project.specs.description import ROW, Model
 from ...reports.columns import plural
 from ..models import predictor, trainers
 from . import worth
@@ -81,6 +81,13 @@ def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
     )
 
 
+def lists_of(unit: str | None, within: str | None) -> tuple[str, ...]:
+    """Return the columns whose values are the same in rows that were ranked together, if any."""
+    if within is None:
+        return ()
+    return tuple(dict.fromkeys(name for name in (unit, within) if name and name != ROW))
+
+
 def training_rows_of(data: pa.Table, fold: Fold) -> pa.Table:
     """Return the rows that were known when a fold's period began, of its share of the units."""
     known_rows = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
@@ -108,7 +115,9 @@ def predict_fold(
     least, most = (pc.min_max(labels)[end].as_py() for end in ("min", "max"))
     predictions, shuffled = None, None
     if rows.num_rows and least != most:
-        fitted = trainers.fit(trainer, model, training_rows, folder)
+        fitted = trainers.fit(
+            trainer, model, training_rows, folder, competed=lists_of(fold.unit, fold.within)
+        )
         if keeps:
             predictor.check_keepable(fitted, model)
         predict = partial(trainers.predict, fitted, model=model, folder=folder)

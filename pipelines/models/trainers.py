@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,17 +70,35 @@ def find(model: Model, folder: Path) -> Callable[..., Any]:
     return trainer
 
 
-def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path) -> Predictor:
+def fit(
+    trainer: Callable[..., Any],
+    model: Model,
+    data: pa.Table,
+    folder: Path,
+    *,
+    competed: Sequence[str] = (),
+) -> Predictor:
     """Train a model once by the user's trainer, and return the predictor after a check.
+
+    Args:
+        trainer: The trainer, as `find` returns it.
+        model: The configuration.
+        data: The training set.
+        folder: The project's folder.
+        competed: The columns whose values are the same in rows that were ranked together; a
+            built-in trainer that has this parameter gets it.
 
     Raises:
         Invalid: the user's code raised, whatever it was. The error has the line.
     """
     transforms = transforms_of(model, data) if model.transforms else None
     rows = data if transforms is None else apply(data, model.transforms)
+    parameters = dict(model.parameters)
+    if is_builtin(model.trainer) and "competed" in inspect.signature(trainer).parameters:
+        parameters["competed"] = list(competed)
     try:
         predictor: Predictor = trainer(
-            rows, label=LABEL, features=list(model.columns), **model.parameters
+            rows, label=LABEL, features=list(model.columns), **parameters
         )
     except Exception as error:  # the user's code may raise anything
         if is_builtin(model.trainer) and isinstance(error, IsthmusError):

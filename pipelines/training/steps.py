@@ -69,15 +69,23 @@ def dataset(context: StepContext) -> None:
 
 def fit(context: StepContext) -> None:
     """Run the step `fit`: train the model on all rows, and save it as the artifact `model`."""
+    from ..evaluation.folds import lists_of
     from ..models import predictor, trainers
     from ..transforms.transformed import inner
     from .dataset import read_data
 
     model, folder = _model(context), _folder(context)
     table, record = read_data(context.inputs["data"])
-    fitted = trainers.fit(trainers.find(model, folder), model, table, folder)
-    trainers.check_same_by_rows(fitted, table, model, folder)
     spec = context.project().spec
+    objective = spec.objectives[model.objective]
+    fitted = trainers.fit(
+        trainers.find(model, folder),
+        model,
+        table,
+        folder,
+        competed=lists_of(objective.unit, objective.ranked_within),
+    )
+    trainers.check_same_by_rows(fitted, table, model, folder)
     keys = {name: spec.entities[view.entity].key for name, view in spec.feature_views.items()}
     digest = predictor.save(
         fitted, context.outputs["model"], model=model, types=record.types, keys=keys

@@ -46,8 +46,40 @@ PARAMETERS: Mapping[str, Record] = {
             "nulls": _NULLS,
         },
     ),
+    "isthmus.boosting": Record(
+        noun="isthmus.boosting",
+        keys={
+            "trees": Key(
+                shape=Number(whole=True, least=1, most=10_000),
+                description="The number of trees. Default 100.",
+            ),
+            "leaves": Key(
+                shape=Number(whole=True, least=2, most=4096),
+                description="The most leaves of a tree. Default 31.",
+            ),
+            "rate": Key(
+                shape=Number(least=0.0001, most=1),
+                description="The share of each tree's correction that is taken. Default 0.1.",
+            ),
+            "rows_in_leaf": Key(
+                shape=Number(whole=True, least=1, most=1_000_000),
+                description="The fewest training rows in a leaf. Default 20.",
+            ),
+            "loss": Key(
+                shape=OneOf(words=("tweedie", "lambdarank")),
+                description="What is minimised instead of the log loss of an outcome, or the "
+                "squared error of a number: tweedie (numbers from 0 up, many of them 0), "
+                "lambdarank (the order of rows that were ranked together).",
+            ),
+            "power": Key(
+                shape=Number(least=1.01, most=1.99),
+                description="The variance power of loss: tweedie. Default 1.5.",
+            ),
+            "categories": _CATEGORIES,
+        },
+    ),
 }
-_LATER_TRAINERS = ("isthmus.boosting", "isthmus.online")
+_LATER_TRAINERS = ("isthmus.online",)
 
 
 def is_builtin(trainer: str) -> bool:
@@ -91,6 +123,36 @@ def check_kind(model: Model, objective: Objective, report: Report) -> None:
             child(f"{model.path}:", "trainer"),
             f"{model.trainer} learns {learns}, and {objective.name} is {is_of}",
             f"write trainer: {instead}, or use one of your own",
+        )
+    if model.trainer == "isthmus.boosting":
+        _check_loss(model, objective, report)
+
+
+def _check_loss(model: Model, objective: Objective, report: Report) -> None:
+    """Report a loss of isthmus.boosting that does not fit its model's objective."""
+    loss, place = model.parameters.get("loss"), f"{model.path}:parameters"
+    if loss == "tweedie" and not objective.is_number:
+        report.add(
+            child(place, "loss"),
+            f"tweedie learns a number, and {objective.name} is an outcome of 0 or 1",
+            "leave loss out",
+        )
+    elif loss == "lambdarank" and objective.is_number:
+        report.add(
+            child(place, "loss"),
+            f"lambdarank of {objective.name}, which is a number, is {LATER}",
+            "leave loss out",
+        )
+    elif loss == "lambdarank" and objective.ranked_within is None:
+        report.add(
+            child(place, "loss"),
+            "lambdarank compares rows that were ranked against each other, and "
+            f"{objective.name} does not say which were",
+            f"add ranked_within (a request's id), or at least unit, to objectives.{objective.name}",
+        )
+    if "power" in model.parameters and loss != "tweedie":
+        report.add(
+            child(place, "power"), "power is a parameter of loss: tweedie", "leave power out"
         )
 
 

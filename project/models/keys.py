@@ -151,7 +151,7 @@ _RECORD = Record(
             required=True,
             example="ranker.logistic",
             description="module.function, the module beside project.yaml; or one of Isthmus's: "
-            "isthmus.logistic, isthmus.linear.",
+            "isthmus.logistic, isthmus.linear, isthmus.boosting.",
         ),
         "parameters": Key(shape=MapOf(of=Free()), description="Given to the trainer by name."),
         "evaluate": Key(shape=EVALUATE),

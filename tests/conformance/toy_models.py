@@ -79,7 +79,7 @@ def register(target, folder, value=1.0, *, model="ranker", breaks=False):
     )
 
 
-def register_from_a_file(target, folder):
+def register_from_a_file(target, folder, trainer="isthmus.logistic"):
     """A version of a model that a file alone describes, with transforms and a built-in trainer;
     and its predictor, loaded here.
     """
@@ -89,7 +89,7 @@ def register_from_a_file(target, folder):
         model="ranker",
         objective="ctr",
         features=(Feature(view=None, name="shown"), Feature(view=None, name="kind")),
-        trainer="isthmus.logistic",
+        trainer=trainer,
         transforms=(
             Transform(kind="bucketize", name="bucket", inputs=("shown",), at=(10.0, 20.0)),
             Transform(kind="cross", name="pair", inputs=("kind", "bucket"), into=16),
@@ -104,7 +104,7 @@ def register_from_a_file(target, folder):
     fitted = trainers.fit(
         trainers.find(described, folder), described, pa.Table.from_pylist(rows), folder
     )
-    place = folder / "from_a_file"
+    place = folder / trainer
     types = {"shown": "int64", "kind": "string"}
     digest = predictor.save(fitted, place, model=described, types=types)
     uri = f"{target.blobs.root}/models/ranker/{digest}"

@@ -127,6 +127,43 @@ def test_a_trainer_of_a_number_is_sound_for_a_number(example):
     assert kinds == []
 
 
+BOOSTING_MISTAKES = {
+    "one leaf": ("{leaves: 1}", "parameters.leaves: 1 is below 2", "write 2 or more"),
+    "many leaves": ("{leaves: 5000}", "parameters.leaves: 5000 is above 4096", "write 4096 or less"),
+    "a near name": ("{tree: 10}", "tree is not a key", "did you mean trees?"),
+    "no loss": ("{loss: hinge}", "parameters.loss: 'hinge' is not known here", None),
+    "tweedie of an outcome": ("{loss: tweedie}", "tweedie learns a number, and ctr is an outcome of 0 or 1", "leave loss out"),
+    "power without tweedie": ("{power: 1.2}", "power is a parameter of loss: tweedie", "leave power out"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BOOSTING_MISTAKES)
+def test_a_wrong_parameter_of_boosting_is_told_at_its_line(case, example):
+    parameters, message, remedy = BOOSTING_MISTAKES[case]
+    with_trainer(example, parameters, "isthmus.boosting")
+    (problem,) = (p for p in example.problems() if message in p.message)
+    assert (problem.file, problem.line) == (FILE, example.line(FILE, "parameters:"))
+    assert remedy is None or remedy in (problem.remedy or "")
+
+
+def test_lambdarank_needs_an_objective_that_says_which_rows_competed(example):
+    with_trainer(example, "{trees: 50, leaves: 7, loss: lambdarank}", "isthmus.boosting")
+    (problem,) = example.problems()
+    assert "lambdarank compares rows" in problem.message
+    assert "add ranked_within" in problem.remedy
+    example.edit(
+        "project.yaml", "impression, within: 30m, ", "impression, within: 30m, unit: segment_id, "
+    )
+    assert not any("lambdarank" in p.message for p in example.problems())
+
+
+def test_lambdarank_of_a_number_is_refused_by_name(example):
+    with_trainer(example, "{loss: lambdarank}", "isthmus.boosting")
+    with_number(example)
+    (problem,) = (p for p in example.problems() if "lambdarank of dwell" in p.message)
+    assert "not supported yet" in problem.message
+
+
 def test_an_override_is_judged_by_the_trainers_bounds(example):
     with_trainer(example, "{C: 0.1}")
     description = load(example.path)
