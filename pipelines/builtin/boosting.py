@@ -183,8 +183,8 @@ def _matrix(columns: Columns, data: pa.Table) -> NDArray[np.float64]:
 
     matrix = np.empty((data.num_rows, len(columns.names)))
     for index, name in enumerate(columns.numbers):
-        values = floats(data[name].combine_chunks())
-        matrix[:, index] = np.where(np.isfinite(values), values, np.nan)
+        numbers = floats(data[name].combine_chunks())
+        matrix[:, index] = np.where(np.isfinite(numbers), numbers, np.nan)
     for index, (name, values) in enumerate(columns.categories.items(), len(columns.numbers)):
         places = value_places(texts(data[name]), values)
         matrix[:, index] = np.where(places < 0, np.nan, places)
@@ -233,4 +233,4 @@ def _by_list(data: pa.Table, competed: Sequence[str]) -> tuple[pa.Table, NDArray
             f"together, and a list has {sizes.max():,}",
             remedy="write ranked_within: (a request's id) into the objective, or leave loss out",
         )
-    return data.take(pa.array(order)), sizes.astype(np.int64)
+    return data.take(order), sizes.astype(np.int64)
