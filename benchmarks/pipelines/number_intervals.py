@@ -10,9 +10,9 @@ its formula. A figure misses if the whole 95 % binomial interval of its share li
 from __future__ import annotations
 
 import argparse
-import math
 import time
 
+from isthmus.experiments.monitors.intervals import proportion
 from isthmus.tests.pipelines.evaluation import stays
 
 from ..measure import SMALL, Line, scaled, table
@@ -42,11 +42,11 @@ def shown(world: str, logs: int) -> bool:
             if hits is None:
                 parts.append("-")
                 continue
-            low, high = binomial(hits, logs)
-            outside = promised and (high < LOW or low > HIGH)
+            share = proportion(hits, logs)
+            outside = promised and (share.high < LOW or share.low > HIGH)
             missed |= outside
             parts.append(
-                f"{100 * hits / logs:.1f} ({100 * low:.1f} .. {100 * high:.1f})"
+                f"{100 * share.value:.1f} ({100 * share.low:.1f} .. {100 * share.high:.1f})"
                 + (" MISSED" if outside and not SMALL else "")
             )
         lines.append(Line(name=name, value=",  ".join(parts)))
@@ -62,14 +62,6 @@ def shown(world: str, logs: int) -> bool:
         + ("" if promised else ", but nothing is promised here: the page warns"),
     )
     return not missed
-
-
-def binomial(hits: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson, JASA 1927)."""
-    z, share = 1.959963984540054, hits / trials
-    middle = share + z * z / (2 * trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return (middle - half) / (1 + z * z / trials), (middle + half) / (1 + z * z / trials)
 
 
 if __name__ == "__main__":

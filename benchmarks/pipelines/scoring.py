@@ -14,11 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..measure import SMALL, Line, apart, best, scaled, table
+from .log import ingest_and_materialize, times_and_clicks
 from .training import AT_EXIT
 
 if TYPE_CHECKING:
@@ -136,30 +137,18 @@ def main(sizes: Sequence[int] = SIZES) -> None:
 def _prepare(folder: Path, rows: int) -> None:
     """Make a project with a log, and train both models."""
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     import isthmus as im
 
     chance = np.random.default_rng(0)
     users = rows // ITEMS
-    begin = int(datetime.fromisoformat("2026-01-01T00:00:00Z").timestamp() * 1000)
-    shown = begin + np.arange(LOGGED) * (DAYS * 86_400_000) // LOGGED
-    clicked = np.flatnonzero(chance.random(LOGGED) < 0.1)
-    ids = np.char.add("i", np.arange(LOGGED).astype(str))
-    impressions = {
-        "event_id": ids,
-        "event_timestamp": pa.array(shown, pa.timestamp("ms", "UTC")),
+    shown, clicks = times_and_clicks(chance, LOGGED, days=DAYS)
+    impressions = shown | {
         "user_id": np.arange(LOGGED) % users,
         "item_id": chance.permutation(np.arange(LOGGED) % ITEMS),
         "stock": chance.integers(0, 20, LOGGED),
         "price": chance.normal(size=LOGGED),
         "device": chance.choice(["phone", "tablet", "desktop"], LOGGED),
-    }
-    clicks = {
-        "event_id": np.char.add("c", clicked.astype(str)),
-        "event_timestamp": pa.array(shown[clicked] + 60_000, pa.timestamp("ms", "UTC")),
-        "impression_id": ids[clicked],
     }
     (folder / "features").mkdir()
     (folder / "models").mkdir()
@@ -173,11 +162,7 @@ def _prepare(folder: Path, rows: int) -> None:
         text = MODEL.format(name=way, features=", ".join(FEATURES), trainer=trainer)
         (folder / "models" / f"{way}.yaml").write_text(text)
     with im.open(folder / "project.yaml") as project:
-        im.apply(project)
-        for event, columns in (("impression", impressions), ("click", clicks)):
-            pq.write_table(pa.table(columns), folder / f"{event}.parquet")
-            im.ingest(project, event=event, data=folder / f"{event}.parquet")
-        im.materialize(project)
+        ingest_and_materialize(project, impression=impressions, click=clicks)
         for way in TRAINERS:
             _register(project, way)
 

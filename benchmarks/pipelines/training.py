@@ -11,10 +11,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from ..measure import Line, apart, scaled, table
+from .log import ingest_and_materialize, times_and_clicks
 
 SIZES = (scaled(500_000, 2_000),)
 DAYS = 14
@@ -111,27 +111,15 @@ def main(sizes: Sequence[int] = SIZES) -> None:
 
 def _prepare(folder: Path, rows: int) -> None:
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     import isthmus as im
 
     chance = np.random.default_rng(0)
-    ids = np.char.add("i", np.arange(rows).astype(str))
-    begin = int(datetime.fromisoformat("2026-01-01T00:00:00Z").timestamp() * 1000)
-    shown = begin + np.arange(rows) * (DAYS * 86_400_000) // rows
-    clicked = np.flatnonzero(chance.random(rows) < 0.1)
-    impressions = {
-        "event_id": ids,
-        "event_timestamp": pa.array(shown, pa.timestamp("ms", "UTC")),
+    shown, clicks = times_and_clicks(chance, rows, days=DAYS)
+    impressions = shown | {
         "user_id": chance.integers(0, rows // 50, rows),
         "item_id": chance.integers(0, 10_000, rows),
         **{name: chance.normal(size=rows) for name in NUMBERS},
-    }
-    clicks = {
-        "event_id": np.char.add("c", clicked.astype(str)),
-        "event_timestamp": pa.array(shown[clicked] + 60_000, pa.timestamp("ms", "UTC")),
-        "impression_id": ids[clicked],
     }
     (folder / "features").mkdir()
     (folder / "models").mkdir()
@@ -144,11 +132,7 @@ def _prepare(folder: Path, rows: int) -> None:
             MODEL.format(features=features, trainer=trainer)
         )
     with im.open(folder / "project.yaml") as project:
-        im.apply(project)
-        for event, columns in (("impression", impressions), ("click", clicks)):
-            pq.write_table(pa.table(columns), folder / f"{event}.parquet")
-            im.ingest(project, event=event, data=folder / f"{event}.parquet")
-        im.materialize(project)
+        ingest_and_materialize(project, impression=impressions, click=clicks)
 
 
 def _train(folder: Path, trainer: str, file: Path) -> None:

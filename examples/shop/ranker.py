@@ -1,10 +1,11 @@
-"""Three models of the click: what is popular, who clicks, and both. A predictor's attributes are kept as JSON: no pickle.
+"""Three models of the click (what is popular, who clicks, and both) and one of the stay. A predictor's attributes are kept as JSON: no pickle.
 
 `predict` answers a request's rows, `predict_table` says the same by columns and is what evaluation uses. What is keyword-only a call may set.
 """
 from math import exp, log
 
 FIRST = 0.2    # before anything is known
+SECONDS = 10.0
 
 
 class Popularity:
@@ -31,10 +32,10 @@ class Dwell:
     """The item's recent seconds of stay per impression."""
 
     def predict(self, rows):
-        return [10.0 if row["item_dwell_14d"] is None else row["item_dwell_14d"] for row in rows]
+        return [SECONDS if row["item_dwell_14d"] is None else row["item_dwell_14d"] for row in rows]
 
     def predict_table(self, table):
-        return table["item_dwell_14d"].fill_null(10.0)
+        return table["item_dwell_14d"].fill_null(SECONDS)
 
 
 class Logistic:

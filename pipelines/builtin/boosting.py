@@ -67,11 +67,6 @@ class Boosting:
             return np.empty(0)
         return np.asarray(self._booster.predict(_matrix(self._columns, table), num_threads=1))
 
-    def gains(self) -> dict[str, float]:
-        """Return the gain of each column: how much its splits lowered the loss, in total."""
-        gains = self._booster.feature_importance("gain").tolist()
-        return dict(zip(self._columns.names, gains, strict=True))
-
     def save(self, folder: Path) -> None:
         """Write `trees.txt`, LightGBM's own format, and `columns.json` into a folder."""
         (folder / "trees.txt").write_text(self._booster.model_to_string(), encoding="utf-8")
@@ -85,11 +80,11 @@ class Boosting:
         Raises:
             Invalid: LightGBM is not installed.
         """
-        _check_installed()
-        from lightgbm import Booster
-
+        lightgbm = _lightgbm()
         columns = msgspec.json.decode((folder / "columns.json").read_bytes(), type=Columns)
-        return cls(columns, Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8")))
+        return cls(
+            columns, lightgbm.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8"))
+        )
 
 
 def boosting(
@@ -124,9 +119,9 @@ def boosting(
     Raises:
         Invalid: LightGBM is not installed, a column cannot be read, or labels do not fit the loss.
     """
-    _check_installed()
-    import lightgbm
     import pyarrow as pa
+
+    lightgbm = _lightgbm()
 
     encoding = learn(data, features, categories, "mean")
     columns = Columns(
@@ -162,15 +157,19 @@ def boosting(
     return Boosting(columns, lightgbm.train(settings, rows, num_boost_round=trees))
 
 
-def _check_installed() -> None:
-    """Raise Invalid with the line that installs it if LightGBM is not installed."""
+def _lightgbm() -> Any:
+    """Return the module lightgbm; raise Invalid with the line that installs it if it cannot load.
+
+    A LightGBM without OpenMP (libgomp) raises OSError.
+    """
     try:
-        import lightgbm  # noqa: F401
-    except ImportError as error:
+        import lightgbm
+    except (ImportError, OSError) as error:
         raise Invalid(
             f'isthmus.boosting needs LightGBM: pip install "isthmus[boosting]" ({error})',
             remedy='pip install "isthmus[boosting]", where steps run and where models are served',
         ) from error
+    return lightgbm
 
 
 def _matrix(columns: Columns, data: pa.Table) -> NDArray[np.float64]:

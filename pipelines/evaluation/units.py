@@ -104,14 +104,15 @@ def estimates(
         for (name, metric), (above, below) in zip(counted.items(), sides, strict=True)
         if metric.scale in _LOGARITHMIC
     }
+    firsts = {name: columns.shape[1] + 3 * place for place, name in enumerate(squares)}
     drawn = _sampled(np.column_stack([columns, *squares.values()]), samples, random)
     figures = {}
     for place, (name, metric) in enumerate(counted.items()):
         above, below = drawn[:, 2 * place], drawn[:, 2 * place + 1]
         estimate = None
-        if name in squares:
-            first = 2 * len(counted) + 3 * list(squares).index(name)
-            estimate = _studentized(metric, above, below, drawn[:, first : first + 3])
+        if name in firsts:
+            sums_of_squares = drawn[:, firsts[name] : firsts[name] + 3]
+            estimate = _studentized(metric, above, below, sums_of_squares)
         if estimate is None:
             with np.errstate(divide="ignore", invalid="ignore"):
                 column = _moved(metric, above / below)

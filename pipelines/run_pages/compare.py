@@ -19,7 +19,7 @@ from ..evaluation.evaluation import Evaluation, OtherObjective
 from ..evaluation.metrics import is_number
 from ..evaluation.statistics import Estimate, log_loss
 from . import figure_text, other_objective, runs
-from .figure_text import digits_of, estimate, interval, signed
+from .figure_text import difference_text, estimate, with_interval
 from .records import Run
 from .run_text import outcome_of, ranking_figures
 
@@ -212,18 +212,20 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
     def own(run: Run) -> tuple[str, ...]:
         by_name = figures(run).figures()
         names = ("auc", "spearman", f"ndcg@{CUTOFF}", "rmse", "calibration")
-        cells = (_short(by_name[name], "  ", name) if name in by_name else "" for name in names)
+        cells = (
+            with_interval(by_name[name], name, "  ") if name in by_name else "" for name in names
+        )
         objective = run.objective if mixed else ""
         features = str(len(run.features))
         return (f"{run.name} {run.title()}", version_of(run), features, objective, *cells)
 
     lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "", "")]
     for pair in pairs:
-        by_other = pair.other and _signed(pair.other.metric, pair.other.deciding)
-        difference = _signed(pair.metric, pair.deciding())
-        lines.append(
-            (*own(pair.second), difference, f"{pair.rows:,}", pair.verdict, by_other or "")
-        )
+        difference = f"{pair.metric} {difference_text(pair.deciding(), pair.metric, '  ')}"
+        by_other = ""
+        if (other := pair.other) is not None:
+            by_other = f"{other.metric} {difference_text(other.deciding, other.metric, '  ')}"
+        lines.append((*own(pair.second), difference, f"{pair.rows:,}", pair.verdict, by_other))
     columns = [column for column in zip(head, *lines, strict=True) if any(column[1:])]
     return tuple(zip(*columns, strict=True))
 
@@ -260,18 +262,15 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
 
     def difference(name: str) -> str:
         between = comparison.difference if name == "auc" else comparison.differences.get(name)
-        if between is None:
-            return ""
-        digits = digits_of(name, between)
-        return f"{signed(between.value, digits)}{gap}{interval(between, digits, sign=True)}"
+        return "" if between is None else difference_text(between, name, gap)
 
     both = {**first, **second}
     whose = f"{comparison.second.objective} " if comparison.other else ""
     lines = [
         (
             f"{whose}{name.replace('_', ' ')}",
-            _short(first.get(name), gap, name),
-            _short(second.get(name), gap, name),
+            with_interval(first.get(name), name, gap),
+            with_interval(second.get(name), name, gap),
             difference(name),
         )
         for name in (
@@ -286,7 +285,7 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
         lines.append(("log loss", _loss(first), _loss(second), base_text))
     if "calibration" in first or "calibration" in second:
         left, right = (
-            _short(side.get("calibration"), gap, "calibration") for side in (first, second)
+            with_interval(side.get("calibration"), "calibration", gap) for side in (first, second)
         )
         lines.append(("obs/exp", left, right, ""))
     return lines
@@ -343,20 +342,6 @@ def power_text(comparison: Comparison) -> str:
             comparison.deciding(), comparison.rows, "row", f"a difference in {comparison.metric}"
         )
     return figure_text.power_text(comparison.positives, outcome_of(comparison.second))
-
-
-def _short(figure: Estimate | None, gap: str, metric: str) -> str:
-    """Return a metric and its interval as text, or `not known`."""
-    if figure is None:
-        return "not known"
-    digits = digits_of(metric, figure)
-    return f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
-
-
-def _signed(metric: str, difference: Estimate) -> str:
-    """Return a difference in a metric with its interval as text."""
-    digits = digits_of(metric, difference)
-    return f"{metric} {signed(difference.value, digits)}  {interval(difference, digits, sign=True)}"
 
 
 def _loss(figures_: dict[str, Estimate]) -> str:

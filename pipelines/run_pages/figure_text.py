@@ -40,6 +40,20 @@ def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
     return f"{figure.low:.{digits}f} .. {figure.high:.{digits}f}"
 
 
+def with_interval(figure: Estimate | None, metric: str, gap: str) -> str:
+    """Return a metric as text, and its interval after a gap; `not known` without one."""
+    if figure is None:
+        return "not known"
+    digits = digits_of(metric, figure)
+    return f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
+
+
+def difference_text(difference: Estimate, metric: str, gap: str) -> str:
+    """Return a difference in a metric as text with its sign, and its interval after a gap."""
+    digits = digits_of(metric, difference)
+    return f"{signed(difference.value, digits)}{gap}{interval(difference, digits, sign=True)}"
+
+
 def signed(value: float, digits: int) -> str:
     """Return a number as text with its sign: `+0.012`."""
     return f"{value:+.{digits}f}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...project.models.gate_figures import ranks
-from .figure_text import digits_of, interval, signed
+from .figure_text import difference_text, with_interval
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import OtherObjective
@@ -39,30 +38,23 @@ def figure_rows(other: OtherObjective) -> list[tuple[str, str, str, str]]:
 
     It is by the outcomes of the first model's objective.
     """
-    rows = []
-    for name, between in other.differences.items():
-        if name in ("auc", "spearman") or ranks(name):
-            digits = digits_of(name, between)
-            first, second = (_short(side.get(name), name) for side in (other.first, other.second))
-            label = f"{other.objective} {name.replace('_', ' ')}"
-            interval_text = interval(between, digits, sign=True)
-            difference = f"{signed(between.value, digits)}{_GAP}{interval_text}"
-            rows.append((label, first, second, difference))
-    return rows
+    return [
+        (
+            label_of(other, name),
+            with_interval(other.first.get(name), name, _GAP),
+            with_interval(other.second.get(name), name, _GAP),
+            difference_text(between, name, _GAP),
+        )
+        for name, between in other.differences.items()
+    ]
+
+
+def label_of(other: OtherObjective, metric: str) -> str:
+    """Return a metric's name as text, after that of the objective whose outcomes it is of."""
+    return f"{other.objective} {metric.replace('_', ' ')}"
 
 
 def _spoken(objective: str, metric: str, difference: Estimate) -> str:
     """Return as text whether a model ranks better for an objective, with the figure."""
     verdict = "better" if difference.low > 0 else "worse" if difference.high < 0 else "undecided"
-    digits = digits_of(metric, difference)
-    interval_text = interval(difference, digits, sign=True)
-    figure = f"{metric} {signed(difference.value, digits)}, 95 % {interval_text}"
-    return f"{verdict} for {objective} ({figure})"
-
-
-def _short(figure: Estimate | None, metric: str) -> str:
-    """Return a metric and its interval as text, or `not known`."""
-    if figure is None:
-        return "not known"
-    digits = digits_of(metric, figure)
-    return f"{figure.value:<5.{digits}f}{_GAP}{interval(figure, digits)}"
+    return f"{verdict} for {objective} ({metric} {difference_text(difference, metric, ', 95 % ')})"

@@ -159,24 +159,23 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
             else []
         )
     differences = run.champion.figures()
-    for name, figure in differences.items():
-        digits = figure_text.digits_of(name, figure)
-        value = (
-            f"{figure_text.signed(figure.value, digits)}   "
-            f"({figure_text.interval(figure, digits, sign=True)})"
-        )
-        rows.append(
-            (
-                f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion",
-                value,
-                "",
-            )
-        )
+    labelled = [
+        ("AUC" if name == "auc" else name.replace("_", " "), name, difference)
+        for name, difference in differences.items()
+    ]
     if (other := run.champion.other) is not None:
-        rows += [
-            (f"{name} against the champion", difference.replace("   ", "   (") + ")", "")
-            for name, _, _, difference in other_objective.figure_rows(other)
+        labelled += [
+            (other_objective.label_of(other, name), name, difference)
+            for name, difference in other.differences.items()
         ]
+    rows += [
+        (
+            f"{label} against the champion",
+            f"{figure_text.difference_text(difference, name, '   (')})",
+            "",
+        )
+        for label, name, difference in labelled
+    ]
     if not differences and run.champion.why_not:
         whole = "spearman" if number else "AUC"
         rows.append((f"{whole} against the champion", "not known", run.champion.why_not))

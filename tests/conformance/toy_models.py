@@ -90,6 +90,7 @@ def register_from_a_file(target, folder, trainer="isthmus.logistic"):
         objective="ctr",
         features=(Feature(view=None, name="shown"), Feature(view=None, name="kind")),
         trainer=trainer,
+        parameters={"rows_in_leaf": 1} if trainer == "isthmus.boosting" else {},
         transforms=(
             Transform(kind="bucketize", name="bucket", inputs=("shown",), at=(10.0, 20.0)),
             Transform(kind="cross", name="pair", inputs=("kind", "bucket"), into=16),

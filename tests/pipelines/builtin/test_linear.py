@@ -10,53 +10,32 @@ import pytest
 
 from isthmus.errors import Invalid
 from isthmus.pipelines.models import predictor, trainers
-from isthmus.project.specs.description import Feature, Model
+from isthmus.tests.pipelines.builtin.worlds import additive, described, fitted
 
 ROWS = 2_000
 NAMES = ("rate", "kind", "position", "fresh")
 
 
 def model(**parameters):
-    return Model(
-        name="m",
-        path="models/m.yaml",
-        model="ranker",
-        objective="dwell",
-        features=tuple(Feature(view=None, name=name) for name in NAMES),
-        trainer="isthmus.linear",
-        parameters={"categories": ["position"]} | parameters,
-    )
+    return described("isthmus.linear", "dwell", NAMES, parameters)
 
 
 @pytest.fixture(scope="module")
 def table():
     """A world whose means are known: by rate, kind, position, and whether the rate is missing."""
-    chance = np.random.default_rng(28)
-    rate = chance.normal(0, 1, ROWS)
-    missing = chance.random(ROWS) < 0.2
-    kind = chance.integers(0, 3, ROWS)
-    position = chance.integers(1, 4, ROWS)
-    mean = 60 + np.where(missing, 8, 10 * rate) + np.array([-20, 0, 20])[kind] - 5 * (position == 3)
-    return pa.table(
-        {
-            "rate": pa.array(rate, mask=missing),
-            "kind": pa.array(["a", "b", None]).take(pa.array(kind)),
-            "position": pa.array(position),
-            "fresh": pa.array(chance.random(ROWS) < 0.5),
-            "outcome": pa.array(mean + chance.normal(0, 3, ROWS)),
-            "mean": pa.array(mean),
-        }
+    return additive(
+        ROWS,
+        lambda rate, missing, kind, third: (
+            60 + np.where(missing, 8, 10 * rate) + np.array([-20, 0, 20])[kind] - 5 * third
+        ),
+        lambda chance, mean: mean + chance.normal(0, 3, ROWS),
     )
-
-
-def fitted(table, configuration, folder):
-    return trainers.fit(trainers.find(configuration, folder), configuration, table, folder)
 
 
 def test_it_finds_the_weights_of_a_known_world(table, tmp_path):
     trained = fitted(table, model(), tmp_path)
     answers = trainers.predict(trained, table, model(), tmp_path)
-    assert np.abs(answers - table["mean"].to_numpy()).max() < 1.5
+    assert np.abs(answers - table["score"].to_numpy()).max() < 1.5
     kinds = trained.categories["kind"]
     assert kinds["values"]["b"] - kinds["values"]["a"] == pytest.approx(20, abs=0.6)
     assert kinds["null"] - kinds["values"]["b"] == pytest.approx(20, abs=0.6)

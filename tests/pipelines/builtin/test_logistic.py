@@ -13,49 +13,26 @@ from isthmus.errors import Invalid
 from isthmus.pipelines.builtin.encoding import MOST_VALUES, learn
 from isthmus.pipelines.models import predictor, trainers
 from isthmus.project.specs.description import Feature, Model, Transform
+from isthmus.tests.pipelines.builtin.worlds import additive, described, fitted
 
 ROWS = 4_000
 NAMES = ("rate", "kind", "position", "fresh")
 
 
 def model(**parameters):
-    return Model(
-        name="m",
-        path="models/m.yaml",
-        model="ranker",
-        objective="ctr",
-        features=tuple(Feature(view=None, name=name) for name in NAMES),
-        trainer="isthmus.logistic",
-        parameters={"categories": ["position"]} | parameters,
-    )
+    return described("isthmus.logistic", "ctr", NAMES, parameters)
 
 
 @pytest.fixture(scope="module")
 def table():
     """A world whose chances are known: by rate, kind, position, and whether the rate is missing."""
-    chance = np.random.default_rng(28)
-    rate = chance.normal(0, 1, ROWS)
-    missing = chance.random(ROWS) < 0.2
-    kind = chance.integers(0, 3, ROWS)
-    position = chance.integers(1, 4, ROWS)
-    score = (
-        np.where(missing, 0.8, rate) + np.array([-1.0, 0.0, 1.0])[kind] - 0.5 * (position == 3) - 1
+    return additive(
+        ROWS,
+        lambda rate, missing, kind, third: (
+            np.where(missing, 0.8, rate) + np.array([-1.0, 0.0, 1.0])[kind] - 0.5 * third - 1
+        ),
+        lambda chance, score: (chance.random(ROWS) < 1 / (1 + np.exp(-score))).astype(int),
     )
-    return pa.table(
-        {
-            "rate": pa.array(rate, mask=missing),
-            "kind": pa.array(["a", "b", None]).take(pa.array(kind)),
-            "position": pa.array(position),
-            "fresh": pa.array(chance.random(ROWS) < 0.5),
-            "outcome": pa.array((chance.random(ROWS) < 1 / (1 + np.exp(-score))).astype(int)),
-            "score": pa.array(score),
-        }
-    )
-
-
-def fitted(table, configuration, folder):
-    trainer = trainers.find(configuration, folder)
-    return trainers.fit(trainer, configuration, table, folder)
 
 
 def test_it_finds_the_weights_of_a_known_world(table, tmp_path):

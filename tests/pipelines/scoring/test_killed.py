@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +26,7 @@ pytestmark = [
 ]
 SOON = timedelta(minutes=4)
 SHARDS = ("score_0", "score_1")
+STEP, RUNNER = "isthmus.pipelines.step", "isthmus.adapters.local.pipelines.runner"
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +62,29 @@ def trained(template, tmp_path, monkeypatch):
     return make
 
 
-def processes(*words):
-    """Return the processes that have all of these words in their command lines, by their ids."""
-    lines = {}
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            lines[int(path.parent.name)] = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:  # it has ended meanwhile
-            continue
-    return {pid for pid, line in lines.items() if all(word in line for word in words)}
+def processes(module, place, *words):
+    """Return the Python processes of a module that have these words, by their ids.
+
+    `place` tells this project's from those of others: its folder, which is in the command line, or
+    the URL of its stack, which is in the environment. A stack's job also has shells around it, and
+    their command lines hold the same words.
+    """
+    return {
+        int(path.name)
+        for path in Path("/proc").glob("[0-9]*")
+        if (line := texts_of(path / "cmdline"))
+        and Path(line[0]).name.startswith("python")
+        and {module, *words} <= set(line)
+        and any(place in text for text in (*line, *texts_of(path / "environ")))
+    }
+
+
+def texts_of(path):
+    """Return the texts of a process's command line or environment; none if it has ended."""
+    try:
+        return path.read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
 
 
 def killed(folder, target, step, *, whole=False, delay=0.0):
@@ -88,6 +102,11 @@ def killed(folder, target, step, *, whole=False, delay=0.0):
         )
         run = f"r{number}"
         uri = step_folder(blobs, run, step)
+        place = {
+            "local": str(folder),
+            "sagemaker": os.environ.get("AWS_ENDPOINT_URL"),
+            "vertex": os.environ.get("GCP_ENDPOINT_URL"),
+        }[target]
         command = [sys.executable, "-m", "isthmus", "predict", "nightly", "--target", target]
         child = subprocess.Popen(
             [*command, *(["--offline"] if target != "local" else [])],
@@ -99,40 +118,22 @@ def killed(folder, target, step, *, whole=False, delay=0.0):
         try:
 
             def works():
-                found = [
-                    pid
-                    for pid in processes("isthmus.pipelines.step", "--step", step)
-                    if any(f"/runs/{run}/" in word for word in words_of(pid))
-                ]
                 assert child.poll() is None, child.communicate()
-                return found if found and exists(blobs, f"{uri}/key.json") else []
+                pids = processes(STEP, place, f"{blobs.root}/runs/{run}/run.json", step)
+                return pids if pids and exists(blobs, f"{uri}/key.json") else set()
 
-            pids = wait(works, bool, deadline=SOON, sleep=lambda _: time.sleep(0.005))
+            (pid,) = wait(works, bool, deadline=SOON, sleep=lambda _: time.sleep(0.005))
             if delay:
                 time.sleep(delay)  # another moment of the step, in the soak
-            for pid in pids:  # a stack's job has a parent with the same command line
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             if whole:
-                runners = processes("isthmus.adapters.local.pipelines.runner")
-                for other in {child.pid, *(p for p in runners if belongs(p, folder))}:
+                for other in {child.pid, *processes(RUNNER, place)}:
                     os.kill(other, signal.SIGKILL)
             said = child.communicate(timeout=SOON.total_seconds())[1]
         finally:
             child.kill()
             child.wait()
     return run, said
-
-
-def words_of(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
-
-
-def belongs(pid, folder):
-    return any(str(folder) in word for word in words_of(pid))
 
 
 def exists(blobs, uri):
