@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 MODULES = {
     path.stem: ".".join(("benchmarks", *path.relative_to(HERE).with_suffix("").parts))
     for path in sorted(HERE.rglob("*.py"), key=lambda path: path.stem)
-    if path.stem not in ("__init__", "__main__", "bare_gcp", "gcp_clients", "measure")
+    if path.stem not in ("__init__", "__main__", "bare_gcp", "gcp_clients", "log", "measure")
 }
 
 

@@ -216,9 +216,9 @@ aws_of = one_for_each(Aws)
 
 
 def where(target: Target) -> str:
-    """Return a target's account, region and bucket as text, and the server of a local stack.
+    """Return a target's account, region and bucket as text.
 
-    A server that is isthmus_stack is not named.
+    The URL of a server that stands in for AWS follows, unless it is our own offline stack.
     """
     aws = aws_of(target)
     aws.admit()

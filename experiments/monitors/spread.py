@@ -137,11 +137,11 @@ def gini(spread: Spread, catalogue: int) -> Estimate:
 
 
 def by_chance(gini: Estimate, spread: Spread, catalogue: int) -> float:
-    """Return the part of a Gini coefficient that chance alone can explain, at most.
+    """Return the most by which chance alone can have raised a Gini coefficient of exposures.
 
-    `catalogue` is the number of items. Even equally popular items differ in their counts: for a
-    mean count m chance gives a coefficient of 1 / sqrt(pi m), and the squares of the two parts add
-    up.
+    `spread` has the number of exposures that `gini` is of, and `catalogue` is the number of items.
+    Even equally popular items differ in their counts: for a mean count m chance gives a coefficient
+    of 1 / sqrt(pi m). Squares add up: that of `gini` is chance's plus that of the rest.
     """
     floor = 1 / (math.pi * spread.shown / max(catalogue, spread.items))
     return gini.value - math.sqrt(max(gini.value**2 - floor, 0.0))

@@ -18,10 +18,10 @@ _SEVERITY: tuple[Judgement, ...] = ("holds", "inconclusive", "broken")
 
 
 def judge(guardrail: ExperimentGuardrail, difference: Difference | None) -> Judgement:
-    """Return whether a log's difference is within a guardrail's margin.
+    """Return whether the difference between two arms is within a guardrail's margin.
 
-    "holds" if the whole interval is within the margin, "broken" if all of it is beyond, else
-    "inconclusive".
+    "holds" if the difference's whole interval is within the margin, "broken" if all of it is
+    beyond, else (or if there is no difference) "inconclusive".
     """
     if difference is None:
         return "inconclusive"

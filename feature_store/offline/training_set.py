@@ -295,7 +295,10 @@ def _years_of_four_digits(column: pa.ChunkedArray[Any]) -> bool:
 
 
 def _may_need_escapes(column: pa.ChunkedArray[Any]) -> bool:
-    """Return whether a column's text may hold the separators of the hashed form."""
+    """Return whether a column's texts may hold the characters that separate cells and rows.
+
+    They separate what the digest of the table is computed over.
+    """
     import pyarrow as pa
     import pyarrow.compute
 

@@ -63,9 +63,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(guardrail: Guardrail, new: Minutes, old: Minutes, settled: datetime) -> Measurement:
-    """Measure a guardrail's metric for the new and the old variant, before the time `settled`.
+    """Measure a guardrail's metric for the new and the old variant.
 
-    The result has the value, the evidence that the limit is broken, and what data are missing.
+    `new` and `old` are what each variant did in each minute; minutes before the time `settled` are
+    final. The result has the value, the evidence that the limit is broken, and what data are
+    missing.
     """
     kind = METRICS[guardrail.metric].kind
     if kind == "rate":

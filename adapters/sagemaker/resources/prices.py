@@ -90,7 +90,10 @@ def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
 
 
 def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
-    """Return the minimum number of machines of each instance type that the variants need."""
+    """Return the minimum number of machines of each instance type that the variants need.
+
+    `profile` has the target's settings, such as the instance type of variants that name none.
+    """
     counts: dict[str, int] = {}
     for variant in variants:
         machine = serving_machine(profile, variant)

@@ -24,7 +24,11 @@ _OURS = (PROJECT_LABEL, KIND_LABEL, NAME_LABEL, TOUCH)
 
 
 def adopted_as(labels: Mapping[str, str], model: Any) -> VariantSpec | None:
-    """Return the variant as which labels say that a DeployedModel was adopted, or None."""
+    """Return the variant that a DeployedModel became when the project adopted its endpoint.
+
+    `labels` are the endpoint's, which say so, and `model` is the DeployedModel. None if the
+    endpoint, made by somebody else, was not adopted, or the labels do not name the model.
+    """
     if not is_adopted(labels):
         return None
     name, _, rest = labels.get(_label_key(model), "").partition("-")

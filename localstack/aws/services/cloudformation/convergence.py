@@ -57,7 +57,8 @@ def declared_in(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
 def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
     """Return a resource's properties with Ref and Fn resolved, and with the stack's tags.
 
-    `logical` is the resource's id in the template, and `written` its properties there.
+    `placeholder` is the resource as moto's stack has it, and its class says the type; `logical` is
+    the resource's id in the template, and `written` its properties there.
     """
     clean_json = cloudformation_parsing().clean_json
     properties = resources.typed(
