@@ -93,10 +93,13 @@ def test_one_log_gives_the_same_figures_on_the_laptop_and_both_clouds(tmp_path):
     figures = {}
     for target in targets:
         there = ("--target", target) + (() if target == "local" else ("--offline",))
-        isthmus(folder, "apply", "--yes", *there)
-        for command in ("ingest", "materialize", "train models/first.yaml"):
-            isthmus(folder, *command.split(), *there)
-        run = isthmus(folder, "runs", "show", "r1", *there, "--json").json
+        try:
+            isthmus(folder, "apply", "--yes", *there)
+            for command in ("ingest", "materialize", "train models/first.yaml"):
+                isthmus(folder, *command.split(), *there)
+            run = isthmus(folder, "runs", "show", "r1", *there, "--json").json
+        finally:
+            isthmus(folder, "destroy", "--yes", *there)  # a cloud's stack ends with it
         figures[target] = dict(flat(run["evaluation"]))
     assert figures["local"]["auc.value"] > 0.6
     for target in targets[1:]:
