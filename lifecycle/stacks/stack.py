@@ -20,9 +20,9 @@ from . import faults as fault
 from .calls import as_ours, places
 
 if TYPE_CHECKING:
-    from isthmus_stack.aws.coverage import Covered as CoveredAws
+    from isthmus_stack.aws.coverage import OperationCoverage as CoveredAws
     from isthmus_stack.aws.recorded.compare import Comparison
-    from isthmus_stack.gcp.coverage import Covered as CoveredGcp
+    from isthmus_stack.gcp.coverage import OperationCoverage as CoveredGcp
     from isthmus_stack.run import Ready, RunningStack
 
 __all__ = ["compare", "coverage", "down", "fault", "policy", "run", "status", "up"]

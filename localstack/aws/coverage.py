@@ -82,7 +82,7 @@ NOTES = {
 }
 
 
-class Covered(msgspec.Struct, frozen=True, kw_only=True):
+class OperationCoverage(msgspec.Struct, frozen=True, kw_only=True):
     """An operation, and how the stack meets it."""
 
     service: str  # botocore's name
@@ -99,7 +99,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
 
 
-def coverage(family: str | None = None) -> tuple[Covered, ...]:
+def coverage(family: str | None = None) -> tuple[OperationCoverage, ...]:
     """Return the support level of every operation of the covered AWS services.
 
     They are sorted by service and then by name.
@@ -116,7 +116,7 @@ def coverage(family: str | None = None) -> tuple[Covered, ...]:
     )
 
 
-def count(covered: Iterable[Covered]) -> Count:
+def count(covered: Iterable[OperationCoverage]) -> Count:
     """Return how many operations the stack executes, how many it only stores, how many it lacks."""
     levels = Counter(item.level for item in covered)
     return Count(
@@ -174,20 +174,20 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _coverage_of(service: str, operation: str) -> Covered:
+def _coverage_of(service: str, operation: str) -> OperationCoverage:
     """Return an operation with its level of support, and whether the stack or moto executes it."""
     ours = OPERATIONS.get((service, operation))
     if ours is not None:
-        return Covered(
+        return OperationCoverage(
             service=service,
             operation=operation,
             level="executes" if ours.executes else "stores only",
             by="isthmus",
         )
     if operation not in moto_has(service) or operation in MADE_UP.get(service, ()):
-        return Covered(service=service, operation=operation, level="not there", by="")
+        return OperationCoverage(service=service, operation=operation, level="not there", by="")
     executes = operation in MOTO_EXECUTES.get(service, frozenset())
-    return Covered(
+    return OperationCoverage(
         service=service,
         operation=operation,
         level="executes" if executes else "stores only",

@@ -13,7 +13,7 @@ from ..core.calls import is_mutating, names
 from ..core.error_log import tell, tell_line
 from ..core.faults import Fault, Kind
 from ..core.fronts import StackFront, take_faults
-from ..core.http.answers import Answer, Cut
+from ..core.http.answers import Cut, WsgiAnswer
 from ..core.minutes import Minutes
 from ..core.state import Stack
 from . import coverage
@@ -21,7 +21,7 @@ from .core import in_process
 from .core.caller import on_behalf_of
 from .core.environment import ACCOUNT, REGION
 from .core.identity import authentication as door
-from .core.incoming import Incoming
+from .core.incoming import IncomingRequest
 from .core.policy import managed as managed_policies
 from .core.policy.enforcement import Access
 from .core.policy.evaluation import AccessRequest, Used
@@ -97,7 +97,7 @@ class Front(StackFront):
         start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
         return [done.body]
 
-    def _parse_and_answer(self, environ: dict[str, Any]) -> Answer:
+    def _parse_and_answer(self, environ: dict[str, Any]) -> WsgiAnswer:
         """Return the HTTP response to a request, also to one that cannot be parsed."""
         try:
             return self._admit(wire.understand(environ))
@@ -110,7 +110,7 @@ class Front(StackFront):
                 AwsError("SerializationException", f"the request cannot be read: {error}", 400),
             )
 
-    def _admit(self, incoming: Incoming) -> Answer:
+    def _admit(self, incoming: IncomingRequest) -> WsgiAnswer:
         """Authenticate a request and return its HTTP response, or an error for a refused sender."""
         refused = door.admit(self.stack, incoming)
         if refused is None:
@@ -119,7 +119,7 @@ class Front(StackFront):
         self._log(incoming, (), done, {}, cut=False, refused=True)
         return done
 
-    def _answer_moto_route(self, environ: dict[str, Any]) -> Answer:
+    def _answer_moto_route(self, environ: dict[str, Any]) -> WsgiAnswer:
         """Return the HTTP response to a request for moto's own control routes (/moto-api/).
 
         With --open they are free: suites of moto's users call them between two tests.
@@ -135,10 +135,10 @@ class Front(StackFront):
             return self._enforce(environ)
         if route == _MOTO_RESET:
             self.reset()
-            return Answer(200, (("Content-Type", "application/json"),), b'{"status": "ok"}')
+            return WsgiAnswer(200, (("Content-Type", "application/json"),), b'{"status": "ok"}')
         return self.answer(wire.understand(environ))
 
-    def answer(self, incoming: Incoming) -> Answer:
+    def answer(self, incoming: IncomingRequest) -> WsgiAnswer:
         """Return the HTTP response to an authenticated request; apply faults and log the call.
 
         Raises:
@@ -147,7 +147,7 @@ class Front(StackFront):
         with self.stack.state.request(mutating=is_mutating(incoming.operation)):
             return self._answer(incoming)
 
-    def _answer(self, incoming: Incoming) -> Answer:
+    def _answer(self, incoming: IncomingRequest) -> WsgiAnswer:
         """Return the HTTP response to a request by its handler or by moto, with injected faults."""
         named = self._names(incoming)
         faults = (
@@ -155,7 +155,7 @@ class Front(StackFront):
             if _INTERNAL in incoming.environ
             else take_faults(self.stack, incoming.service, incoming.operation, named)
         )
-        done: Answer | None = None
+        done: WsgiAnswer | None = None
         if "latency" in faults:
             self.stack.state.stopping.wait(faults["latency"].seconds)
         if "throttle" in faults:
@@ -218,7 +218,7 @@ class Front(StackFront):
         if self._keeper is not None:
             self._keeper.close()
 
-    def _effect(self, incoming: Incoming) -> Answer:
+    def _effect(self, incoming: IncomingRequest) -> WsgiAnswer:
         """Execute a request by its own handler or else by moto, and return the response."""
         operation = OPERATIONS.get((incoming.service, incoming.operation))
         if _may_meet_deliveries(incoming):
@@ -249,7 +249,7 @@ class Front(StackFront):
             # 501, which no SDK tries again
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
 
-    def _moto(self, incoming: Incoming) -> Answer:
+    def _moto(self, incoming: IncomingRequest) -> WsgiAnswer:
         """Let moto execute a request, and return its response."""
         if not self.stack.moto_answers:
             managed_policies.load(incoming)
@@ -258,7 +258,7 @@ class Front(StackFront):
             self._keeper.note(incoming)
         return done
 
-    def _save(self, incoming: Incoming, done: Answer) -> Answer:
+    def _save(self, incoming: IncomingRequest, done: WsgiAnswer) -> WsgiAnswer:
         """Persist what a successful request has changed, then return its response, `done`.
 
         The response is an error where that cannot be persisted.
@@ -276,7 +276,7 @@ class Front(StackFront):
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
         return done
 
-    def _authorize(self, incoming: Incoming) -> None:
+    def _authorize(self, incoming: IncomingRequest) -> None:
         """Check that the caller's IAM policies allow a request.
 
         The stack's own calls are free, but not those that it makes for a caller.
@@ -302,7 +302,7 @@ class Front(StackFront):
         if enforced:
             self.access.check(incoming, caller, request)
 
-    def _enforce(self, environ: dict[str, Any]) -> Answer:
+    def _enforce(self, environ: dict[str, Any]) -> WsgiAnswer:
         """Set the number of calls after which IAM policies are enforced on each caller.
 
         It does what moto's set_initial_no_auth_action_count does.
@@ -310,16 +310,16 @@ class Front(StackFront):
         try:
             previous = self.access.start(float(environ["wsgi.input"].read()))
         except ValueError:
-            return Answer(
+            return WsgiAnswer(
                 400, (("Content-Type", "text/plain"),), b"the body is a number of calls\n"
             )
-        return Answer(
+        return WsgiAnswer(
             200,
             (("Content-Type", "application/json"),),
             _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(previous)}),
         )
 
-    def _names(self, incoming: Incoming) -> tuple[str, ...]:
+    def _names(self, incoming: IncomingRequest) -> tuple[str, ...]:
         """Return the names of the resources in a request's parameters, for logs and faults.
 
         A request of the stack to itself has none.
@@ -333,9 +333,9 @@ class Front(StackFront):
 
     def _log(
         self,
-        incoming: Incoming,
+        incoming: IncomingRequest,
         named: tuple[str, ...],
-        done: Answer | None,
+        done: WsgiAnswer | None,
         faults: Mapping[Kind, Fault],
         *,
         cut: bool,
@@ -384,17 +384,17 @@ class Front(StackFront):
         )
         return in_process.parsed(service, operation, self._moto(incoming))
 
-    def forward(self, incoming: Incoming) -> dict[str, Any]:
+    def forward(self, incoming: IncomingRequest) -> dict[str, Any]:
         """Return moto's own result of a request."""
         return in_process.parsed(incoming.service, incoming.operation, self._moto(incoming))
 
-    def _internal(self, environ: dict[str, Any]) -> Answer:
+    def _internal(self, environ: dict[str, Any]) -> WsgiAnswer:
         """Return the response to an internal request, sent by the stack's own boto3 clients."""
         environ[_INTERNAL] = True
         return self.answer(wire.understand(environ))
 
 
-def _may_meet_deliveries(incoming: Incoming) -> bool:
+def _may_meet_deliveries(incoming: IncomingRequest) -> bool:
     """Return whether an operation may see or change records that Firehose has not delivered.
 
     In S3 these are all operations but the one that a delivery makes itself.
@@ -406,7 +406,7 @@ def _may_meet_deliveries(incoming: Incoming) -> bool:
     return incoming.service == "firehose" and incoming.operation == "UpdateDestination"
 
 
-def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessRequest:
+def _access_request(incoming: IncomingRequest, *, by_athena: bool = False) -> AccessRequest:
     """Return the parts of a request that decide on IAM permissions.
 
     `by_athena`: Athena sends the request on behalf of its caller.
@@ -421,13 +421,13 @@ def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessReq
     )
 
 
-def _throttling(incoming: Incoming) -> AwsError:
+def _throttling(incoming: IncomingRequest) -> AwsError:
     """Return the throttling error of the service that a request is for."""
     code, status = _THROTTLED.get(incoming.service, ("ThrottlingException", 400))
     return AwsError(code, "Rate exceeded", status)
 
 
-def _error(incoming: Incoming, fault: Fault) -> AwsError:
+def _error(incoming: IncomingRequest, fault: Fault) -> AwsError:
     """Return the AWS error that an injected fault asks for."""
     code = fault.code or ("InternalError" if incoming.service == "s3" else "InternalFailure")
     return AwsError(
@@ -435,7 +435,7 @@ def _error(incoming: Incoming, fault: Fault) -> AwsError:
     )
 
 
-def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
+def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> WsgiAnswer | None:
     """Return the error for a request that a web page sends from a browser, else None.
 
     This server runs commands, so it answers programs only. Requests to other host names than this
@@ -456,4 +456,4 @@ def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
         b"this is a local AWS stack for programs on this machine; it does not answer web pages, "
         b"nor with --open other host names\n"
     )
-    return Answer(403, (("Content-Type", "text/plain"),), body, "Forbidden")
+    return WsgiAnswer(403, (("Content-Type", "text/plain"),), body, "Forbidden")

@@ -12,8 +12,8 @@ from ..core.faults import Fault
 from ..core.launch import RunningStack, environment_of
 
 if TYPE_CHECKING:
-    from ..aws.coverage import Covered as CoveredAws
-    from ..gcp.coverage import Covered as CoveredGcp
+    from ..aws.coverage import OperationCoverage as CoveredAws
+    from ..gcp.coverage import OperationCoverage as CoveredGcp
 
 
 def headline(running: RunningStack, options: Mapping[str, Any]) -> str:

@@ -30,9 +30,9 @@ from ..core.launch import (
 from .errors import Invalid, MissingPackage, Newer, NotFound, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from ..aws.coverage import Covered as CoveredAws
+    from ..aws.coverage import OperationCoverage as CoveredAws
     from ..aws.recorded.compare import Comparison
-    from ..gcp.coverage import Covered as CoveredGcp
+    from ..gcp.coverage import OperationCoverage as CoveredGcp
 
 INSTALL = (
     'pip install "isthmus-stack[{}] @ '

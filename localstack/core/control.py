@@ -15,7 +15,7 @@ import msgspec
 
 from .faults import Fault, check
 from .fronts import StackFront
-from .http.answers import Answer
+from .http.answers import WsgiAnswer
 from .http.peers import is_other_user
 from .keys import FILE
 from .minutes import Minutes
@@ -35,7 +35,7 @@ _fault = msgspec.json.Decoder(Fault).decode
 _minutes = msgspec.json.Decoder(Minutes).decode
 
 
-def answer(front: StackFront, environ: dict[str, Any]) -> Answer:
+def answer(front: StackFront, environ: dict[str, Any]) -> WsgiAnswer:
     """Return the HTTP response to a request for the stack's control routes (/_stack/)."""
     route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].removeprefix('/_stack/')}"
     if (refused := refusal_of(front.stack, route, environ)) is not None:
@@ -49,7 +49,7 @@ def answer(front: StackFront, environ: dict[str, Any]) -> Answer:
     )
 
 
-def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer | None:
+def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> WsgiAnswer | None:
     """Return the error response if a WSGI request may not use a control route, or None."""
     return refusal(
         stack,
@@ -61,7 +61,7 @@ def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer |
 
 def refusal(
     stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None
-) -> Answer | None:
+) -> WsgiAnswer | None:
     """Return the error response if a caller may not use a control route, or None.
 
     `authorization` is the request's header, which must have the stack's own secret. `peer` is the
@@ -84,7 +84,7 @@ def refusal(
     return None
 
 
-def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
+def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> WsgiAnswer:
     """Execute a request to the stack's control routes, and return the HTTP response.
 
     Args:
@@ -151,6 +151,6 @@ def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -
     return front.routes[route]()
 
 
-def _json(status: int, value: object) -> Answer:
+def _json(status: int, value: object) -> WsgiAnswer:
     """Return an HTTP response with a value as JSON."""
-    return Answer(status, (("Content-Type", "application/json"),), _encode(value))
+    return WsgiAnswer(status, (("Content-Type", "application/json"),), _encode(value))

@@ -17,7 +17,7 @@ Level = Literal["executes", "stores only", "not there"]
 FAMILIES = (*SERVICES.split(), "bigquerystorage", "firestoreadmin", "operations")
 
 
-class Covered(msgspec.Struct, frozen=True, kw_only=True):
+class OperationCoverage(msgspec.Struct, frozen=True, kw_only=True):
     """One operation, and what the stack does with it."""
 
     service: str
@@ -34,7 +34,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
 
 
-def coverage(service: str | None = None) -> list[Covered]:
+def coverage(service: str | None = None) -> list[OperationCoverage]:
     """Return the operations of one service or of all, sorted, with their level of support.
 
     It imports the packages of all APIs, which takes seconds.
@@ -52,7 +52,7 @@ def coverage(service: str | None = None) -> list[Covered]:
         if family in CATALOG.by_service:  # an API without RPCs
             rows[family, route.operation] = "executes" if route.executes else "stores only"
     return [
-        Covered(
+        OperationCoverage(
             service=family,
             operation=operation,
             level=level,
@@ -63,7 +63,7 @@ def coverage(service: str | None = None) -> list[Covered]:
     ]
 
 
-def count(operations: Iterable[Covered]) -> Count:
+def count(operations: Iterable[OperationCoverage]) -> Count:
     """Return how many operations have each level of support."""
     levels = Counter(operation.level for operation in operations)
     return Count(

@@ -19,7 +19,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.model import OperationModel, ServiceModel
 
-from ...core.http.answers import Answer
+from ...core.http.answers import WsgiAnswer
 from .environment import ACCOUNT, ANY
 from .registry import AwsError
 
@@ -33,7 +33,7 @@ class Clients:
     Requests go to `send` as WSGI environments.
     """
 
-    def __init__(self, send: Callable[[dict[str, Any]], Answer]) -> None:
+    def __init__(self, send: Callable[[dict[str, Any]], WsgiAnswer]) -> None:
         self._send = send
         self._made: dict[tuple[str, str, str], Any] = {}
         self._lock = threading.Lock()
@@ -110,7 +110,7 @@ def environ_of_call(
     return _environ(request.method, request.url, dict(request.headers.items()), _body(request.body))
 
 
-def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
+def parsed(service: str, operation: str, done: WsgiAnswer) -> dict[str, Any]:
     """Return a response of an operation parsed as botocore would, without ResponseMetadata.
 
     Raises:

@@ -12,7 +12,7 @@ from .moto_internals import OperationModel, Request
 UNKNOWN = "?"
 
 
-class Incoming(msgspec.Struct, kw_only=True):
+class IncomingRequest(msgspec.Struct, kw_only=True):
     """A request: who sends it, to which service, for which operation, with what parameters."""
 
     environ: dict[str, Any]

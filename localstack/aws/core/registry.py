@@ -24,7 +24,7 @@ from .environment import ACCOUNT, REGION, ROLE, exports
 from .sessions import Sessions
 
 if TYPE_CHECKING:
-    from .incoming import Incoming
+    from .incoming import IncomingRequest
 
 T = TypeVar("T")
 _NAMELESS = "no-role"
@@ -107,7 +107,7 @@ class Services(Protocol):
         """
         ...
 
-    def forward(self, incoming: Incoming) -> dict[str, Any]:
+    def forward(self, incoming: IncomingRequest) -> dict[str, Any]:
         """Return moto's own result of a request."""
         ...
 
@@ -126,7 +126,7 @@ class Context(StackContext):
         services: Services,
         account: str,
         region: str,
-        incoming: Incoming | None = None,
+        incoming: IncomingRequest | None = None,
     ) -> None:
         super().__init__(stack)
         self._services = services

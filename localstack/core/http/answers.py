@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Answer(msgspec.Struct, frozen=True):
+class WsgiAnswer(msgspec.Struct, frozen=True):
     """An answer of HTTP."""
 
     status: int

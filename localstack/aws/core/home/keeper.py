@@ -17,7 +17,7 @@ from ....core.calls import is_mutating
 from ....core.home.home import Home
 from ....core.home.pickles import freeze, thaw
 from ....core.state import Stack
-from ..incoming import Incoming
+from ..incoming import IncomingRequest
 from ..registry import Context
 from . import declarations
 from .backends import NOT_NOTED, Backends
@@ -72,7 +72,7 @@ class Keeper:
         declarations.finish_restart(self._context)
         threading.Thread(target=self._save_periodically, name="home", daemon=True).start()
 
-    def note(self, incoming: Incoming) -> None:
+    def note(self, incoming: IncomingRequest) -> None:
         """Mark what a request that moto executed may have changed, so that it is saved."""
         if (
             not is_mutating(incoming.operation)

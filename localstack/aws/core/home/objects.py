@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from ....core.home.home import BODY, Home
 from ....core.home.pickles import Left, Outside, freeze, thaw
-from ..incoming import Incoming
+from ..incoming import IncomingRequest
 from ..moto_internals import (
     FakeBucket,
     FakeKey,
@@ -88,7 +88,7 @@ class Objects:
         self._bodies: dict[Place, set[str]] = {}
         self._buckets: dict[str, bytes] = {}
 
-    def note(self, incoming: Incoming) -> None:
+    def note(self, incoming: IncomingRequest) -> None:
         """Mark the S3 objects that a successful request has changed, for the next save."""
         if incoming.operation in _OF_AN_UPLOAD:
             return
@@ -262,7 +262,7 @@ class Objects:
         self._written[place], self._bodies[place] = _fingerprint(versions), bodies
 
 
-def _places(incoming: Incoming) -> Iterator[Place]:
+def _places(incoming: IncomingRequest) -> Iterator[Place]:
     """Yield the (bucket, key) pairs of the S3 objects that a request changes.
 
     The next save compares these objects with their files. A request that changes more than objects

@@ -17,7 +17,7 @@ import msgspec
 from ....core.state import Stack
 from ..caller import Caller
 from ..environment import ACCOUNT, REGION
-from ..incoming import Incoming
+from ..incoming import IncomingRequest
 from ..moto_internals import iam_backends, s3_backends, sts_backends
 from ..registry import AwsError
 from ..sessions import Session, Sessions
@@ -84,7 +84,7 @@ _ERRORS = {
 }
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
     """An access key that the stack has issued."""
 
     secret: str
@@ -94,7 +94,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
+def admit(stack: Stack, incoming: IncomingRequest) -> AwsError | None:
     """Authenticate a request; return an error if its sender may not use the stack, else None.
 
     The caller and the account are set in `incoming`. The body can be read again.
@@ -114,7 +114,7 @@ def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
 
 
 def _refusal(
-    incoming: Incoming, signed: Signature | OldUrl, owner: Known | None
+    incoming: IncomingRequest, signed: Signature | OldUrl, owner: IssuedKey | None
 ) -> AwsError | None:
     """Return the error for a request whose key, signature or time is not valid, or None.
 
@@ -145,7 +145,9 @@ def _refusal(
     return _untimely(incoming, signed, now)
 
 
-def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> AwsError | None:
+def _untimely(
+    incoming: IncomingRequest, signed: Signature | OldUrl, now: datetime
+) -> AwsError | None:
     """Return the error for a request signed too early or too long ago, or None."""
     if isinstance(signed, OldUrl):
         begins, ends = now, datetime.fromtimestamp(min(signed.expires, _FAR), UTC)
@@ -178,7 +180,7 @@ def _clock_skew(signed_at: datetime, now: datetime) -> str:
     )
 
 
-def _key_owner(stack: Stack, key: str) -> Known | None:
+def _key_owner(stack: Stack, key: str) -> IssuedKey | None:
     """Return the owner of an access key: the stack, one of its sessions, a user or a role of IAM.
 
     None: nobody has such a key.
@@ -188,7 +190,7 @@ def _key_owner(stack: Stack, key: str) -> Known | None:
     pair = stack.keys.pair
     # twelve digits: that account
     if key == pair.access_key or (len(key) == 12 and key.isascii() and key.isdecimal()):
-        return Known(
+        return IssuedKey(
             secret=pair.secret_key,
             account=ACCOUNT if key == pair.access_key else key,
             caller=Caller(key),
@@ -202,10 +204,10 @@ def _key_owner(stack: Stack, key: str) -> Known | None:
     return None
 
 
-def _key_of_session(session: Session) -> Known:
+def _key_of_session(session: Session) -> IssuedKey:
     """Return the owner, role and secret behind a temporary access key of the stack."""
     caller = session.owner or Caller(session.key, session.token, role=session.role)
-    return Known(
+    return IssuedKey(
         secret=session.secret,
         account=session.account,
         caller=caller,
@@ -214,7 +216,7 @@ def _key_of_session(session: Session) -> Known:
     )
 
 
-def _key_of_moto(account: str, partition: str, backend: Any, issued: Any) -> Known | None:
+def _key_of_moto(account: str, partition: str, backend: Any, issued: Any) -> IssuedKey | None:
     """Return the owner of an access key that moto's IAM or STS has issued, or None.
 
     `issued` is moto's record of the key, and `backend` the account's IAM. None: the key's user is
@@ -228,12 +230,12 @@ def _key_of_moto(account: str, partition: str, backend: Any, issued: Any) -> Kno
             and any(own.access_key_id == key for own in user.access_keys)
             and issued.status == "Active"
         )
-        return Known(secret=secret, account=account, caller=Caller(key)) if is_active else None
+        return IssuedKey(secret=secret, account=account, caller=Caller(key)) if is_active else None
     role = sts_backends[account][partition].get_assumed_role_from_access_key(key)
     if role is None:
         return None
     until = role.expiration.replace(tzinfo=UTC)
-    return Known(
+    return IssuedKey(
         secret=secret,
         account=account,
         caller=Caller(key, role.session_token),
@@ -247,7 +249,7 @@ def sessions(stack: Stack) -> Sessions:
     return stack.state.store((ACCOUNT, REGION), Sessions)
 
 
-def _check_unsigned(incoming: Incoming) -> AwsError | None:
+def _check_unsigned(incoming: IncomingRequest) -> AwsError | None:
     """Return the error for an unsigned request, or None if it reads a public S3 object."""
     environ = incoming.environ
     if _is_public(environ):
@@ -282,7 +284,7 @@ def _is_public(environ: Mapping[str, Any]) -> bool:
     return acl is not None and bool(acl.public_read)
 
 
-def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
+def _error(incoming: IncomingRequest, kind: str, message: str) -> AwsError:
     """Return an authentication error with the code and HTTP status of the request's protocol.
 
     `kind` is what is wrong: unknown, token, wrong, stale, expired ...
@@ -293,7 +295,7 @@ def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
     return AwsError(code, message, 403 if rest else status)
 
 
-def _family(incoming: Incoming) -> int:
+def _family(incoming: IncomingRequest) -> int:
     """Return the protocol family of a request: 0 is S3's, 1 the query protocol, 2 JSON.
 
     AWS answers authentication errors with other codes in each.

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..caller import Caller
-from ..incoming import Incoming
+from ..incoming import IncomingRequest
 from ..moto_internals import CreateAccessKeyFailure, IAMPolicy, create_access_key, moto_settings
 from ..registry import AwsError
-from .evaluation import AccessRequest, Grant, grants
+from .evaluation import AccessRequest, RequestedAction, grants
 
 _NEVER = float("inf")
 _UNKNOWN = {"s3": ("InvalidAccessKeyId", 403)}
@@ -59,7 +59,7 @@ class Access:
                 return False
             return True
 
-    def check(self, incoming: Incoming, caller: Caller, request: AccessRequest) -> None:
+    def check(self, incoming: IncomingRequest, caller: Caller, request: AccessRequest) -> None:
         """Check that the IAM policies of a request's caller allow it.
 
         Raises:
@@ -100,7 +100,7 @@ def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
     yield from statements if isinstance(statements, list) else [statements]
 
 
-def is_allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
+def is_allowed(statements: list[Mapping[str, Any]], grant: RequestedAction) -> bool:
     """Return whether IAM statements allow an action: an Allow is needed, and no Deny may apply.
 
     Source: IAM User Guide, "Policy evaluation logic".
@@ -108,7 +108,7 @@ def is_allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
     return effects(statements, grant) == {"Allow"}
 
 
-def effects(statements: list[Mapping[str, Any]], grant: Grant) -> set[str]:
+def effects(statements: list[Mapping[str, Any]], grant: RequestedAction) -> set[str]:
     """Return the effects (Allow, Deny) of the IAM statements that apply to an action."""
     return {statement["Effect"] for statement in statements if _fits(statement, *grant)}
 

@@ -24,7 +24,9 @@ _NEW = re.compile(
 )
 _MANY = 4  # from so many names of one kind on, they become a common prefix and *
 
-Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
+RequestedAction = tuple[
+    str, str, str
+]  # action, resource, the service that a role is passed to (else empty)
 
 
 class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +44,7 @@ class Used:
     """The rights that were needed since the last reset. Thread-safe."""
 
     def __init__(self) -> None:
-        self._grants: set[Grant] = set()
+        self._grants: set[RequestedAction] = set()
         self._seen: set[tuple[str, str, str, tuple[str, ...]]] = set()
         self._lock = threading.Lock()
 
@@ -69,7 +71,7 @@ class Used:
             return document(self._grants)
 
 
-def grants(request: AccessRequest) -> Iterator[Grant]:
+def grants(request: AccessRequest) -> Iterator[RequestedAction]:
     """Yield the IAM permissions, action and resource, that one API call needs."""
     service, operation, params = request.service, request.operation, request.params
     prefix = PREFIXES.get(service, service)
@@ -108,7 +110,7 @@ def _actions(request: AccessRequest, prefix: str) -> Iterator[str]:
         yield from policy_implied.ATHENAS_GLUE.get(request.operation, ())
 
 
-def _athena(request: AccessRequest) -> Iterator[Grant]:
+def _athena(request: AccessRequest) -> Iterator[RequestedAction]:
     """Yield the permissions in S3 and Glue that a call of Athena's needs of its caller.
 
     Athena checks them before it runs anything.
@@ -122,7 +124,7 @@ def _athena(request: AccessRequest) -> Iterator[Grant]:
         yield from grants(msgspec.structs.replace(request, service="glue", operation=operation))
 
 
-def document(permissions: set[Grant]) -> dict[str, Any]:
+def document(permissions: set[RequestedAction]) -> dict[str, Any]:
     """Return an IAM policy document with one statement for every set of resources.
 
     Actions and statements are in alphabetical order.

@@ -12,7 +12,7 @@ from typing import Any
 
 from ....core.home.pickles import Left
 from ..environment import NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
-from ..incoming import Incoming
+from ..incoming import IncomingRequest
 from ..moto_internals import (
     AWSManagedPolicy,
     IAMBackend,
@@ -26,7 +26,7 @@ from ..protocol.moto_server import SERIAL
 _COMPLETE = "has_aws_managed_policies"
 
 
-def load(incoming: Incoming) -> None:
+def load(incoming: IncomingRequest) -> None:
     """Load AWS's managed policies into moto, and attach those of the notebook role.
 
     It is done before a call of IAM, not at the start.

@@ -15,8 +15,8 @@ from botocore.model import OperationModel
 from ..registry import AwsError
 from .patterns import compile_pattern
 
-Shape = Any  # botocore's; it has no types, and its cached properties mislead a checker
-Rule = Callable[[Shape, Any], str | None]  # what is wrong with one value, whatever is in it
+BotocoreShape = Any  # botocore's; it has no types, and its cached properties mislead a checker
+Rule = Callable[[BotocoreShape, Any], str | None]  # what is wrong with one value, whatever is in it
 _NESTED = ("structure", "list", "map")
 # The code of a service's refusal. What is not here is not checked: S3, Glue and the others are
 # moto's.
@@ -47,7 +47,7 @@ def check(
     Raises:
         AwsError: A constraint is broken; as the service words it.
     """
-    code, shape = _CODES.get(service), cast("Shape", operation.input_shape)
+    code, shape = _CODES.get(service), cast("BotocoreShape", operation.input_shape)
     if code is None or shape is None:
         return
     broken = list(_structure(shape, params, "", _rule_of_moto if as_moto else _broken_rule))
@@ -58,7 +58,9 @@ def check(
         )
 
 
-def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+def _structure(
+    shape: BotocoreShape, value: Mapping[str, Any], path: str, rule: Rule
+) -> Iterator[str]:
     """Yield an error text for each constraint that a structure's members break.
 
     `path` is the structure's place in the request; `rule` returns the text of a broken constraint.
@@ -77,7 +79,7 @@ def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) ->
             yield from _value(member, item, _below(path, name), rule)
 
 
-def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
+def _value(shape: BotocoreShape, value: Any, path: str, rule: Rule) -> Iterator[str]:
     """Yield an error text for each constraint that a value of any type breaks.
 
     `path` is the value's place in the request; `rule` returns the text of a broken constraint.
@@ -93,7 +95,7 @@ def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
         yield from _map(shape, value, path, rule)
 
 
-def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
+def _list(shape: BotocoreShape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
     """Yield an error text for each constraint that a list or its items break.
 
     `path` is the list's place in the request; `rule` returns the text of a broken constraint.
@@ -108,7 +110,7 @@ def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str
         )
 
 
-def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+def _map(shape: BotocoreShape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
     """Yield an error text for each constraint that a map, its keys or its values break.
 
     `path` is the map's place in the request; `rule` returns the text of a broken constraint.
@@ -124,7 +126,7 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
             )
 
 
-def _nested_rules_text(shape: Shape) -> str:
+def _nested_rules_text(shape: BotocoreShape) -> str:
     """Return the text of all constraints on the items of a list or a map, of this shape.
 
     AWS's errors do not say which of the constraints an item breaks.
@@ -143,7 +145,7 @@ def _nested_rules_text(shape: Shape) -> str:
     return f"[{', '.join(rules)}]"
 
 
-def _broken_rule(shape: Shape, value: Any) -> str | None:
+def _broken_rule(shape: BotocoreShape, value: Any) -> str | None:
     """Return the text of the first constraint (enum, range, length ...) that a value breaks.
 
     None: it breaks none.
@@ -167,7 +169,7 @@ def _broken_rule(shape: Shape, value: Any) -> str | None:
     return None
 
 
-def _rule_of_moto(shape: Shape, value: Any) -> str | None:
+def _rule_of_moto(shape: BotocoreShape, value: Any) -> str | None:
     """Return the text of the first broken constraint that moto checks, too; None without one."""
     return (
         _broken_rule(shape, value)
@@ -176,7 +178,7 @@ def _rule_of_moto(shape: Shape, value: Any) -> str | None:
     )
 
 
-def _subject(shape: Shape, value: Any) -> str:
+def _subject(shape: BotocoreShape, value: Any) -> str:
     """Return a value as an error message begins: Value 'x', or Value where the shape is secret."""
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"

@@ -14,11 +14,13 @@ from typing import Any
 
 import msgspec
 
-from ....core.http.answers import Answer
+from ....core.http.answers import WsgiAnswer
 from ..moto_internals import OperationModel, get_serializer_class
 
 PROTOCOLS = frozenset({"json", "rest-json"})
-Write = Callable[[Any], Any]  # from a value to what is encoded; _Other where it is moto's business
+JsonWriter = Callable[
+    [Any], Any
+]  # from a value to what is encoded; _Other where it is moto's business
 _SCALARS: Mapping[str, type] = {"string": str, "integer": int, "long": int, "boolean": bool}
 _encode = msgspec.json.Encoder().encode
 
@@ -27,7 +29,7 @@ class _Other(Exception):
     """A value that only moto's serializer can write."""
 
 
-def answer(service: str, protocol: str, model: OperationModel, result: object) -> Answer | None:
+def answer(service: str, protocol: str, model: OperationModel, result: object) -> WsgiAnswer | None:
     """Serialize a result as a JSON response; None where moto's serializer has to do it."""
     shape: Any = model.output_shape
     if shape is None or "payload" in shape.serialization:
@@ -37,7 +39,7 @@ def answer(service: str, protocol: str, model: OperationModel, result: object) -
         body = _encode(write(result))
     except (_Other, UnicodeEncodeError):
         return None
-    return Answer(status, headers, body) if headers else None
+    return WsgiAnswer(status, headers, body) if headers else None
 
 
 class _Named:
@@ -60,7 +62,7 @@ class _Named:
 @lru_cache(maxsize=1024)
 def _form(
     service: str, protocol: str, operation: _Named
-) -> tuple[int, tuple[tuple[str, str], ...], Write]:
+) -> tuple[int, tuple[tuple[str, str], ...], JsonWriter]:
     """Return the HTTP status, the headers and the body serializer of an operation's responses.
 
     Without headers the operation has no response body: moto would name no content type for it.
@@ -70,7 +72,7 @@ def _form(
     return empty["status_code"], headers, _writer(operation.model.output_shape, ())
 
 
-def _writer(shape: Any, outer_structures: tuple[str, ...]) -> Write:
+def _writer(shape: Any, outer_structures: tuple[str, ...]) -> JsonWriter:
     """Return a function that converts values of a botocore shape to what JSON can encode.
 
     Args:
@@ -93,7 +95,7 @@ def _writer(shape: Any, outer_structures: tuple[str, ...]) -> Write:
     return _other
 
 
-def _scalar(kind: type) -> Write:
+def _scalar(kind: type) -> JsonWriter:
     """Return a function that passes on values of one Python type, for JSON.
 
     The function leaves values of other types to moto's serializer.
@@ -114,7 +116,7 @@ def _real(value: Any) -> float:
     return float(value)
 
 
-def _list(write: Write) -> Write:
+def _list(write: JsonWriter) -> JsonWriter:
     """Return a function that converts lists for JSON, given the one for their items."""
 
     def write_all(value: Any) -> Any:
@@ -125,7 +127,7 @@ def _list(write: Write) -> Write:
     return write_all
 
 
-def _structure(shape: Any, outer_structures: tuple[str, ...]) -> Write:
+def _structure(shape: Any, outer_structures: tuple[str, ...]) -> JsonWriter:
     """Return a function that converts structures for JSON, by their members' shapes."""
     members = [
         (

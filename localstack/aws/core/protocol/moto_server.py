@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from ....core.error_log import tell
-from ....core.http.answers import Answer
+from ....core.http.answers import WsgiAnswer
 from ..environment import ACCOUNT, NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
-from ..incoming import Incoming
+from ..incoming import IncomingRequest
 from ..moto_internals import (
     BackendRequest,
     DomainDispatcherApplication,
@@ -79,7 +79,7 @@ SERIAL = threading.RLock()
 _WAITING = frozenset({"sqs", "sns", "stepfunctions", "lambda", "batch"})
 
 
-def answer(incoming: Incoming) -> Answer:
+def answer(incoming: IncomingRequest) -> WsgiAnswer:
     """Return moto's HTTP response to a request.
 
     What it does not have, or cannot do, is an error that no SDK retries.
@@ -112,7 +112,7 @@ def answer(incoming: Incoming) -> Answer:
     return done
 
 
-def made_up(incoming: Incoming) -> AwsError | None:
+def made_up(incoming: IncomingRequest) -> AwsError | None:
     """Return an error for an operation whose response moto only makes up, else None."""
     if incoming.operation not in MADE_UP.get(incoming.service, ()):
         return None
@@ -124,7 +124,7 @@ def made_up(incoming: Incoming) -> AwsError | None:
     )
 
 
-def not_there(incoming: Incoming) -> AwsError:
+def not_there(incoming: IncomingRequest) -> AwsError:
     """Return the error for an operation that neither the stack nor moto has."""
     return AwsError(
         "NotImplemented",
@@ -139,7 +139,7 @@ def reset() -> None:
     moto_api_backend.reset()
 
 
-def call(app: Any, environ: dict[str, Any]) -> Answer:
+def call(app: Any, environ: dict[str, Any]) -> WsgiAnswer:
     """Call a WSGI application, and return its whole response."""
     statuses: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -157,7 +157,7 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
             chunks.close()
     status, headers = statuses[-1]
     code = int(status.split(" ", 1)[0])
-    return Answer(code, tuple(headers), body, _error_code(code, headers, body))
+    return WsgiAnswer(code, tuple(headers), body, _error_code(code, headers, body))
 
 
 def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str | None:
@@ -174,7 +174,7 @@ def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str
     return str(status)
 
 
-def _no_answer(done: Answer) -> bool:
+def _no_answer(done: WsgiAnswer) -> bool:
     """Return whether moto did not answer: Flask's page for an unknown path, or moto's empty 404."""
     kind: Mapping[str, str] = {key.lower(): value for key, value in done.headers}
     return (

@@ -21,10 +21,10 @@ from botocore.utils import parse_timestamp
 from botocore.validate import ParamValidator
 from werkzeug.exceptions import NotFound
 
-from ....core.http.answers import Answer
+from ....core.http.answers import WsgiAnswer
 from ..caller import Caller
 from ..environment import ACCOUNT, REGION
-from ..incoming import Incoming
+from ..incoming import IncomingRequest
 from ..moto_internals import (
     PROTOCOL_PARSERS,
     Request,
@@ -62,7 +62,7 @@ _PATHS = {
 }
 
 
-def understand(environ: dict[str, Any]) -> Incoming:
+def understand(environ: dict[str, Any]) -> IncomingRequest:
     """Parse an HTTP request: its service, operation, parameters and sender.
 
     The body is read once and can be read again from environ["wsgi.input"].
@@ -71,7 +71,7 @@ def understand(environ: dict[str, Any]) -> Incoming:
     account = access_key if len(access_key) == 12 and access_key.isdigit() else ACCOUNT
     target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     service = _service(signed, environ.get("PATH_INFO", ""), target)
-    incoming = Incoming(
+    incoming = IncomingRequest(
         environ=environ,
         account=account,
         region=region,
@@ -103,7 +103,7 @@ def understand(environ: dict[str, Any]) -> Incoming:
     return incoming
 
 
-def parameters(incoming: Incoming) -> dict[str, Any]:
+def parameters(incoming: IncomingRequest) -> dict[str, Any]:
     """Return a request's parameters, parsed by botocore's model of the operation.
 
     Raises:
@@ -139,7 +139,7 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
     return incoming.params
 
 
-def _check_json(incoming: Incoming, body: bytes) -> None:
+def _check_json(incoming: IncomingRequest, body: bytes) -> None:
     """Check that a request's body is a JSON object where its protocol wants one.
 
     moto's parser takes anything else for an empty one.
@@ -159,7 +159,7 @@ def _check_json(incoming: Incoming, body: bytes) -> None:
             raise TypeError("the body is no JSON object") from None
 
 
-def malformed_error(incoming: Incoming) -> AwsError | None:
+def malformed_error(incoming: IncomingRequest) -> AwsError | None:
     """Return the error for a request that does not match botocore's model, or None.
 
     It does not parse, lacks required parameters, or has values of other types.
@@ -179,12 +179,12 @@ def malformed_error(incoming: Incoming) -> AwsError | None:
     )
 
 
-def has_json_body(incoming: Incoming) -> bool:
+def has_json_body(incoming: IncomingRequest) -> bool:
     """Return whether the parameters of a request's operation are sent as JSON."""
     return incoming.model is not None and "json" in _protocol(incoming)
 
 
-def check_body(incoming: Incoming) -> None:
+def check_body(incoming: IncomingRequest) -> None:
     """Check that a request's body is valid JSON or XML where its protocol wants that.
 
     moto would fail over it, or take it for an empty one.
@@ -199,24 +199,24 @@ def check_body(incoming: Incoming) -> None:
             raise
 
 
-def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
+def unreadable(environ: dict[str, Any], error: AwsError) -> WsgiAnswer:
     """Return the HTTP error response to a request that cannot be parsed, in its protocol."""
     service = _service(credential(environ)[2], "", "")
-    incoming = Incoming(
+    incoming = IncomingRequest(
         environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=service
     )
     return _plain_refusal(incoming, error)
 
 
-def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
+def answer(incoming: IncomingRequest, result: Mapping[str, Any] | None) -> WsgiAnswer:
     """Serialize a handler's result as the HTTP response of the operation."""
     blob = (
         invoke_wire.response(result) if result and incoming.service == invoke_wire.SERVICE else None
     )
-    return _serialized(incoming, result or {}) if blob is None else Answer(200, *blob)
+    return _serialized(incoming, result or {}) if blob is None else WsgiAnswer(200, *blob)
 
 
-def refusal(incoming: Incoming, error: AwsError) -> Answer:
+def refusal(incoming: IncomingRequest, error: AwsError) -> WsgiAnswer:
     """Serialize an error as an HTTP response, from which botocore raises its exception."""
     if incoming.model is None:
         return _plain_refusal(incoming, error)
@@ -226,14 +226,14 @@ def refusal(incoming: Incoming, error: AwsError) -> Answer:
         # codes such as ThrottlingException are in no model, and are right
         warnings.simplefilter("ignore")
         written = _serialized(incoming, shaped)
-    return Answer(error.status or written.status, written.headers, written.body, error.code)
+    return WsgiAnswer(error.status or written.status, written.headers, written.body, error.code)
 
 
 class _Shaped(Exception):
     pass
 
 
-def _serialized(incoming: Incoming, result: object) -> Answer:
+def _serialized(incoming: IncomingRequest, result: object) -> WsgiAnswer:
     """Serialize a result or an error in the operation's protocol (JSON, XML ...)."""
     if incoming.model is None:
         raise ValueError("an operation without a model cannot be answered")
@@ -249,10 +249,12 @@ def _serialized(incoming: Incoming, result: object) -> Answer:
     done = serializer.serialize(result)
     body = done["body"]
     data = body.encode() if isinstance(body, str) else bytes(body or b"")
-    return Answer(done["status_code"], tuple((k, str(v)) for k, v in done["headers"].items()), data)
+    return WsgiAnswer(
+        done["status_code"], tuple((k, str(v)) for k, v in done["headers"].items()), data
+    )
 
 
-def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
+def _plain_refusal(incoming: IncomingRequest, error: AwsError) -> WsgiAnswer:
     """Serialize an error for a request whose operation is unknown, guessing its protocol."""
     status = error.status or 400
     if "json" in incoming.environ.get("CONTENT_TYPE", "") or incoming.service.startswith(
@@ -261,7 +263,7 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
         body = json.dumps(
             {"__type": error.code, "Message": error.message, "message": error.message}
         )
-        return Answer(
+        return WsgiAnswer(
             status,
             (("Content-Type", "application/json"), ("X-Amzn-Errortype", error.code)),
             body.encode(),
@@ -273,10 +275,10 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
         "CONTENT_TYPE", ""
     ):
         text = f"<ErrorResponse>{text}</ErrorResponse>"
-    return Answer(status, (("Content-Type", "text/xml"),), text.encode(), error.code)
+    return WsgiAnswer(status, (("Content-Type", "text/xml"),), text.encode(), error.code)
 
 
-def _protocol(incoming: Incoming) -> str:
+def _protocol(incoming: IncomingRequest) -> str:
     """Return the name of the AWS protocol of a request, such as json or query."""
     if incoming.model is None:
         raise ValueError("a request without a model has no protocol")

@@ -22,10 +22,10 @@ _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("year", 1970, 2199, ()),
 )
 _UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
-Due = Callable[[datetime], datetime | None]  # the first moment after one; None: never again
+NextRun = Callable[[datetime], datetime | None]  # the first moment after one; None: never again
 
 
-def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
+def due(expression: str, zone: ZoneInfo, start: datetime) -> NextRun:
     """Return a function that gives the first run of a schedule after a given time.
 
     Args:
@@ -56,7 +56,7 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
         raise ValueError(f"{text!r} is no time such as 2026-01-31T08:00:00") from error
 
 
-def _due_once(moment: datetime) -> Due:
+def _due_once(moment: datetime) -> NextRun:
     """Return the next-run function of a schedule that runs once."""
     return lambda after: moment if moment > after else None
 
@@ -69,12 +69,12 @@ def _rate(text: str) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _due_at_interval(span: timedelta, start: datetime) -> Due:
+def _due_at_interval(span: timedelta, start: datetime) -> NextRun:
     """Return the next-run function of a schedule that runs at an interval, counted from `start`."""
     return lambda after: start + span * max(1, (after - start) // span + 1)
 
 
-def _due_by_cron(text: str, zone: ZoneInfo) -> Due:
+def _due_by_cron(text: str, zone: ZoneInfo) -> NextRun:
     """Return the next-run function of a cron(...) schedule."""
     parts = text.split()
     if len(parts) != len(_FIELDS):

@@ -152,7 +152,7 @@ def _split(plan: Plan, records: list[Record]) -> list[Record]:
     return parts
 
 
-def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
+def _keys(extract: jq.JqFilter, record: Record) -> dict[str, str]:
     """Return the partition keys of a record, extracted by the stream's jq query, `extract`.
 
     Raises:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-Filter = Callable[[Any], Any]
+JqFilter = Callable[[Any], Any]
 _TOKEN = re.compile(
     r'\s*(?:(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_]\w*)|(?P<op>//|[.|{}()\[\]:,?]))',
     re.DOTALL,
@@ -23,7 +23,7 @@ class JqError(ValueError):
     """A query that does not parse, or that cannot be applied to a record."""
 
 
-def compile_filter(query: str) -> Filter:
+def compile_filter(query: str) -> JqFilter:
     """Compile a jq query into a Python function of one JSON value.
 
     Raises:
@@ -82,21 +82,21 @@ class _Reader:
         if not self.accept(word):
             raise JqError(f"jq: syntax error, expected {word!r} in {self.query!r}")
 
-    def pipe(self) -> Filter:
+    def pipe(self) -> JqFilter:
         """Parse jq filters with | between them into one function."""
         left = self.alternative()
         while self.accept("|"):
             left = _piped(left, self.alternative())
         return left
 
-    def alternative(self) -> Filter:
+    def alternative(self) -> JqFilter:
         """Parse jq filters with // between them into one function."""
         left = self.postfix()
         while self.accept("//"):
             left = _alternative(left, self.postfix())
         return left
 
-    def postfix(self) -> Filter:
+    def postfix(self) -> JqFilter:
         """Parse a jq filter with its suffixes (.name, [...] and ?) into a function."""
         term = self.primary()
         while self.peek() in (".", "[", "?"):
@@ -109,7 +109,7 @@ class _Reader:
                 term = _piped(term, self._bracket() if self.accept("[") else _field(self._name()))
         return term
 
-    def primary(self) -> Filter:  # noqa: PLR0911  one line a kind
+    def primary(self) -> JqFilter:  # noqa: PLR0911  one line a kind
         """Parse a jq path, text, number, object, function or bracket into a function."""
         kind, word = self.next()
         if word == ".":
@@ -137,7 +137,7 @@ class _Reader:
         kind, word = self.next()
         return str(json.loads(word)) if kind == "text" else word
 
-    def _bracket(self) -> Filter:
+    def _bracket(self) -> JqFilter:
         """Parse what follows an opening bracket in a jq query: name, index or slice."""
         kind, word = self.next()
         if kind == "text":
@@ -155,9 +155,9 @@ class _Reader:
             value[start] if isinstance(value, list) and -len(value) <= start < len(value) else None
         )
 
-    def _object(self) -> Filter:
+    def _object(self) -> JqFilter:
         """Parse the fields of a jq object construction into a function that builds it."""
-        fields: list[tuple[str, Filter]] = []
+        fields: list[tuple[str, JqFilter]] = []
         while not self.accept("}"):
             name = self._name()
             fields.append((name, self.alternative() if self.accept(":") else _field(name)))
@@ -165,12 +165,12 @@ class _Reader:
                 self.expect(",")
         return lambda value: {name: inner(value) for name, inner in fields}
 
-    def _word(self, name: str) -> Filter:
+    def _word(self, name: str) -> JqFilter:
         """Parse a jq function or constant by its name into a function."""
         if name in ("null", "true", "false"):
             constant = json.loads(name)
             return lambda _value: constant
-        arguments: list[Filter] = []
+        arguments: list[JqFilter] = []
         if self.accept("("):
             arguments.append(self.pipe())
             self.expect(")")
@@ -183,12 +183,12 @@ class _Reader:
         return lambda value: function(value, *(argument(value) for argument in arguments))
 
 
-def _piped(first: Filter, then: Filter) -> Filter:
+def _piped(first: JqFilter, then: JqFilter) -> JqFilter:
     """Return a filter that applies the second filter to the result of the first (a | b)."""
     return lambda value: then(first(value))
 
 
-def _alternative(first: Filter, other: Filter) -> Filter:
+def _alternative(first: JqFilter, other: JqFilter) -> JqFilter:
     """Return a filter that uses another one where the first gives null or false (a // b)."""
 
     def apply(value: Any) -> Any:
@@ -201,7 +201,7 @@ def _alternative(first: Filter, other: Filter) -> Filter:
     return apply
 
 
-def _null_on_error(inner: Filter) -> Filter:
+def _null_on_error(inner: JqFilter) -> JqFilter:
     """Return a filter that yields null where the inner one fails (jq's ?)."""
 
     def apply(value: Any) -> Any:
@@ -213,7 +213,7 @@ def _null_on_error(inner: Filter) -> Filter:
     return apply
 
 
-def _field(name: str) -> Filter:
+def _field(name: str) -> JqFilter:
     """Return a filter that gives the named field of a JSON object."""
 
     def apply(value: Any) -> Any:
@@ -226,10 +226,10 @@ def _field(name: str) -> Filter:
     return apply
 
 
-def _text(word: str) -> Filter:
+def _text(word: str) -> JqFilter:
     r"""Return a filter that gives a quoted jq text with the values of its \(...) filled in."""
     parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", word[1:-1])
-    pieces: list[str | Filter] = [
+    pieces: list[str | JqFilter] = [
         json.loads(f'"{part}"') if index % 2 == 0 else compile_filter(part)
         for index, part in enumerate(parts)
     ]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..rpc.apis import Api
+from ..rpc.apis import GoogleApi
 
 _VERB = re.compile(r"(Create|Get|List|Update|Delete|Cancel|Upload|Query|Detach)(\w+)")
 _SHARED = {"Operations.ListOperations": "operations.list"}  # of services that every API offers
 
 
-def permissions_of(api: Api, operation: str, request: Any = None) -> frozenset[str]:
+def permissions_of(api: GoogleApi, operation: str, request: Any = None) -> frozenset[str]:
     """Return the IAM permissions that a call of an operation needs.
 
     `request` matters only for the calls for which `depends_on_request` is true.
@@ -27,7 +27,7 @@ def permissions_of(api: Api, operation: str, request: Any = None) -> frozenset[s
     return frozenset(f"{api.permission_family}.{name}" for name in names)
 
 
-def depends_on_request(api: Api, operation: str) -> bool:
+def depends_on_request(api: GoogleApi, operation: str) -> bool:
     """Return whether a call's permissions depend on its request."""
     return _entry(api.permissions_by_request, operation) is not None
 
@@ -39,7 +39,7 @@ def _entry(table: Any, operation: str) -> Any:
     return table.get(f"{operation.rpartition('.')[0]}.*")
 
 
-def _permission_names(api: Api, operation: str) -> list[str]:
+def _permission_names(api: GoogleApi, operation: str) -> list[str]:
     """Return the IAM permissions that an operation needs, without the service's prefix."""
     text = _entry(api.permissions, operation)
     if text is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from ..rpc.apis import Api
+from ..rpc.apis import GoogleApi
 from .permissions import depends_on_request, permissions_of
 from .roles import smallest_roles
 
@@ -26,7 +26,7 @@ class UsedPermissions:
         )  # calls whose permissions do not depend on the request
         self._lock = threading.Lock()
 
-    def note(self, api: Api, operation: str, request: Any) -> None:
+    def note(self, api: GoogleApi, operation: str, request: Any) -> None:
         """Add the IAM permissions that a call needs to those that were used."""
         key = (api.service, operation)
         if key in self._plain:

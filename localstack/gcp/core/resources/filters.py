@@ -18,13 +18,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
-Lookup = Callable[
+FieldLookup = Callable[
     [str], object
 ]  # dotted path -> str, number, bool, datetime, list, dict; None: absent, FilterError: no field
 Function = Callable[..., bool]  # (the field's value, the call's arguments) -> whether it fits
-Test = Callable[[Lookup], bool]
+FilterTest = Callable[[FieldLookup], bool]
 Anywhere = Callable[
-    [Lookup, str], bool
+    [FieldLookup, str], bool
 ]  # whether a bare word fits; a function that lives on, as filters are kept with it
 
 _SPACE = re.compile(r"\s*")
@@ -48,7 +48,7 @@ class _Call(msgspec.Struct, frozen=True):
 
 def matches(
     text: str,
-    lookup: Lookup,
+    lookup: FieldLookup,
     *,
     functions: Mapping[str, Function] | None = None,
     anywhere: Anywhere | None = None,
@@ -68,7 +68,7 @@ def matches(
     return _parse(text, names, anywhere)(lookup)
 
 
-def of_message(message: Any) -> Lookup:
+def of_message(message: Any) -> FieldLookup:
     """Return a function that reads the value at a field's path in a protobuf message.
 
     Enums are given by name, times as datetimes. Field names may be in snake_case or camelCase.
@@ -97,7 +97,7 @@ def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
 @lru_cache(maxsize=256)
 def _parse(
     text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None
-) -> Test:
+) -> FilterTest:
     """Parse a filter into a function that tests a resource; cached by its text."""
     return _Parser(text, dict(functions), anywhere).whole()
 
@@ -113,7 +113,7 @@ class _Parser:
         self._functions = functions
         self._anywhere = anywhere
 
-    def whole(self) -> Test:
+    def whole(self) -> FilterTest:
         """Parse the whole filter into a test of a resource."""
         self._skip()
         if self._at == len(self._text):
@@ -123,7 +123,7 @@ class _Parser:
             self._wrong("unexpected text")
         return test
 
-    def _expression(self) -> Test:
+    def _expression(self) -> FilterTest:
         """Parse terms joined by AND or blanks, all of which must hold."""
         tests = [self._factor()]
         while self._at < len(self._text) and self._text[self._at] not in "),":
@@ -131,14 +131,14 @@ class _Parser:
             tests.append(self._factor())
         return tests[0] if len(tests) == 1 else lambda lookup: all(test(lookup) for test in tests)
 
-    def _factor(self) -> Test:
+    def _factor(self) -> FilterTest:
         """Parse terms joined by OR, of which one must hold."""
         tests = [self._term()]
         while self._keyword("OR"):
             tests.append(self._term())
         return tests[0] if len(tests) == 1 else lambda lookup: any(test(lookup) for test in tests)
 
-    def _term(self) -> Test:
+    def _term(self) -> FilterTest:
         """Parse a restriction, a negated term, or an expression in parentheses."""
         if self._keyword("NOT") or self._take("-"):
             test = self._term()
@@ -150,7 +150,7 @@ class _Parser:
             return test
         return self._restriction()
 
-    def _restriction(self) -> Test:
+    def _restriction(self) -> FilterTest:
         """Parse the comparison of a field with a value, or a bare word."""
         path = self._path()
         operator = _OPERATOR.match(self._text, self._at)

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from ..errors import GcpError
-from .filters import FilterError, Lookup, matches, of_message, ordered
+from .filters import FieldLookup, FilterError, matches, of_message, ordered
 from .store import page
 
 Field = Callable[[Any], object]
@@ -58,7 +58,7 @@ def last_segment(message: Any) -> str:
     return name.rpartition("/")[2].partition("@")[0]
 
 
-def _lookup(message: Any, fields: Collection[str], more: Mapping[str, Field]) -> Lookup:
+def _lookup(message: Any, fields: Collection[str], more: Mapping[str, Field]) -> FieldLookup:
     """Return a function that reads a resource's fields, limited to those that filters may name."""
     read = of_message(message)
 

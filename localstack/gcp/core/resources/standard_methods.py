@@ -22,7 +22,7 @@ from .validation import check_etag, check_labels
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 
 
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
+class ResourceKind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of resource: its words, its collection, the ids it may have."""
 
     word: str  # FeatureGroup
@@ -31,7 +31,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     rule: str  # what `ids` says, in words
 
 
-def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
+def name_of(call: Call, kind: ResourceKind, parent: str, identifier: str) -> str:
     """Check a new resource's parent and id, and return its full name.
 
     Raises GcpError INVALID_ARGUMENT if the id does not fit the `kind` of resource, or if the parent
@@ -51,7 +51,7 @@ def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
     return f"{parent}/{kind.collection}/{identifier}"
 
 
-def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
+def create(call: Call, kind: ResourceKind, name: str, message: Any) -> Any:
     """Store a new resource of a kind under `name`, with its times and etag, and return it.
 
     Raises GcpError ALREADY_EXISTS if the name is taken.
@@ -68,13 +68,13 @@ def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
     return message
 
 
-def get(call: Call, kind: Kind, name: str) -> Any:
+def get(call: Call, kind: ResourceKind, name: str) -> Any:
     """Return a copy of the resource of that name; raise GcpError NOT_FOUND if there is none."""
     return call.store(Resources).get(kind.word, canonical(call, name))
 
 
 def list_page(
-    call: Call, kind: Kind, request: Any, *, size: int = 100, most: int = 1000
+    call: Call, kind: ResourceKind, request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
     """Return one page of the resources of a kind, and the token of the next page.
 
@@ -107,7 +107,7 @@ def filtered_page(
 
 def update(
     call: Call,
-    kind: Kind,
+    kind: ResourceKind,
     message: Any,
     mask: Any,
     updatable: Collection[str],

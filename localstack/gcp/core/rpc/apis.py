@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 
-class Api(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class GoogleApi(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One of Google's APIs, and what a service says of it."""
 
     service: str  # in the log and in faults

@@ -13,10 +13,10 @@ from ..http_messages import HttpRequest
 from ..registry import Route, routes_for
 from ..templates import values_of
 from . import methods
-from .apis import Api
+from .apis import GoogleApi
 from .invocations import READS, Invocation
 from .late_packages import IMPORTING
-from .methods import Method
+from .methods import RpcMethod
 
 
 class Catalog:
@@ -26,7 +26,7 @@ class Catalog:
     time.
     """
 
-    def __init__(self, apis: Sequence[Api], *, shared_handlers: Sequence[str]) -> None:
+    def __init__(self, apis: Sequence[GoogleApi], *, shared_handlers: Sequence[str]) -> None:
         """Make the catalog of the APIs that a stack serves.
 
         Args:
@@ -34,21 +34,21 @@ class Catalog:
             shared_handlers: Modules with handlers of the services that every API offers.
         """
         self.apis = tuple(apis)
-        self.by_service: Mapping[str, Api] = {api.service: api for api in apis}
+        self.by_service: Mapping[str, GoogleApi] = {api.service: api for api in apis}
         self._by_package = {api.package: api for api in apis}
         self._shared_handlers = tuple(shared_handlers)
-        self._loaded: set[Api] = set()
+        self._loaded: set[GoogleApi] = set()
         self.api_of = functools.lru_cache(maxsize=256)(self._find_api)
         self.api_of_resource = functools.lru_cache(maxsize=256)(self._find_api_of_resource)
         # programs ask for the same paths: a model's, a table's
         self._place = functools.lru_cache(maxsize=256)(self._find_place)
 
     @property
-    def default(self) -> Api:
+    def default(self) -> GoogleApi:
         """The API that is assumed where a request names none."""
         return self.apis[0]
 
-    def load(self, api: Api) -> None:
+    def load(self, api: GoogleApi) -> None:
         """Import an API's generated package and the modules with its handlers, once."""
         if api in self._loaded:
             return
@@ -58,7 +58,7 @@ class Catalog:
                 importlib.import_module(module)
             self._loaded.add(api)
 
-    def is_loaded(self, api: Api) -> bool:
+    def is_loaded(self, api: GoogleApi) -> bool:
         """Return whether an API's package and its handlers are imported."""
         return api in self._loaded
 
@@ -74,11 +74,11 @@ class Catalog:
             api.emulator: grpc_address for api in self.apis if api.emulator and api.module
         }
 
-    def api_of_path(self, path: str) -> Api | None:
+    def api_of_path(self, path: str) -> GoogleApi | None:
         """Return the API of a gRPC path, or None for a service that several APIs offer."""
         return self._by_package.get(methods.package_of(path))
 
-    def method_of(self, path: str, api: Api) -> Method | None:
+    def method_of(self, path: str, api: GoogleApi) -> RpcMethod | None:
         """Return the RPC that a gRPC path, /package.Service/Method, names, or None.
 
         It imports the API's generated package, which may take seconds the first time. `api` decides
@@ -90,7 +90,7 @@ class Catalog:
         own = self.api_of_path(path)
         return methods.method_of(own, service, name) if own is not None and own.module else None
 
-    def _find_api(self, host: str, path: str) -> Api | None:
+    def _find_api(self, host: str, path: str) -> GoogleApi | None:
         """Return the API that an HTTP request is for, by its host or its path, or None."""
         for api in self.apis:
             if host.endswith(api.hosts):
@@ -103,7 +103,7 @@ class Catalog:
                 return api
         return None
 
-    def _find_api_of_resource(self, text: str) -> Api:
+    def _find_api_of_resource(self, text: str) -> GoogleApi:
         """Return the API of the resource that a gRPC header names in `text`, or the default API."""
         for api in self.apis:
             if api.resources is not None and api.resources.search(text):
@@ -111,7 +111,7 @@ class Catalog:
         return self.default
 
     def route_of(
-        self, api: Api, request: HttpRequest
+        self, api: GoogleApi, request: HttpRequest
     ) -> tuple[Invocation, Callable[..., Any]] | None:
         """Match a REST request to a route; return its invocation and handler, or None.
 
@@ -123,7 +123,7 @@ class Catalog:
         request.params = dict(place.params)
         return place.invocation, place.handler
 
-    def _find_place(self, api: Api, method: str, path: str) -> _Place | None:
+    def _find_place(self, api: GoogleApi, method: str, path: str) -> _Place | None:
         """Return the route of an API for an HTTP method and path, with path variables, or None."""
         for route, match in routes_for(method, path):
             if self._serves(route, api):
@@ -138,7 +138,7 @@ class Catalog:
                 return _Place(invocation=invocation, handler=route.handler, params=params)
         return None
 
-    def _serves(self, route: Route, api: Api) -> bool:
+    def _serves(self, route: Route, api: GoogleApi) -> bool:
         """Return whether a route belongs to an API, or to the services that every API offers."""
         service = route.operation.partition(".")[0]
         return service == api.service or (service not in self.by_service and bool(api.module))

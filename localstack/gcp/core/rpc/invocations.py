@@ -12,8 +12,8 @@ import msgspec
 from ..call import Call
 from ..errors import GcpError
 from ..registry import RPCS
-from .apis import Api
-from .methods import Method
+from .apis import GoogleApi
+from .methods import RpcMethod
 
 READS = re.compile(
     r"((Batch)?Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
@@ -23,7 +23,7 @@ READS = re.compile(
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """A call as the log and the faults know it."""
 
-    api: Api
+    api: GoogleApi
     operation: str
     names: tuple[str, ...]
     mutating: bool
@@ -34,7 +34,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
         return self.api.service
 
 
-def handler_of(method: Method) -> Callable[..., Any]:
+def handler_of(method: RpcMethod) -> Callable[..., Any]:
     """Return an RPC's handler, or one that answers UNIMPLEMENTED."""
     rpc = RPCS.get(method.name)
     return rpc.handler if rpc is not None else unsupported(method.name)
@@ -53,7 +53,7 @@ def unsupported(name: str) -> Callable[..., Any]:
     return refuse
 
 
-def invocation_of(method: Method, message: Any) -> Invocation:
+def invocation_of(method: RpcMethod, message: Any) -> Invocation:
     """Return a call of an RPC as an Invocation (API, operation, resources), for log and faults."""
     operation, mutating = _operation(method.name)
     return Invocation(api=method.api, operation=operation, names=_names(message), mutating=mutating)

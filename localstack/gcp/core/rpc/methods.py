@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ..templates import pattern_of, shape_of, verb_of
-from .apis import Api
+from .apis import GoogleApi
 from .late_packages import IMPORTING
 
 _SHARED = {  # services that every API has beside its own
@@ -47,11 +47,11 @@ SHARED_OPERATIONS = frozenset(
 )
 
 
-class Method(msgspec.Struct, frozen=True, kw_only=True):
+class RpcMethod(msgspec.Struct, frozen=True, kw_only=True):
     """One RPC."""
 
     name: str  # google.cloud.aiplatform.v1.EndpointService.GetEndpoint
-    api: Api
+    api: GoogleApi
     request: Any  # the raw protobuf class
     answer: Any
     client_streams: bool
@@ -63,7 +63,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
         return ".".join(self.name.rsplit(".", 2)[1:])
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class HttpRule(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP form of an RPC (google.api.http)."""
 
     rpc: str
@@ -85,7 +85,7 @@ def is_shared(service: str) -> bool:
     return service in _SHARED
 
 
-def method_of(api: Api, service: str, name: str) -> Method | None:
+def method_of(api: GoogleApi, service: str, name: str) -> RpcMethod | None:
     """Return the description of one RPC of an API, by its service and method name, or None.
 
     It imports the API's generated package, which may take seconds the first time.
@@ -95,14 +95,14 @@ def method_of(api: Api, service: str, name: str) -> Method | None:
 
 
 @functools.cache
-def shared_method(service: str, name: str, api: Api) -> Method | None:
+def shared_method(service: str, name: str, api: GoogleApi) -> RpcMethod | None:
     """Return the description of an RPC that every API offers (such as GetOperation), or None."""
     module = importlib.import_module(_SHARED[service][0])
     request = getattr(module, f"{name}Request", None)
     if request is None:
         return None
     holder, answer = _ANSWERS.get(name, (_SHARED[service][0], f"{name}Response"))
-    return Method(
+    return RpcMethod(
         name=f"{service}.{name}",
         api=api,
         request=request,
@@ -113,7 +113,7 @@ def shared_method(service: str, name: str, api: Api) -> Method | None:
 
 
 @functools.cache
-def _service(api: Api, short: str) -> Mapping[str, Method]:
+def _service(api: GoogleApi, short: str) -> Mapping[str, RpcMethod]:
     """Return the RPCs of one of an API's services by name; an empty mapping if it is unknown.
 
     `short` is the service's name without its package.
@@ -142,7 +142,7 @@ def _service(api: Api, short: str) -> Mapping[str, Method]:
             getattr(deserialize, "__self__", None)
             or importlib.import_module("google.protobuf.empty_pb2").Empty
         )
-        methods[name] = Method(
+        methods[name] = RpcMethod(
             name=f"{service}.{name}",
             api=api,
             request=_raw(request),
@@ -164,7 +164,7 @@ def _raw(kind: Any) -> Any:
 
 
 @functools.cache
-def _services(api: Api) -> Mapping[str, str]:
+def _services(api: GoogleApi) -> Mapping[str, str]:
     """Return the module path of each of an API's generated services, by the service's name."""
     package = importlib.import_module(f"{api.module}.services")
     names = {}
@@ -185,7 +185,7 @@ def _class(module: str, transport: str, ending: str) -> Any:
 
 
 @functools.cache
-def http_rules(api: Api) -> tuple[Rule, ...]:
+def http_rules(api: GoogleApi) -> tuple[HttpRule, ...]:
     """Return the HTTP bindings of an API's RPCs; none for an API that speaks gRPC only."""
     collected = []
     for short, module in _services(api).items():
@@ -206,12 +206,12 @@ def http_rules(api: Api) -> tuple[Rule, ...]:
     return tuple(collected)
 
 
-def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
+def _rule(rpc: str, option: Mapping[str, str]) -> HttpRule:
     """Return the HTTP binding of `rpc` that one option of a generated REST transport describes."""
     uri = option["uri"]
     pattern, names = pattern_of(uri)
     verb, segments = shape_of(uri)
-    return Rule(
+    return HttpRule(
         rpc=rpc,
         method=option["method"].upper(),
         pattern=pattern,
@@ -223,15 +223,17 @@ def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
 
 
 @functools.cache
-def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
+def _index(api: GoogleApi) -> Mapping[tuple[str, str, int | None], list[HttpRule]]:
     """Return an API's HTTP bindings by HTTP method, verb after the colon and number of segments."""
-    index: dict[tuple[str, str, int | None], list[Rule]] = {}
+    index: dict[tuple[str, str, int | None], list[HttpRule]] = {}
     for rule in http_rules(api):
         index.setdefault((rule.method, rule.verb, rule.segments), []).append(rule)
     return index
 
 
-def http_rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
+def http_rule_for(
+    api: GoogleApi, method: str, path: str
+) -> tuple[RpcMethod, HttpRule, re.Match[str]] | None:
     """Return the RPC that an HTTP request calls, with its binding and path match, or None."""
     verb = verb_of(path)
     with IMPORTING:
@@ -245,13 +247,13 @@ def http_rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Ma
     return None
 
 
-def methods_of_api(api: Api) -> tuple[Method, ...]:
+def methods_of_api(api: GoogleApi) -> tuple[RpcMethod, ...]:
     """Return every RPC of an API."""
     with IMPORTING:
         return tuple(method for short in _services(api) for method in _service(api, short).values())
 
 
-def import_package(api: Api) -> None:
+def import_package(api: GoogleApi) -> None:
     """Import an API's generated package now, as that takes seconds on the first call."""
     if api.module:
         with IMPORTING:

@@ -11,7 +11,7 @@ import msgspec
 from ..errors import GcpError
 from ..http_messages import HttpAnswer, HttpRequest
 from ..templates import values_of
-from .methods import Method, Rule
+from .methods import HttpRule, RpcMethod
 
 _SYSTEM = {
     "alt",
@@ -29,7 +29,9 @@ _SYSTEM = {
 JSON = (("Content-Type", "application/json; charset=UTF-8"),)
 
 
-def message_of(method: Method, rule: Rule, match: re.Match[str], request: HttpRequest) -> Any:
+def message_of(
+    method: RpcMethod, rule: HttpRule, match: re.Match[str], request: HttpRequest
+) -> Any:
     """Return the request message of an RPC that is called over HTTP, from path, query and body.
 
     Raises GcpError if the body or a parameter does not fit the message.

@@ -13,7 +13,7 @@ from ....core.http.answers import Cut
 from ....core.state import Stack
 from ..errors import GcpError
 from ..http_messages import HttpAnswer
-from ..rpc.apis import Api
+from ..rpc.apis import GoogleApi
 from ..rpc.invocations import Invocation
 
 _NONE: dict[Kind, Fault] = {}
@@ -100,7 +100,7 @@ class Exchange:
         return GcpError("UNIMPLEMENTED", text, reason="notImplemented")  # which no SDK tries again
 
 
-def _throttling(api: Api) -> GcpError:
+def _throttling(api: GoogleApi) -> GcpError:
     """Return the error with which an API refuses a throttled call, for an injected fault."""
     status, message = api.throttling
     return GcpError(status, f"{message}: a fault that was asked for", reason="rateLimitExceeded")

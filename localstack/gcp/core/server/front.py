@@ -12,7 +12,7 @@ import msgspec
 
 from ....core import control
 from ....core.fronts import StackFront
-from ....core.http.answers import Answer
+from ....core.http.answers import WsgiAnswer
 from ....core.minutes import Minutes
 from ....core.state import Stack
 from ..call import Call
@@ -22,7 +22,7 @@ from ..http_messages import HttpAnswer, HttpRequest
 from ..identity.callers import Callers
 from ..identity.keys import Keys
 from ..policy.usage import UsedPermissions
-from ..rpc.apis import Api
+from ..rpc.apis import GoogleApi
 from ..rpc.catalog import Catalog
 from ..rpc.invocations import Invocation, handler_of, invocation_of, unsupported
 from ..rpc.methods import SHARED_OPERATIONS, http_rule_for
@@ -124,7 +124,7 @@ class Front(StackFront):
         """Answer a control request, /_stack/..., that came from the address `peer`."""
         route = f"{request.method} {request.path.removeprefix('/_stack/')}"
         refused = control.refusal(self.stack, route, request.headers.get("authorization", ""), peer)
-        done: Answer = refused or control.steer(self, route, request.body, request.query)
+        done: WsgiAnswer = refused or control.steer(self, route, request.body, request.query)
         return HttpAnswer(status=done.status, headers=done.headers, body=done.body)
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
@@ -177,7 +177,7 @@ class Front(StackFront):
         except GcpError as error:
             return error_answer(error)
 
-    def _transcode(self, api: Api, request: HttpRequest) -> HttpAnswer:
+    def _transcode(self, api: GoogleApi, request: HttpRequest) -> HttpAnswer:
         """Answer an RPC of `api` that is called over HTTP with JSON, in this thread."""
         routed = http_rule_for(api, request.method, request.path) if api.module else None
         if routed is None:

@@ -21,9 +21,9 @@ from ....core.http.connection_limits import HEAD_WITHIN
 from ..call import Call
 from ..errors import GcpError
 from ..identity.callers import peer_of
-from ..rpc.apis import Api
+from ..rpc.apis import GoogleApi
 from ..rpc.invocations import handler_of, invocation_of
-from ..rpc.methods import Method
+from ..rpc.methods import RpcMethod
 
 if TYPE_CHECKING:
     from .front import Front
@@ -81,7 +81,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
             self._known[key] = self._method(method)
         return self._known[key]
 
-    def _api_of(self, metadata: Any) -> Api:
+    def _api_of(self, metadata: Any) -> GoogleApi:
         """Return the API that a call of a service common to all APIs is meant for.
 
         The resource in the call's routing header decides.
@@ -92,13 +92,13 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
                 return catalog.api_of_resource(str(value))
         return catalog.default
 
-    def _method(self, method: Method) -> Any:
+    def _method(self, method: RpcMethod) -> Any:
         """Return gRPC's handler for an RPC, unary or streaming."""
         if not method.client_streams and not method.server_streams:
             return grpc.unary_unary_rpc_method_handler(self._unary(method))
         return grpc.stream_stream_rpc_method_handler(self._stream(method))
 
-    def _first(self, path: str, api: Api) -> Callable[..., Any]:
+    def _first(self, path: str, api: GoogleApi) -> Callable[..., Any]:
         """Return a handler for an RPC that first imports the RPC's API, and then answers."""
 
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
@@ -117,7 +117,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
 
         return answer
 
-    def _load(self, path: str, api: Api) -> Method | None:
+    def _load(self, path: str, api: GoogleApi) -> RpcMethod | None:
         """Import the API of an RPC's path, with its handlers; return the RPC, or None."""
         catalog = self._front.catalog
         method = catalog.method_of(path, api)
@@ -125,7 +125,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
             catalog.load(method.api)
         return method
 
-    def _unary(self, method: Method) -> Callable[..., Any]:
+    def _unary(self, method: RpcMethod) -> Callable[..., Any]:
         """Return a coroutine function that answers an RPC with one request and one answer."""
         front = self._front
 
@@ -145,7 +145,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
 
         return answer
 
-    def _stream(self, method: Method) -> Callable[..., Any]:
+    def _stream(self, method: RpcMethod) -> Callable[..., Any]:
         """Return an asynchronous generator function that answers a streaming RPC."""
 
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
@@ -173,7 +173,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
 class _Stream:
     """A stream between the loop and the thread in which its handler runs."""
 
-    def __init__(self, front: Front, method: Method, headers: Mapping[str, str]) -> None:
+    def __init__(self, front: Front, method: RpcMethod, headers: Mapping[str, str]) -> None:
         self._front = front
         self._method = method
         self._call = Call(front, method.api.service, method.operation, headers, threading.Event())
@@ -243,7 +243,7 @@ class _Stream:
         self._loop.call_soon_threadsafe(self._outgoing.put_nowait, item)
 
 
-def _message(method: Method, content: bytes) -> Any:
+def _message(method: RpcMethod, content: bytes) -> Any:
     """Parse the bytes of a gRPC request into the RPC's request message.
 
     Raises:

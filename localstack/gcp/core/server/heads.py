@@ -26,7 +26,7 @@ _ELSEWHERE = {
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal", "")
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """A request's first line and headers."""
 
     method: str
@@ -41,14 +41,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 def head_of(
     method: str, target: bytes, headers: Mapping[str, str], *, keep: bool, size: int = 0
-) -> Head:
+) -> RequestHead:
     """Return an HTTP request's head, built from its parsed parts.
 
     `keep` is whether the connection stays open afterwards; `size` is the length of the body.
     """
     path, query_lists = _path_and_query(target)
     host = _without_port(headers.get("host", ""))
-    return Head(
+    return RequestHead(
         method=method,
         host=host,
         path=path,
@@ -82,7 +82,7 @@ def _is_ours(host: str) -> bool:
     return host in _LOOPBACK or host.endswith(".localhost") or door.is_google_host(host)
 
 
-def read_head(data: bytes) -> tuple[Head, bytes] | None:
+def read_head(data: bytes) -> tuple[RequestHead, bytes] | None:
     """Parse the head of a POST at the start of `data`; return it with the bytes after it.
 
     It returns None if the head is incomplete or says no body size: the full parser then reads the
@@ -96,7 +96,7 @@ def read_head(data: bytes) -> tuple[Head, bytes] | None:
 
 
 @lru_cache(maxsize=256)
-def _read(head: bytes) -> Head | None:
+def _read(head: bytes) -> RequestHead | None:
     """Parse the bytes of an HTTP request's head; return None if it needs the full parser."""
     reader = _Reader()
     parser = httptools.HttpRequestParser(reader)

@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self.heard = 0.0
         self._inside = inside  # the door has led here
         self._transport: Any = None
-        self._waiting: deque[tuple[heads.Head, bytes]] = deque()
+        self._waiting: deque[tuple[heads.RequestHead, bytes]] = deque()
         self.busy = False
         self._work: object = None  # held, or the garbage collector could take it
         self._writable = asyncio.Event()
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         )
         self._parsing = False  # the parser has a part of a request
         self.in_head = False
-        self._head: heads.Head | None = (
+        self._head: heads.RequestHead | None = (
             None  # of a request that needs no parsing, and whose body is coming
         )
         self._begin()
@@ -210,7 +210,7 @@ class Connection(asyncio.Protocol):
 
     # Answers.
 
-    def _take(self, head: heads.Head, body: bytes) -> None:
+    def _take(self, head: heads.RequestHead, body: bytes) -> None:
         """Queue a complete request for `_answer`, which answers in order."""
         if self._transport is None:
             return
@@ -252,7 +252,7 @@ class Connection(asyncio.Protocol):
             self.busy = False
             self.heard = self._loop.time()
 
-    def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
+    def _answered(self, head: heads.RequestHead, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
         """Return the answer to a request, or an awaitable of it.
 
         Requests of web pages and of callers without a valid token are refused.
@@ -302,14 +302,16 @@ class Connection(asyncio.Protocol):
         """Return the port at which the stack listens."""
         return int(self._front.stack.url.rpartition(":")[2])
 
-    def _write(self, head: heads.Head, answer: HttpAnswer, body: bytes) -> None:
+    def _write(self, head: heads.RequestHead, answer: HttpAnswer, body: bytes) -> None:
         """Write a complete HTTP response to the client."""
         lines, counted = _head(answer.status, tuple(answer.headers), head.keep)
         if not counted and answer.status not in _WITHOUT_BODY:
             lines += b"Content-Length: %d\r\n" % len(body)
         self._transport.write(b"%b\r\n%b" % (lines, b"" if head.method == "HEAD" else body))
 
-    async def _stream(self, head: heads.Head, answer: HttpAnswer, parts: Iterable[bytes]) -> None:
+    async def _stream(
+        self, head: heads.RequestHead, answer: HttpAnswer, parts: Iterable[bytes]
+    ) -> None:
         """Write an HTTP response to the client in chunks, as its parts come."""
         lines, _ = _head(answer.status, tuple(answer.headers), head.keep)
         self._transport.write(lines + b"Transfer-Encoding: chunked\r\n\r\n")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ...core.rpc.apis import Api
+from ...core.rpc.apis import GoogleApi
 from .permissions import PERMISSIONS, of_job
 
-STORAGE_API = Api(
+STORAGE_API = GoogleApi(
     service="bigquerystorage",
     package="google.cloud.bigquery.storage.v1",
     module="google.cloud.bigquery_storage_v1",
@@ -17,7 +17,7 @@ STORAGE_API = Api(
     handlers=(f"{__package__}.operations.read_sessions",),
 )
 
-API = Api(
+API = GoogleApi(
     service="bigquery",
     package="bigquery",
     hosts=("bigquery.googleapis.com",),

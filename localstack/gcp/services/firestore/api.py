@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ...core.rpc.apis import Api
+from ...core.rpc.apis import GoogleApi
 from .permissions import PERMISSIONS, of_commit
 
-API = Api(
+API = GoogleApi(
     service="firestore",
     package="google.firestore.v1",
     module="google.cloud.firestore_v1",
@@ -19,7 +19,7 @@ API = Api(
     handlers=(f"{__package__}.operations.documents",),
 )
 
-ADMIN_API = Api(
+ADMIN_API = GoogleApi(
     service="firestoreadmin",
     package="google.firestore.admin.v1",
     module="google.cloud.firestore_admin_v1",

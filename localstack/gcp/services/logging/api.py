@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ...core.rpc.apis import Api
+from ...core.rpc.apis import GoogleApi
 from .permissions import PERMISSIONS
 
-API = Api(
+API = GoogleApi(
     service="logging",
     package="google.logging.v2",
     module="google.cloud.logging_v2",

@@ -32,7 +32,7 @@ class Point(msgspec.Struct, frozen=True):
     value: Value
 
 
-class Series(msgspec.Struct, frozen=True, kw_only=True):
+class MetricSeries(msgspec.Struct, frozen=True, kw_only=True):
     """One time series.
 
     `labels`: by the names that a filter has for them, such as metric.labels.response_code.
@@ -77,7 +77,7 @@ _SHARES = {
 }
 
 
-def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Series:
+def align(series: MetricSeries, aligner: str, period: timedelta, end: datetime) -> MetricSeries:
     """Align a time series: reduce its points to one for each window of `period` up to `end`.
 
     The aligner, such as ALIGN_DELTA, says how. A window without points has none; ALIGN_NONE changes
@@ -101,7 +101,9 @@ def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Ser
     return msgspec.structs.replace(series, kind=kind, value_type=value_type, points=tuple(points))
 
 
-def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> list[Series]:
+def reduce(
+    series: Sequence[MetricSeries], reducer: str, group_by: Iterable[str]
+) -> list[MetricSeries]:
     """Merge aligned time series that agree in the labels `group_by`, by a reducer.
 
     A reducer is, for example, REDUCE_SUM.
@@ -113,7 +115,7 @@ def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> l
         return list(series)
     name = reducer.removeprefix("REDUCE_")
     fields = [field.replace(".label.", ".labels.") for field in group_by]
-    groups: dict[tuple[str, ...], list[Series]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[MetricSeries]] = defaultdict(list)
     for member in series:
         groups[tuple(member.labels.get(field, "") for field in fields)].append(member)
     return [
@@ -122,7 +124,9 @@ def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> l
     ]
 
 
-def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) -> Series:
+def _reduction(
+    members: Sequence[MetricSeries], name: str, labels: Mapping[str, str]
+) -> MetricSeries:
     """Merge the time series of one group into one with these labels, by the reducer `name`."""
     first = members[0]
     by_end: dict[datetime, list[Point]] = defaultdict(list)
@@ -141,7 +145,7 @@ def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) 
 
 
 def _aligner(
-    series: Series, name: str, period: timedelta
+    series: MetricSeries, name: str, period: timedelta
 ) -> tuple[Kind, ValueType, Callable[[list[Value]], Value]]:
     """Return the metric kind, the value type and the window function that an aligner gives."""
     if name in ("DELTA", "RATE") and series.kind == "GAUGE":
@@ -163,7 +167,7 @@ def _aligner(
 
 
 def _reducer(
-    series: Series, name: str, function_name: str
+    series: MetricSeries, name: str, function_name: str
 ) -> tuple[ValueType, Callable[[list[Value]], Value]]:
     """Return the value type and the function by which a reducer or aligner merges values.
 
@@ -193,7 +197,9 @@ def _reducer(
     return value_type, function  # type: ignore[return-value]  # of numbers, as checked
 
 
-def _percentile(series: Series, share: float, function_name: str) -> Callable[[list[Value]], Value]:
+def _percentile(
+    series: MetricSeries, share: float, function_name: str
+) -> Callable[[list[Value]], Value]:
     """Return a function that computes a percentile of values, numbers or histograms.
 
     `share` is the percentile as a fraction; `function_name` is for errors.
@@ -215,7 +221,7 @@ def _percentile(series: Series, share: float, function_name: str) -> Callable[[l
     return of_numbers
 
 
-def _numeric(series: Series, function_name: str) -> None:
+def _numeric(series: MetricSeries, function_name: str) -> None:
     """Raise BadAggregation, which names the function, unless a time series is numeric."""
     if series.value_type not in _NUMERIC:
         raise BadAggregation(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...core.rpc.apis import Api
+from ...core.rpc.apis import GoogleApi
 from .permissions import PERMISSIONS
 
-API = Api(
+API = GoogleApi(
     service="monitoring",
     package="google.monitoring.v3",
     module="google.cloud.monitoring_v3",

@@ -10,7 +10,7 @@ from google.api import metric_pb2
 from ...core.call import Call
 from ...core.errors import GcpError, invalid
 from . import distributions
-from .aggregation import Point, Series, Value
+from .aggregation import MetricSeries, Point, Value
 from .descriptors import RESOURCES
 from .records import Custom
 
@@ -63,7 +63,7 @@ def write(call: Call, project: str, message: Any) -> None:
                 "Points must be written in order. One or more of the points specified had an "
                 "older end time than the most recent point."
             )
-        series[key] = Series(
+        series[key] = MetricSeries(
             type=message.metric.type,
             labels=labels,
             kind=cast("Any", _KINDS.Name(descriptor.metric_kind)),

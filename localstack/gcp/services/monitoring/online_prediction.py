@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from ...core.call import Call
-from .aggregation import Point, Series, Value
+from .aggregation import MetricSeries, Point, Value
 from .descriptors import ONLINE, PREFIX, RESOURCE
 from .distributions import of_values
 from .records import Minute, Online
@@ -58,7 +58,7 @@ def visibility_delay(call: Call) -> float:
     return 0.0 if call.clock.mode == "instant" else 300.0
 
 
-def visible_series(call: Call, project: str, name: str) -> Iterator[Series]:
+def visible_series(call: Call, project: str, name: str) -> Iterator[MetricSeries]:
     """Yield the visible time series of the online prediction metric `name` in a project.
 
     The project is given by its number. A minute without a request has no point.
@@ -85,7 +85,7 @@ def visible_series(call: Call, project: str, name: str) -> Iterator[Series]:
                     by_labels.setdefault(labels, []).append(Point(start, end, value))
         metric = ONLINE[name]
         for labels, points in by_labels.items():
-            yield Series(
+            yield MetricSeries(
                 type=name,
                 labels={**common, **{f"metric.labels.{key}": value for key, value in labels}},
                 kind=metric.kind,

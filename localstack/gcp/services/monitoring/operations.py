@@ -25,7 +25,7 @@ from ...core.registry import handles
 from ...core.resources.filters import FilterError, matches
 from ...core.resources.store import page
 from . import custom_metrics, descriptors, distributions, online_prediction
-from .aggregation import BadAggregation, Point, Series, align, reduce
+from .aggregation import BadAggregation, MetricSeries, Point, align, reduce
 from .distributions import Histogram
 from .records import Custom
 
@@ -185,7 +185,7 @@ def _project(name: str) -> str:
     return match[1]
 
 
-def _all(call: Call, project: str, text: str) -> Iterator[Series]:
+def _all(call: Call, project: str, text: str) -> Iterator[MetricSeries]:
     """Yield the time series of every metric that the filter `text` may select."""
     canonical(call, f"projects/{project}")
     named = _TYPE.search(text)
@@ -196,7 +196,7 @@ def _all(call: Call, project: str, text: str) -> Iterator[Series]:
     yield from list(call.store(Custom).series.get(project, {}).values())
 
 
-def _fits(text: str, project: str, series: Series) -> bool:
+def _fits(text: str, project: str, series: MetricSeries) -> bool:
     """Return whether a project's time series matches the filter `text`."""
     return _matches(text, {**series.labels, "metric.type": series.type, "project": project})
 
@@ -211,12 +211,12 @@ def _matches(text: str, values: Mapping[str, str]) -> bool:
         raise invalid(str(error)) from error
 
 
-def _within(series: Series, start: datetime, end: datetime) -> Series:
+def _within(series: MetricSeries, start: datetime, end: datetime) -> MetricSeries:
     """Return a time series with only its points in an interval."""
     points = tuple(
         point for point in series.points if start < point.end <= end or point.end == start == end
     )
-    return Series(
+    return MetricSeries(
         type=series.type,
         labels=series.labels,
         kind=series.kind,
@@ -226,7 +226,9 @@ def _within(series: Series, start: datetime, end: datetime) -> Series:
     )
 
 
-def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
+def _aggregate(
+    series: Sequence[MetricSeries], aggregation: Any, end: datetime
+) -> list[MetricSeries]:
     """Align and reduce time series as a request's Aggregation says; windows end at `end`."""
     aligner = Aggregation.Aligner(aggregation.per_series_aligner).name
     reducer = Aggregation.Reducer(aggregation.cross_series_reducer).name
@@ -250,7 +252,7 @@ def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> lis
         raise invalid(str(error)) from error
 
 
-def _message(series: Series, *, headers: bool) -> Any:
+def _message(series: MetricSeries, *, headers: bool) -> Any:
     """Return a TimeSeries message, newest point first; with `headers` it has no points."""
     labels = series.labels
     message = TimeSeriesPb(
@@ -274,7 +276,7 @@ def _below(prefix: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     )
 
 
-def _add(message: Any, series: Series, point: Point) -> None:
+def _add(message: Any, series: MetricSeries, point: Point) -> None:
     """Append a point to a TimeSeries message."""
     added = message.points.add()
     added.interval.start_time.FromDatetime(point.start)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .aggregation import Series
+from .aggregation import MetricSeries
 
 
 class Custom:
@@ -18,7 +18,7 @@ class Custom:
 
     def __init__(self) -> None:
         self.descriptors: dict[str, dict[str, Any]] = {}
-        self.series: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], Series]] = {}
+        self.series: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], MetricSeries]] = {}
         self.lock = threading.RLock()
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ...core.rpc.apis import Api
+from ...core.rpc.apis import GoogleApi
 from .permissions import PERMISSIONS
 
-API = Api(
+API = GoogleApi(
     service="resourcemanager",
     package="google.cloud.resourcemanager.v3",
     module="google.cloud.resourcemanager_v3",

@@ -12,7 +12,7 @@ from ...core.errors import GcpError
 from ...core.policy import resource_policies
 from ...core.projects import Projects, number_of
 from ...core.registry import handles
-from ...core.resources.filters import FilterError, Lookup, matches, of_message
+from ...core.resources.filters import FieldLookup, FilterError, matches, of_message
 from ...core.resources.store import page
 
 _SERVICE = "google.cloud.resourcemanager.v3.Projects"
@@ -90,7 +90,7 @@ def _project(project: str) -> Any:
     )
 
 
-def _lookup(project: Any) -> Lookup:
+def _lookup(project: Any) -> FieldLookup:
     """Return a function that reads a project's field by its path, for a search's query."""
     fields = of_message(project)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ...core.rpc.apis import Api
+from ...core.rpc.apis import GoogleApi
 from .permissions import PERMISSIONS
 
-API = Api(
+API = GoogleApi(
     service="storage",
     package="storage",
     hosts=("storage.googleapis.com",),

@@ -25,7 +25,7 @@ class VersionedResource(Protocol):
         ...
 
 
-class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+class Preconditions(msgspec.Struct, frozen=True, kw_only=True):
     """The preconditions of one request; None: not asked for."""
 
     generation: int | None = None
@@ -71,19 +71,19 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-NONE = Conditions()
+NONE = Preconditions()
 
 
 def parse_conditions(
     query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False
-) -> Conditions:
+) -> Preconditions:
     """Parse the preconditions of a request: ifGenerationMatch and so on, If-Match, If-None-Match.
 
     With `source` they are those of a copy's source: ifSourceGenerationMatch and so on.
     """
     start = "ifSource" if source else "if"
     headers = headers or {}
-    return Conditions(
+    return Preconditions(
         generation=number(query, f"{start}GenerationMatch"),
         not_generation=number(query, f"{start}GenerationNotMatch"),
         metageneration=number(query, f"{start}MetagenerationMatch"),
@@ -93,7 +93,7 @@ def parse_conditions(
     )
 
 
-def of_xml(headers: Mapping[str, str]) -> Conditions:
+def of_xml(headers: Mapping[str, str]) -> Preconditions:
     """Parse the preconditions in the headers of a request to the XML API."""
     names = {
         "ifGenerationMatch": "x-goog-if-generation-match",

@@ -18,7 +18,7 @@ from ...core.call import Call
 from ...core.errors import GcpError
 from .content import Content
 from .errors import invalid, no_object
-from .preconditions import NONE, Conditions
+from .preconditions import NONE, Preconditions
 
 SOFT_DELETE = 604800  # seconds: what a bucket has that says nothing
 SOFT_BYTES = 1 << 30  # of a bucket's softly deleted objects: this disk is smaller than Google's
@@ -209,7 +209,11 @@ class Store:
         return bucket
 
     def version(
-        self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = NONE
+        self,
+        bucket: str,
+        name: str,
+        generation: int | None = None,
+        conditions: Preconditions = NONE,
     ) -> Version:
         """Return an object's version, after a check of the preconditions of a change.
 
@@ -222,7 +226,7 @@ class Store:
             raise no_object(bucket, name)
         return version
 
-    def put(self, version: Version, conditions: Conditions) -> None:
+    def put(self, version: Version, conditions: Preconditions) -> None:
         """Store a version as its object's live one if `conditions` hold, with a new generation.
 
         Raises:
@@ -244,7 +248,7 @@ class Store:
         bucket_name: str,
         name: str,
         generation: int | None,
-        conditions: Conditions,
+        conditions: Preconditions,
         now: datetime,
     ) -> Version:
         """Delete an object's version of a generation, or else its live one; return the version.

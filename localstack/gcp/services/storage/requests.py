@@ -12,7 +12,7 @@ from ...core.call import Call
 from ...core.environment import ACCOUNT
 from ...core.http_messages import HttpRequest
 from .errors import bad_key
-from .preconditions import Conditions, parse_conditions
+from .preconditions import Preconditions, parse_conditions
 from .records import Bucket, Store, Version
 from .representations import bucket_resource, object_resource
 
@@ -38,7 +38,7 @@ def full(request: HttpRequest) -> bool:
     return request.query.get("projection", "").lower() == "full"
 
 
-def conditions_of(request: HttpRequest, *, source: bool = False) -> Conditions:
+def conditions_of(request: HttpRequest, *, source: bool = False) -> Preconditions:
     """Parse a request's preconditions, or with `source` those of a copy's source."""
     return parse_conditions(request.query, None if source else request.headers, source=source)
 

@@ -11,7 +11,7 @@ from ...core.http_messages import HttpRequest
 from . import acls
 from .content import Content, Writer, check_checksums
 from .field_types import OBJECT, checked
-from .preconditions import Conditions
+from .preconditions import Preconditions
 from .records import Bucket, Version, check_object_name
 from .representations import object_fields, storage_class
 from .requests import conditions_of, key_of, object_answer, store_of
@@ -29,7 +29,7 @@ class NewObject:
         self.bucket_name = request.params["bucket"]
         self.name = query.get("name") or str(body.get("name") or "")
         check_object_name(self.name)
-        self.conditions: Conditions = conditions_of(request)
+        self.conditions: Preconditions = conditions_of(request)
         self.key = key_of(request.headers)
         self.kms_key = query.get("kmsKeyName") or body.get("kmsKeyName")
         self.told = checked(dict(body), OBJECT)

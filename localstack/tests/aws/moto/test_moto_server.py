@@ -12,7 +12,7 @@ from moto.iam.models import iam_backends
 
 from isthmus_stack.aws.core.policy import managed as managed_policies
 from isthmus_stack.aws.core.protocol import moto_server
-from isthmus_stack.core.http.answers import Answer
+from isthmus_stack.core.http.answers import WsgiAnswer
 
 PATIENCE = 120  # seconds, for a busy machine
 
@@ -37,7 +37,7 @@ def together(monkeypatch):
         if not moto_server.SERIAL._is_owned():
             met.wait(PATIENCE)
         running.pop()
-        return Answer(200, (), b"", None)
+        return WsgiAnswer(200, (), b"", None)
 
     monkeypatch.setattr(moto_server, "call", call)
 
@@ -77,7 +77,7 @@ def test_what_moto_could_not_answer_is_read_once_more_for_the_reason(monkeypatch
     monkeypatch.setattr(
         moto_server,
         "refusal",
-        lambda _incoming, error: Answer(501, (), str(error).encode(), "NotImplemented"),
+        lambda _incoming, error: WsgiAnswer(501, (), str(error).encode(), "NotImplemented"),
     )
     assert moto_server.answer(asked).status == 501
     assert seen == [b"{}"]

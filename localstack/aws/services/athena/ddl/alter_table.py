@@ -9,14 +9,14 @@ from botocore.exceptions import ClientError
 
 from ..errors import NotRun, QueryFailed
 from ..schemas import Table
-from ..sql.words import Words
+from ..sql.words import TokenCursor
 from ..tables import partitions
 from . import clauses
-from .session import Session, Shown
+from .session import StatementOutput, StatementSession
 from .session import named_table as table_of
 
 
-def _partition(words: Words, table: Table) -> tuple[str, ...]:
+def _partition(words: TokenCursor, table: Table) -> tuple[str, ...]:
     """Parse `( key = value, ... )`; return the values in the order of the partition columns."""
     values = clauses.values(words)
     if set(values) != {column.name for column in table.partitions}:
@@ -37,7 +37,7 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
     }
 
 
-def alter(session: Session, words: Words) -> None:
+def alter(session: StatementSession, words: TokenCursor) -> None:
     """Parse the rest of an ALTER TABLE statement, and change the table in Glue."""
     table = table_of(session, words, views=False)
     change = next((change for start, change in _CHANGES if words.accept(*start)), None)
@@ -49,30 +49,30 @@ def alter(session: Session, words: Words) -> None:
     change(session, words, table)
 
 
-def _add_columns(session: Session, words: Words, table: Table) -> None:
+def _add_columns(session: StatementSession, words: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE ADD COLUMNS: add columns, parsed from `words`, to a table in Glue."""
     columns = [*table.input["StorageDescriptor"]["Columns"], *clauses.columns(words)]
     _replace(session, words, table, Columns=columns)
 
 
-def _replace_columns(session: Session, words: Words, table: Table) -> None:
+def _replace_columns(session: StatementSession, words: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE REPLACE COLUMNS: set the columns of a table in Glue."""
     _replace(session, words, table, Columns=clauses.columns(words))
 
 
-def _set_location(session: Session, words: Words, table: Table) -> None:
+def _set_location(session: StatementSession, words: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE SET LOCATION: change a table's S3 location in Glue."""
     _replace(session, words, table, Location=words.string())
 
 
-def _set_properties(session: Session, words: Words, table: Table) -> None:
+def _set_properties(session: StatementSession, words: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE SET TBLPROPERTIES: add parameters to a table in Glue."""
     properties = {**table.parameters, **clauses.pairs(words)}
     words.done()
     session.catalog.replace(table.database, {**table.input, "Parameters": properties})
 
 
-def _add_partitions(session: Session, words: Words, table: Table) -> None:
+def _add_partitions(session: StatementSession, words: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE ADD PARTITION: create partitions of a table in Glue."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     new = []
@@ -91,7 +91,7 @@ def _add_partitions(session: Session, words: Words, table: Table) -> None:
     session.catalog.add_partitions(table, new, exists_ok=exists_ok)
 
 
-def _drop_partitions(session: Session, words: Words, table: Table) -> None:
+def _drop_partitions(session: StatementSession, words: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE DROP PARTITION: delete partitions of a table from Glue."""
     missing_ok = words.accept("IF", "EXISTS")
     old = []
@@ -105,19 +105,19 @@ def _drop_partitions(session: Session, words: Words, table: Table) -> None:
         _drop_partition(session, table, values, missing_ok=missing_ok)
 
 
-def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
+def _not_run(what: str) -> Callable[[StatementSession, TokenCursor, Table], None]:
     """Return a handler that raises an error: Athena supports the change, this stack does not.
 
     `what` names the change.
     """
 
-    def refuse(_session: Session, _words: Words, _table: Table) -> None:
+    def refuse(_session: StatementSession, _words: TokenCursor, _table: Table) -> None:
         raise NotRun(what)
 
     return refuse
 
 
-def _change_column(session: Session, words: Words, table: Table) -> None:
+def _change_column(session: StatementSession, words: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE CHANGE: rename or retype a table's column in Glue, or move it.
 
     The words are old new type [COMMENT 'text'] [FIRST | AFTER column].
@@ -149,7 +149,9 @@ def _column_index(table: Table, names: list[str], name: str) -> int:
     return names.index(name)
 
 
-def _replace(session: Session, words: Words, table: Table, **changes: object) -> None:
+def _replace(
+    session: StatementSession, words: TokenCursor, table: Table, **changes: object
+) -> None:
     """Update a Glue table: set the members in `changes` of its StorageDescriptor."""
     words.done()
     descriptor = {**table.input["StorageDescriptor"], **changes}
@@ -157,7 +159,7 @@ def _replace(session: Session, words: Words, table: Table, **changes: object) ->
 
 
 def _drop_partition(
-    session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
+    session: StatementSession, table: Table, values: tuple[str, ...], *, missing_ok: bool
 ) -> None:
     """Delete the partition with these values of a table from Glue.
 
@@ -177,7 +179,7 @@ def _drop_partition(
             ) from error
 
 
-def repair(session: Session, words: Words) -> Shown:
+def repair(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute MSCK REPAIR TABLE: add the partitions whose folders are in S3."""
     table = table_of(session, words, views=False)
     known_values = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
@@ -191,7 +193,7 @@ def repair(session: Session, words: Words) -> Shown:
     )
     names = [f"{table.name}:{_folder(table, values)}" for values, _ in new]
     missing = [("Partitions not in metastore:\t" + "\t".join(names),)] if names else []
-    return Shown(
+    return StatementOutput(
         ("result",),
         (*missing, *((f"Repair: Added partition to metastore {name}",) for name in names)),
     )
@@ -204,7 +206,9 @@ def _folder(table: Table, values: tuple[str | None, ...]) -> str:
     )
 
 
-_CHANGES: tuple[tuple[tuple[str, ...], Callable[[Session, Words, Table], None]], ...] = (
+_CHANGES: tuple[
+    tuple[tuple[str, ...], Callable[[StatementSession, TokenCursor, Table], None]], ...
+] = (
     (("ADD", "COLUMNS"), _add_columns),
     (("REPLACE", "COLUMNS"), _replace_columns),
     (("CHANGE", "COLUMN"), _change_column),

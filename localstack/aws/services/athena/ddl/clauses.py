@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..sql.words import Words
+from ..sql.words import TokenCursor
 
 T = TypeVar("T")
 
 
-def several(words: Words, item: Callable[[Words], T]) -> list[T]:
+def several(words: TokenCursor, item: Callable[[TokenCursor], T]) -> list[T]:
     """Parse `( item, ... )` of a DDL statement; return the items as `item` parses them."""
     words.expect("(")
     items = [item(words)]
@@ -21,12 +21,12 @@ def several(words: Words, item: Callable[[Words], T]) -> list[T]:
     return items
 
 
-def columns(words: Words) -> list[dict[str, str]]:
+def columns(words: TokenCursor) -> list[dict[str, str]]:
     """Parse `( name type [COMMENT 'text'], ... )` into columns of Glue."""
     return several(words, column)
 
 
-def column(words: Words) -> dict[str, str]:
+def column(words: TokenCursor) -> dict[str, str]:
     """Parse `name type [COMMENT 'text']`; return it as a column of Glue."""
     name = words.identifier()
     start, depth = words.index, 0
@@ -47,17 +47,17 @@ def column(words: Words) -> dict[str, str]:
     return {**read, "Comment": words.string()} if words.accept("COMMENT") else read
 
 
-def pairs(words: Words) -> dict[str, str]:
+def pairs(words: TokenCursor) -> dict[str, str]:
     """Parse `( 'key' = 'value', ... )` of a DDL statement into a dictionary."""
     return dict(several(words, lambda words: _pair(words, words.string())))
 
 
-def values(words: Words) -> dict[str, str]:
+def values(words: TokenCursor) -> dict[str, str]:
     """Parse `( column = value, ... )` of a DDL statement into a dictionary."""
     return dict(several(words, lambda words: _pair(words, words.identifier())))
 
 
-def _pair(words: Words, key: str) -> tuple[str, str]:
+def _pair(words: TokenCursor, key: str) -> tuple[str, str]:
     """Parse the `= value` after `key` in a DDL statement, and return both."""
     words.expect("=")
     return key, words.next("<value>").text

@@ -9,18 +9,18 @@ import msgspec
 
 from ..errors import QueryFailed
 from ..schemas import Table
-from ..sql.words import Words
+from ..sql.words import TokenCursor
 from ..tables.catalog import Catalog
 
 
-class Shown(msgspec.Struct, frozen=True):
+class StatementOutput(msgspec.Struct, frozen=True):
     """The output of a statement: columns and rows."""
 
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str | None, ...], ...] = ()
 
 
-class Session(msgspec.Struct, frozen=True):
+class StatementSession(msgspec.Struct, frozen=True):
     """The surroundings in which a statement runs."""
 
     catalog: Catalog
@@ -29,7 +29,7 @@ class Session(msgspec.Struct, frozen=True):
     now: datetime
 
 
-def named_table(session: Session, words: Words, *, views: bool = True) -> Table:
+def named_table(session: StatementSession, words: TokenCursor, *, views: bool = True) -> Table:
     """Parse a table's name in a DDL statement, and return that table or view from Glue.
 
     Raises:

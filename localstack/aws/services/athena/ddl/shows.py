@@ -7,21 +7,21 @@ import re
 from sqlglot.tokenizer_core import TokenType
 
 from ..errors import QueryFailed
-from ..sql.words import Words
-from .session import Session, Shown, named_table
+from ..sql.words import TokenCursor
+from .session import StatementOutput, StatementSession, named_table
 
 
-def show_tables(session: Session, words: Words) -> Shown:
+def show_tables(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute SHOW TABLES: return the names of a database's tables."""
     return _tables(session, words, views=False)
 
 
-def show_views(session: Session, words: Words) -> Shown:
+def show_views(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute SHOW VIEWS: return the names of a database's views."""
     return _tables(session, words, views=True)
 
 
-def _tables(session: Session, words: Words, *, views: bool) -> Shown:
+def _tables(session: StatementSession, words: TokenCursor, *, views: bool) -> StatementOutput:
     """Return the names of a database's tables and views, or with `views` of its views alone.
 
     The statement may name the database, and a pattern which the names have to match.
@@ -46,52 +46,56 @@ def _tables(session: Session, words: Words, *, views: bool) -> Shown:
     names = sorted(
         named_table["Name"] for named_table in tables if expected.fullmatch(named_table["Name"])
     )
-    return Shown(("tab_name" if not views else "views",), tuple((name,) for name in names))
+    return StatementOutput(
+        ("tab_name" if not views else "views",), tuple((name,) for name in names)
+    )
 
 
-def show_databases(session: Session, words: Words) -> Shown:
+def show_databases(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute SHOW DATABASES: return the names of all databases in Glue."""
     words.accept("LIKE")
     pages = session.catalog.glue.get_paginator("get_databases").paginate()
     names = {database["Name"] for page in pages for database in page["DatabaseList"]} | {"default"}
-    return Shown(("database_name",), tuple((name,) for name in sorted(names)))
+    return StatementOutput(("database_name",), tuple((name,) for name in sorted(names)))
 
 
-def show_partitions(session: Session, words: Words) -> Shown:
+def show_partitions(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute SHOW PARTITIONS: return a table's partitions as key=value/... texts."""
     relation = named_table(session, words, views=False)
     names = [column.name for column in relation.partitions]
     if relation.parameters.get("projection.enabled") == "true":
-        return Shown(("partition",))
+        return StatementOutput(("partition",))
     partitions = sorted(
         "/".join(f"{k}={v}" for k, v in zip(names, p["Values"], strict=True))
         for p in session.catalog.partitions(relation)
     )
-    return Shown(("partition",), tuple((line,) for line in partitions))
+    return StatementOutput(("partition",), tuple((line,) for line in partitions))
 
 
-def show_columns(session: Session, words: Words) -> Shown:
+def show_columns(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute SHOW COLUMNS: return the names of a table's columns."""
     if not words.accept("IN"):
         words.expect("FROM")
-    return Shown(
+    return StatementOutput(
         ("field",), tuple((column.name.ljust(20),) for column in named_table(session, words).every)
     )
 
 
-def show_properties(session: Session, words: Words) -> Shown:
+def show_properties(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute SHOW TBLPROPERTIES: return a table's properties, or the one that is named."""
     properties = named_table(session, words, views=False).parameters
     columns = ("prpt_name", "prpt_value")
     if not words.accept("("):
-        return Shown(columns, tuple(properties.items()))
+        return StatementOutput(columns, tuple(properties.items()))
     name = words.string()
     words.expect(")")
     words.done()
-    return Shown(columns, ((name, properties.get(name, f"Table does not have property: {name}")),))
+    return StatementOutput(
+        columns, ((name, properties.get(name, f"Table does not have property: {name}")),)
+    )
 
 
-def show_create(session: Session, words: Words) -> Shown:
+def show_create(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute SHOW CREATE TABLE: return the statement that creates a table, line by line."""
     relation = named_table(session, words, views=False)
     lines = [f"CREATE EXTERNAL TABLE `{relation.database}.{relation.name}`("]
@@ -122,19 +126,21 @@ def show_create(session: Session, words: Words) -> Shown:
     ]
     pairs = [f"  '{key}'='{value}'" for key, value in relation.parameters.items()]
     lines += ["TBLPROPERTIES (", ", \n".join(pairs) + ")"] if pairs else []
-    return Shown(("createtab_stmt",), tuple((line,) for line in "\n".join(lines).split("\n")))
+    return StatementOutput(
+        ("createtab_stmt",), tuple((line,) for line in "\n".join(lines).split("\n"))
+    )
 
 
-def show_create_view(session: Session, words: Words) -> Shown:
+def show_create_view(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute SHOW CREATE VIEW: return the statement that creates a view, line by line."""
     relation = named_table(session, words)
     if relation.view is None:
         raise QueryFailed("FAILED", f"{relation.name} is a table")
     text = f"CREATE VIEW {relation.database}.{relation.name} AS\n{relation.view.strip()}"
-    return Shown(("create view",), tuple((line,) for line in text.split("\n")))
+    return StatementOutput(("create view",), tuple((line,) for line in text.split("\n")))
 
 
-def describe(session: Session, words: Words) -> Shown:
+def describe(session: StatementSession, words: TokenCursor) -> StatementOutput:
     """Execute DESCRIBE: show a table's columns and partitions."""
     for word in ("EXTENDED", "FORMATTED"):
         words.accept(word)
@@ -155,4 +161,4 @@ def describe(session: Session, words: Words) -> Shown:
             ("", None, None),
         ]
         rows += [(c.name.ljust(20), c.type.ljust(20), " " * 20) for c in relation.partitions]
-    return Shown(("col_name", "data_type", "comment"), tuple(rows))
+    return StatementOutput(("col_name", "data_type", "comment"), tuple(rows))

@@ -11,12 +11,12 @@ from botocore.exceptions import ClientError
 from ..errors import NotRun, QueryFailed
 from ..formats import types
 from ..sql.errors import Malformed
-from ..sql.words import HiveWords, Words
+from ..sql.words import HiveWords, TokenCursor
 from ..tables import writes
 from ..tables.catalog import check_kind
 from . import alter_table as altering
 from . import clauses, shows
-from .session import Session, Shown
+from .session import StatementOutput, StatementSession
 
 _FORMATS = {
     "parquet": writes.PARQUET,
@@ -26,17 +26,17 @@ _FORMATS = {
 }
 
 
-def run(session: Session, text: str) -> Shown:
+def run(session: StatementSession, text: str) -> StatementOutput:
     """Execute a Hive DDL statement, and return its output as columns and rows.
 
     Raises:
         Malformed: The statement does not parse.
         QueryFailed: Glue refuses it, or Athena would.
     """
-    words = Words(text, HiveWords)
+    words = TokenCursor(text, HiveWords)
     for start, verb in _VERBS:
         if words.accept(*start):
-            return verb(session, words) or Shown()
+            return verb(session, words) or StatementOutput()
     raise words.mismatched("a statement that Athena has")
 
 
@@ -46,7 +46,7 @@ def check(text: str) -> None:
     Raises:
         Malformed: The text does not begin like a DDL statement.
     """
-    words = Words(text, HiveWords)
+    words = TokenCursor(text, HiveWords)
     if not any(words.accept(*start) for start, _ in _VERBS):
         raise Malformed(
             f"mismatched input '{text.split(maxsplit=1)[0]}'. Queries of this type are not "
@@ -55,7 +55,7 @@ def check(text: str) -> None:
         )
 
 
-def _create_database(session: Session, words: Words) -> None:
+def _create_database(session: StatementSession, words: TokenCursor) -> None:
     """Execute CREATE DATABASE: create a database in Glue."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database: dict[str, Any] = {"Name": words.identifier()}
@@ -79,7 +79,7 @@ def _create_database(session: Session, words: Words) -> None:
             ) from error
 
 
-def _alter_database(session: Session, words: Words) -> None:
+def _alter_database(session: StatementSession, words: TokenCursor) -> None:
     """Execute ALTER DATABASE SET DBPROPERTIES: add parameters to a database in Glue."""
     name = words.identifier()
     words.expect("SET", "DBPROPERTIES")
@@ -100,7 +100,7 @@ def _alter_database(session: Session, words: Words) -> None:
     )
 
 
-def _drop_database(session: Session, words: Words) -> None:
+def _drop_database(session: StatementSession, words: TokenCursor) -> None:
     """Execute DROP DATABASE: delete a database from Glue."""
     missing_ok = words.accept("IF", "EXISTS")
     name = words.identifier()
@@ -146,19 +146,19 @@ class _External(msgspec.Struct):
     bucket_count: int = -1
 
 
-def _partitioned_by(table: _External, words: Words) -> None:
+def _partitioned_by(table: _External, words: TokenCursor) -> None:
     """Parse PARTITIONED BY of a CREATE EXTERNAL TABLE into `table`."""
     table.keys = clauses.columns(words)
 
 
-def _files(table: _External, words: Words) -> None:
+def _files(table: _External, words: TokenCursor) -> None:
     """Parse STORED AS INPUTFORMAT ... OUTPUTFORMAT ... of a CREATE EXTERNAL TABLE into `table`."""
     table.reading = words.string()
     words.expect("OUTPUTFORMAT")
     table.writing = words.string()
 
 
-def _serde(table: _External, words: Words) -> None:
+def _serde(table: _External, words: TokenCursor) -> None:
     """Parse ROW FORMAT SERDE of a CREATE EXTERNAL TABLE into `table`."""
     table.serde = words.string()
     if "jsonserde" in table.serde.lower():
@@ -166,15 +166,15 @@ def _serde(table: _External, words: Words) -> None:
         table.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"
 
 
-def _clustered_by(table: _External, words: Words) -> None:
+def _clustered_by(table: _External, words: TokenCursor) -> None:
     """Parse CLUSTERED BY of a CREATE EXTERNAL TABLE into `table`."""
-    table.buckets = clauses.several(words, Words.identifier)
+    table.buckets = clauses.several(words, TokenCursor.identifier)
     words.expect("INTO")
     table.bucket_count = words.number()
     words.expect("BUCKETS")
 
 
-def _stored_as(table: _External, words: Words) -> None:
+def _stored_as(table: _External, words: TokenCursor) -> None:
     """Parse STORED AS of a CREATE EXTERNAL TABLE into `table`."""
     form = words.identifier()
     if form not in _FORMATS:
@@ -183,7 +183,7 @@ def _stored_as(table: _External, words: Words) -> None:
     table.serde = serde if form != "textfile" else table.serde
 
 
-_CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ...] = (
+_CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, TokenCursor], object]], ...] = (
     (
         ("COMMENT",),
         lambda table, words: table.properties.update(comment=" ".join(words.string().split())),
@@ -206,7 +206,7 @@ _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ..
 )
 
 
-def _create_external(session: Session, words: Words) -> None:
+def _create_external(session: StatementSession, words: TokenCursor) -> None:
     """Execute CREATE EXTERNAL TABLE: create a table on data in S3, in Glue."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database, name = words.name()
@@ -249,7 +249,7 @@ def _create_external(session: Session, words: Words) -> None:
     session.catalog.create(database or session.database, table, exists_ok=exists_ok)
 
 
-def _row_format(words: Words) -> dict[str, str]:
+def _row_format(words: TokenCursor) -> dict[str, str]:
     """Parse ROW FORMAT DELIMITED, and return the parameters of the serde."""
     parameters: dict[str, str] = {}
     endings = (
@@ -271,7 +271,7 @@ def _row_format(words: Words) -> dict[str, str]:
             return parameters
 
 
-def _drop(session: Session, words: Words, kind: str) -> None:
+def _drop(session: StatementSession, words: TokenCursor, kind: str) -> None:
     """Execute DROP TABLE or DROP VIEW, as `kind` says: delete a table or view from Glue."""
     missing_ok = words.accept("IF", "EXISTS")
     database, name = words.name()
@@ -290,7 +290,9 @@ def _drop(session: Session, words: Words, kind: str) -> None:
     session.catalog.drop(table)  # the objects stay, as for every external table
 
 
-_VERBS: tuple[tuple[tuple[str, ...], Callable[[Session, Words], Shown | None]], ...] = (
+_VERBS: tuple[
+    tuple[tuple[str, ...], Callable[[StatementSession, TokenCursor], StatementOutput | None]], ...
+] = (
     (("CREATE", "DATABASE"), _create_database),
     (("CREATE", "SCHEMA"), _create_database),
     (("CREATE", "EXTERNAL", "TABLE"), _create_external),

@@ -14,7 +14,7 @@ from . import text, types
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Read = Callable[[Any], object]
+ValueReader = Callable[[Any], object]
 _MILLIS = 10**11  # a whole number beyond it is milliseconds since 1970, not seconds
 
 
@@ -65,7 +65,7 @@ def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
     raise QueryFailed("HIVE_CURSOR_ERROR", f"Row is not a valid JSON Object: {uri}", category=3)
 
 
-def reader(kind: pa.DataType, uri: str) -> Read:
+def reader(kind: pa.DataType, uri: str) -> ValueReader:
     """Return a function that converts a column's JSON values to a type.
 
     It raises QueryFailed with HIVE_BAD_DATA for a value that is not of the type; `uri` says where.
@@ -85,7 +85,7 @@ def reader(kind: pa.DataType, uri: str) -> Read:
     return value
 
 
-def _reader(kind: pa.DataType) -> Read:
+def _reader(kind: pa.DataType) -> ValueReader:
     """Return a function that converts JSON values to an Arrow type; null stays null."""
     import pyarrow.types as t
 
@@ -94,7 +94,7 @@ def _reader(kind: pa.DataType) -> Read:
     return lambda value: None if value is None else read(value)
 
 
-def _struct(kind: Any) -> Read:
+def _struct(kind: Any) -> ValueReader:
     """Return a function that converts JSON objects to structs, by lower-case field names."""
     members = [(field.name, field.name.lower(), _reader(field.type)) for field in kind]
 
@@ -107,13 +107,13 @@ def _struct(kind: Any) -> Read:
     return read
 
 
-def _list(kind: Any) -> Read:
+def _list(kind: Any) -> ValueReader:
     """Return a function that converts JSON arrays to lists of one element type."""
     item = _reader(kind.value_type)
     return lambda value: [item(inner) for inner in value] if isinstance(value, list) else None
 
 
-def _map(kind: Any) -> Read:
+def _map(kind: Any) -> ValueReader:
     """Return a function that converts JSON objects to maps of one value type."""
     item = _reader(kind.item_type)
     return lambda value: (
@@ -121,7 +121,7 @@ def _map(kind: Any) -> Read:
     )
 
 
-def _integer_reader(kind: Any) -> Read:
+def _integer_reader(kind: Any) -> ValueReader:
     """Return a function that converts JSON values to integers of one width."""
     return lambda value: (
         text.whole(str(int(value)), kind.bit_width)
@@ -130,7 +130,7 @@ def _integer_reader(kind: Any) -> Read:
     )
 
 
-def _scalar(kind: Any) -> Read:
+def _scalar(kind: Any) -> ValueReader:
     """Return a function that converts JSON values to a type by way of their text."""
     convert = text.converter(kind, iso=True)
     return lambda value: convert(str(value))
@@ -149,7 +149,7 @@ def _moment(value: Any) -> datetime:
 
 
 _READERS: dict[
-    str, Callable[[Any], Read]
+    str, Callable[[Any], ValueReader]
 ] = {  # a predicate of pyarrow.types -> what makes the reader of such a kind
     "is_string": lambda _kind: (
         lambda value: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -115,13 +115,15 @@ def run(ctx: Context, running: Running, request: QueryRequest) -> Outcome:  # no
         return _create_view(ctx, running, request, statement)
     running.keep()
     if isinstance(statement, statements.Ddl):
-        opened = session.Session(Catalog(ctx), ctx.client("s3"), request.database, ctx.clock.now())
+        opened = session.StatementSession(
+            Catalog(ctx), ctx.client("s3"), request.database, ctx.clock.now()
+        )
         return _listing_outcome(ddl.run(opened, statement.text))
     if isinstance(statement, statements.Prepare):
         prepared.prepare(ctx, request.workgroup, statement)
     if isinstance(statement, statements.Deallocate):
         prepared.deallocate(ctx, request.workgroup, statement)
-    return _listing_outcome(session.Shown())
+    return _listing_outcome(session.StatementOutput())
 
 
 def _select(
@@ -142,7 +144,7 @@ def _select(
     )
 
 
-def _listing_outcome(shown: session.Shown) -> Outcome:
+def _listing_outcome(shown: session.StatementOutput) -> Outcome:
     """Return the result of a statement, such as SHOW TABLES, whose rows are text."""
     columns = [{
         "Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0,
@@ -381,7 +383,7 @@ def _create_view(
         catalog.create(database, table_input)
     else:
         catalog.replace(database, table_input)
-    return _listing_outcome(session.Shown())
+    return _listing_outcome(session.StatementOutput())
 
 
 def _view_type(duck: str) -> str:

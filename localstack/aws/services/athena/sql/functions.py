@@ -22,7 +22,7 @@ from ..formats import time_patterns
 from . import time_formats
 
 Arguments = list[exp.Expr]
-Maker = Callable[[Arguments], exp.Expr]
+CallBuilder = Callable[[Arguments], exp.Expr]
 RAW = "raw"  # in a node's meta: a literal that is the translation's own
 
 
@@ -75,7 +75,7 @@ def _concat(arguments: Arguments) -> exp.Expr:
     return exp.Paren(this=joined)
 
 
-def _null_if_any(name: str) -> Maker:
+def _null_if_any(name: str) -> CallBuilder:
     """Return a translation of a call to the DuckDB function `name`, null if any argument is."""
 
     def make(arguments: Arguments) -> exp.Expr:
@@ -85,7 +85,7 @@ def _null_if_any(name: str) -> Maker:
     return make
 
 
-def _time(template: str, convert: Callable[[str], str]) -> Maker:
+def _time(template: str, convert: Callable[[str], str]) -> CallBuilder:
     """Return a translation into DuckDB of a function of a time and a date format.
 
     `template` is the DuckDB expression, and `convert` translates the format.
@@ -118,7 +118,7 @@ def _date_add(arguments: Arguments) -> exp.Expr:
     return fill(f"($3 + CAST($2 AS BIGINT) * INTERVAL '1 {unit}')", arguments)
 
 
-def _in_units(template: str) -> Maker:
+def _in_units(template: str) -> CallBuilder:
     """Return a translation into DuckDB of a function whose first argument is a time unit.
 
     `template` is the DuckDB expression.
@@ -150,7 +150,7 @@ def _cardinality(arguments: Arguments) -> exp.Expr:
     return fill("CAST(cardinality($1) AS BIGINT)" if is_map else "len($1)", arguments)
 
 
-def _extreme_by(name: str) -> Maker:
+def _extreme_by(name: str) -> CallBuilder:
     """Return the translation of max_by or min_by, as `name` says, into DuckDB.
 
     With two arguments, (x, y), the call gives the x of the row with the extreme y; with a third, n,

@@ -13,7 +13,7 @@ import msgspec
 from sqlglot import expressions as exp
 
 
-class Kind(msgspec.Struct, frozen=True):
+class TypeFamily(msgspec.Struct, frozen=True):
     """A type, as far as a rule depends on it."""
 
     name: str  # int, decimal, double, date, timestamp, json, array, char, other
@@ -21,13 +21,13 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 INT, DOUBLE, DATE, TIMESTAMP, OTHER = (
-    Kind("int"),
-    Kind("double"),
-    Kind("date"),
-    Kind("timestamp"),
-    Kind("other"),
+    TypeFamily("int"),
+    TypeFamily("double"),
+    TypeFamily("date"),
+    TypeFamily("timestamp"),
+    TypeFamily("other"),
 )
-JSON, ARRAY, CHAR = Kind("json"), Kind("array"), Kind("char")
+JSON, ARRAY, CHAR = TypeFamily("json"), TypeFamily("array"), TypeFamily("char")
 _NAMED = {
     "json": JSON,
     "array": ARRAY,
@@ -38,7 +38,11 @@ _NAMED = {
     "date": DATE,
     "timestamp": TIMESTAMP,
 }
-_NODES: dict[type[exp.Expr], Kind] = {exp.CurrentDate: DATE, exp.ParseJSON: JSON, exp.Array: ARRAY}
+_NODES: dict[type[exp.Expr], TypeFamily] = {
+    exp.CurrentDate: DATE,
+    exp.ParseJSON: JSON,
+    exp.Array: ARRAY,
+}
 _INTS = frozenset({"tinyint", "smallint", "int", "integer", "bigint"})
 _DOUBLES = frozenset(
     """ln log log2 log10 exp sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh rand random
@@ -92,7 +96,7 @@ class Types:
             self._aliases.setdefault(alias.alias.lower(), []).append(alias.this)
         self._busy: set[str] = set()
 
-    def kind_of(self, node: exp.Expr | None) -> Kind | None:  # noqa: C901, PLR0911  one line a kind
+    def kind_of(self, node: exp.Expr | None) -> TypeFamily | None:  # noqa: C901, PLR0911  one line a kind
         """Return the inferred kind of type (integer, decimal, array ...) of an expression.
 
         None: it is unknown.
@@ -137,17 +141,17 @@ class Types:
             return self._function(node)
         return OTHER
 
-    def _column(self, name: str) -> Kind | None:
+    def _column(self, name: str) -> TypeFamily | None:
         """Return a column's kind of type if all of the query's tables agree on it, else None."""
         if name in self._busy:
             return None
-        kinds: set[Kind | None] = set(self._columns.get(name, ()))
+        kinds: set[TypeFamily | None] = set(self._columns.get(name, ()))
         self._busy.add(name)
         kinds |= {self.kind_of(alias) for alias in self._aliases.get(name, ())}
         self._busy.discard(name)
         return kinds.pop() if len(kinds) == 1 else None
 
-    def _function(self, node: exp.Anonymous) -> Kind | None:
+    def _function(self, node: exp.Anonymous) -> TypeFamily | None:
         """Return the type of a function's result, or None if unknown."""
         name, arguments = str(node.this).lower(), node.expressions
         first = arguments[0] if arguments else None
@@ -164,7 +168,7 @@ class Types:
             return self._widest(arguments[_AS_ARGUMENTS[name]])
         return OTHER
 
-    def _arithmetic(self, node: exp.Binary) -> Kind | None:
+    def _arithmetic(self, node: exp.Binary) -> TypeFamily | None:
         """Return the type of an arithmetic expression's result, or None if unknown."""
         left, right = self.kind_of(node.left), self.kind_of(node.right)
         if DOUBLE in (left, right):
@@ -180,7 +184,7 @@ class Types:
         if left.name == right.name == "int":
             return INT
         if {left.name, right.name} <= {"int", "decimal"}:
-            return Kind(
+            return TypeFamily(
                 "decimal",
                 left.scale + right.scale
                 if isinstance(node, exp.Mul)
@@ -188,7 +192,7 @@ class Types:
             )
         return OTHER
 
-    def _widest(self, nodes: list[exp.Expr | None]) -> Kind | None:
+    def _widest(self, nodes: list[exp.Expr | None]) -> TypeFamily | None:
         """Return the common type to which Trino coerces several expressions, or None if unknown."""
         kinds = [
             self.kind_of(node)
@@ -201,11 +205,11 @@ class Types:
         if DOUBLE in known_kinds:
             return DOUBLE
         if any(kind.name == "decimal" for kind in known_kinds):
-            return Kind("decimal", max(kind.scale for kind in known_kinds))
+            return TypeFamily("decimal", max(kind.scale for kind in known_kinds))
         return known_kinds[0]
 
 
-def _literal(text: str) -> Kind:
+def _literal(text: str) -> TypeFamily:
     """Return the type of a number literal.
 
     A number with a point is a double in Athena, where Trino has a decimal: the suites of
@@ -214,20 +218,22 @@ def _literal(text: str) -> Kind:
     return DOUBLE if "." in text or "e" in text.lower() else INT
 
 
-def _kind_of_type(kind: exp.DataType) -> Kind:
+def _kind_of_type(kind: exp.DataType) -> TypeFamily:
     """Return the kind of type (integer, decimal, array ...) to which a cast converts."""
     name = kind.this.value.lower()
     if name in _INTS:
         return INT
     if name == "decimal":
-        return Kind("decimal", int(kind.expressions[1].name) if len(kind.expressions) > 1 else 0)
+        return TypeFamily(
+            "decimal", int(kind.expressions[1].name) if len(kind.expressions) > 1 else 0
+        )
     return _NAMED.get(name, OTHER)
 
 
-def _kind_of_hive_type(kind: str) -> Kind:
+def _kind_of_hive_type(kind: str) -> TypeFamily:
     """Return the kind of type (integer, decimal, array ...) of a Glue column, by its Hive type."""
     kind = kind.lower()
     if kind.startswith("decimal"):
         digits = kind.partition(",")[2].rstrip(")")
-        return Kind("decimal", int(digits) if digits else 0)
+        return TypeFamily("decimal", int(digits) if digits else 0)
     return INT if kind in _INTS else _NAMED.get(kind.partition("<")[0].partition("(")[0], OTHER)

@@ -13,7 +13,7 @@ from ..errors import NotRun, QueryFailed
 from ..tables.catalog import CATALOG
 from . import checks as check
 from . import functions
-from .inference import ARRAY, CHAR, DATE, DOUBLE, JSON, TIMESTAMP, Kind, Types
+from .inference import ARRAY, CHAR, DATE, DOUBLE, JSON, TIMESTAMP, TypeFamily, Types
 
 PRELUDE = (
     functions.PRELUDE
@@ -38,14 +38,14 @@ _NULLS = {
 }
 
 
-class _Original(msgspec.Struct, frozen=True):
+class _OriginalTypes(msgspec.Struct, frozen=True):
     """The types of a node and of its operands in the query as it was written."""
 
     text: str
     now: datetime
-    kind: Kind | None
-    left: Kind | None
-    right: Kind | None
+    kind: TypeFamily | None
+    left: TypeFamily | None
+    right: TypeFamily | None
 
 
 def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
@@ -57,7 +57,8 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
     """
     nodes = [node for node in query.walk() if type(node) in _RULES]
     originals = {
-        id(node): _Original(text, now, types.kind_of(node), *_sides(types, node)) for node in nodes
+        id(node): _OriginalTypes(text, now, types.kind_of(node), *_sides(types, node))
+        for node in nodes
     }
     for node in reversed(nodes):
         if node.parent is None and node is not query:
@@ -67,7 +68,7 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
             node.replace(replacement)
 
 
-def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
+def _sides(types: Types, node: exp.Expr) -> tuple[TypeFamily | None, TypeFamily | None]:
     """Return the types of the left and right operand of an expression; None where unknown."""
     if isinstance(node, exp.Binary):
         return types.kind_of(node.left), types.kind_of(node.right)
@@ -80,7 +81,7 @@ def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
     return (types.kind_of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
 
 
-def _function(node: exp.Expr, original: _Original) -> exp.Expr | None:
+def _function(node: exp.Expr, original: _OriginalTypes) -> exp.Expr | None:
     """Translate a function call of Trino's into DuckDB, by the types of the original query."""
     name = str(node.this).lower()
     call = functions.translate_call(name, node.expressions, check.place(original.text, node))
@@ -103,7 +104,7 @@ def _function(node: exp.Expr, original: _Original) -> exp.Expr | None:
     return call
 
 
-def _date_arithmetic(node: exp.Expr, original: _Original) -> exp.Expr | None:
+def _date_arithmetic(node: exp.Expr, original: _OriginalTypes) -> exp.Expr | None:
     """Translate + and - with dates into DuckDB, by the operands' types in the original query.
 
     A date and an interval are a date, two dates an interval; a date and a number are an error.
@@ -126,7 +127,7 @@ def _date_arithmetic(node: exp.Expr, original: _Original) -> exp.Expr | None:
     return None
 
 
-def _array_concatenation(node: exp.DPipe, original: _Original) -> exp.Expr | None:
+def _array_concatenation(node: exp.DPipe, original: _OriginalTypes) -> exp.Expr | None:
     """Translate || between an array and an element into DuckDB.
 
     `original` has the operands' types. None: the expression stays as it is.
@@ -138,7 +139,7 @@ def _array_concatenation(node: exp.DPipe, original: _Original) -> exp.Expr | Non
     return None
 
 
-def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
+def _no_array(node: exp.Expr, kind: TypeFamily | None) -> bool:
     """Return whether an operand of || is certainly not an array.
 
     `kind` is its inferred type. An element that is taken out of a value may be an array.
@@ -150,7 +151,7 @@ def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
     return kind not in (None, ARRAY) and not taken
 
 
-def _pad_char(node: exp.Expr, original: _Original) -> None:
+def _pad_char(node: exp.Expr, original: _OriginalTypes) -> None:
     """Translate a comparison with a char(n), which ignores the spaces at its end, in place.
 
     `original` has the operands' types.
@@ -169,47 +170,47 @@ def _pad_char(node: exp.Expr, original: _Original) -> None:
             node.set(key, functions.call("rtrim", value.copy(), functions.raw(" ")))
 
 
-def _remainder(node: exp.Expr, _original: _Original) -> None:
+def _remainder(node: exp.Expr, _original: _OriginalTypes) -> None:
     """Change % in place so that a division by zero fails, as in Trino; in DuckDB it is null."""
     if not _nonzero(node.expression) and not _is_in_try(node):
         node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
 
 
-def _current_date(_node: exp.Expr, original: _Original) -> exp.Expr:
+def _current_date(_node: exp.Expr, original: _OriginalTypes) -> exp.Expr:
     """Translate CURRENT_DATE into the date on the stack's clock."""
     return exp.cast(functions.raw(f"{original.now:%Y-%m-%d}"), "date")
 
 
-def _localtimestamp(_node: exp.Expr, original: _Original) -> exp.Expr:
+def _localtimestamp(_node: exp.Expr, original: _OriginalTypes) -> exp.Expr:
     """Translate LOCALTIMESTAMP into the time on the stack's clock."""
     return exp.cast(functions.raw(_millis(original.now)), "timestamp")
 
 
-def _current_timestamp(_node: exp.Expr, original: _Original) -> exp.Expr:
+def _current_timestamp(_node: exp.Expr, original: _OriginalTypes) -> exp.Expr:
     """Translate CURRENT_TIMESTAMP into the time on the stack's clock."""
     return exp.cast(functions.raw(_millis(original.now) + "+00"), "timestamptz")
 
 
-def _localtime(_node: exp.Expr, original: _Original) -> exp.Expr:
+def _localtime(_node: exp.Expr, original: _OriginalTypes) -> exp.Expr:
     """Translate LOCALTIME into the time of day on the stack's clock."""
     return exp.cast(functions.raw(_millis(original.now).partition(" ")[2]), "time")
 
 
-def _current_catalog(_node: exp.Expr, _original: _Original) -> exp.Expr:
+def _current_catalog(_node: exp.Expr, _original: _OriginalTypes) -> exp.Expr:
     """Translate CURRENT_CATALOG into the name of Athena's catalog."""
     return exp.cast(functions.raw(CATALOG), "varchar")
 
 
-def _not_run(name: str) -> Callable[[exp.Expr, _Original], None]:
+def _not_run(name: str) -> Callable[[exp.Expr, _OriginalTypes], None]:
     """Return a rule that raises an error: DuckDB computes the function `name` differently."""
 
-    def refuse(node: exp.Expr, original: _Original) -> None:
+    def refuse(node: exp.Expr, original: _OriginalTypes) -> None:
         raise NotRun(name, position=check.place(original.text, node))
 
     return refuse
 
 
-def _at_time_zone(node: exp.Expr, original: _Original) -> exp.Expr:
+def _at_time_zone(node: exp.Expr, original: _OriginalTypes) -> exp.Expr:
     """Translate AT TIME ZONE into DuckDB; only UTC is supported."""
     zone = functions.text_of(node.args["zone"], "a time zone")
     if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
@@ -219,7 +220,7 @@ def _at_time_zone(node: exp.Expr, original: _Original) -> exp.Expr:
     return exp.cast(node.this.copy(), "timestamptz")
 
 
-def _division(node: exp.Expr, original: _Original) -> exp.Expr:
+def _division(node: exp.Expr, original: _OriginalTypes) -> exp.Expr:
     """Translate a division into DuckDB, by the type of its result in the original query."""
     a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
     if original.kind == DOUBLE:
@@ -235,7 +236,7 @@ def _division(node: exp.Expr, original: _Original) -> exp.Expr:
     )
 
 
-def _rounded_quotient(node: exp.Expr, kind: Kind) -> exp.Expr:
+def _rounded_quotient(node: exp.Expr, kind: TypeFamily) -> exp.Expr:
     """Round a quotient of decimals half up, to the larger of both scales, as Trino does.
 
     `kind` is the quotient's type, with the scale.
@@ -264,13 +265,13 @@ def _is_in_try(node: exp.Expr) -> bool:
     return False
 
 
-def _cast(node: Any, original: _Original) -> exp.Expr | None:
+def _cast(node: Any, original: _OriginalTypes) -> exp.Expr | None:
     """Translate a cast into DuckDB, by the type to which it converts; None: it stays as it is."""
     rule = _CASTS.get(node.to.this)
     return rule(node, original) if rule is not None else None
 
 
-def _as_decimal(node: exp.Cast, _original: _Original) -> None:
+def _as_decimal(node: exp.Cast, _original: _OriginalTypes) -> None:
     """Set precision and scale of a cast to DECIMAL, in place, as Trino has them.
 
     DECIMAL '1.50' has two digits after the point, a cast without digits none.
@@ -281,7 +282,7 @@ def _as_decimal(node: exp.Cast, _original: _Original) -> None:
         node.set("to", exp.DataType.build(f"decimal(38, {scale})"))
 
 
-def _as_json(node: exp.Cast, _original: _Original) -> exp.Expr:
+def _as_json(node: exp.Cast, _original: _OriginalTypes) -> exp.Expr:
     """Translate a cast to JSON into DuckDB: a text becomes a JSON string."""
     literal = isinstance(node.this, exp.Literal) and node.this.is_string
     return functions.call(
@@ -289,7 +290,7 @@ def _as_json(node: exp.Cast, _original: _Original) -> exp.Expr:
     )
 
 
-def _as_timestamp(node: exp.Cast, _original: _Original) -> exp.Expr | None:
+def _as_timestamp(node: exp.Cast, _original: _OriginalTypes) -> exp.Expr | None:
     """Translate a cast to TIMESTAMP, which has milliseconds in Trino, into DuckDB.
 
     None: the cast has been changed in place.
@@ -301,12 +302,12 @@ def _as_timestamp(node: exp.Cast, _original: _Original) -> exp.Expr | None:
     return exp.cast(inner, "timestamp")
 
 
-def _as_instant(node: exp.Cast, _original: _Original) -> None:
+def _as_instant(node: exp.Cast, _original: _OriginalTypes) -> None:
     """Translate a cast to TIMESTAMP WITH TIME ZONE into DuckDB."""
     node.set("to", exp.DataType.build("timestamptz"))
 
 
-def _as_varchar(node: exp.Cast, original: _Original) -> exp.Expr | None:
+def _as_varchar(node: exp.Cast, original: _OriginalTypes) -> exp.Expr | None:
     """Translate a cast to VARCHAR into DuckDB: VARCHAR(n) cuts, timestamps show milliseconds.
 
     `original` has the type of what is cast. None: the cast has been changed in place.
@@ -322,14 +323,14 @@ def _as_varchar(node: exp.Cast, original: _Original) -> exp.Expr | None:
     return None
 
 
-def _as_char(node: exp.Cast, _original: _Original) -> exp.Expr:
+def _as_char(node: exp.Cast, _original: _OriginalTypes) -> exp.Expr:
     """Translate a cast to CHAR(n) into DuckDB: it cuts, and pads with spaces."""
     size = node.to.expressions[0].this.copy() if node.to.expressions else exp.Literal.number(1)
     text = type(node)(this=node.this.copy(), to=exp.DataType.build("varchar"))
     return functions.fill("rpad(left($1, $2), $2, ' ')", [text, size])
 
 
-_CASTS: dict[Any, Callable[[exp.Cast, _Original], exp.Expr | None]] = {
+_CASTS: dict[Any, Callable[[exp.Cast, _OriginalTypes], exp.Expr | None]] = {
     exp.DataType.Type.DECIMAL: _as_decimal,
     exp.DataType.Type.JSON: _as_json,
     exp.DataType.Type.TIMESTAMP: _as_timestamp,
@@ -339,7 +340,7 @@ _CASTS: dict[Any, Callable[[exp.Cast, _Original], exp.Expr | None]] = {
 }
 
 
-def _json(node: exp.Expr, _original: _Original) -> exp.Expr:
+def _json(node: exp.Expr, _original: _OriginalTypes) -> exp.Expr:
     """Translate a literal such as JSON '{}' into DuckDB."""
     return functions.call("json", functions.raw(node.this.name))
 
@@ -349,7 +350,7 @@ def _millis(now: datetime) -> str:
     return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
 
 
-_RULES: dict[type[exp.Expr], Callable[[Any, _Original], exp.Expr | None]] = {
+_RULES: dict[type[exp.Expr], Callable[[Any, _OriginalTypes], exp.Expr | None]] = {
     exp.Anonymous: _function,
     exp.Div: _division,
     exp.Mod: _remainder,

@@ -8,7 +8,7 @@ import msgspec
 from sqlglot.tokenizer_core import TokenType
 
 from .errors import Malformed
-from .words import Name, Words
+from .words import Name, TokenCursor
 
 
 class Select(msgspec.Struct, frozen=True):
@@ -115,9 +115,9 @@ def read(text: str) -> Statement:
     return statement(words) if statement else Select(words.rest())
 
 
-def _statement_tokens(text: str) -> Words:
+def _statement_tokens(text: str) -> TokenCursor:
     """Return the tokens of a SQL text that holds one statement, without final semicolons."""
-    words = Words(text)
+    words = TokenCursor(text)
     while words.tokens and words.tokens[-1].token_type == TokenType.SEMICOLON:
         words.tokens.pop()
     if not words.tokens:
@@ -151,7 +151,7 @@ def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
     return statement
 
 
-def _execute(words: Words) -> Execute:
+def _execute(words: TokenCursor) -> Execute:
     """Parse EXECUTE name [USING value, ...]."""
     name = words.identifier()
     parameters: list[str] = []
@@ -171,7 +171,7 @@ def _execute(words: Words) -> Execute:
     return Execute(name, tuple(parameters))
 
 
-def _unload(words: Words) -> Unload:
+def _unload(words: TokenCursor) -> Unload:
     """Parse UNLOAD (query) TO location WITH (properties)."""
     words.expect("(")
     start, end = words.index, words.closing()
@@ -185,7 +185,7 @@ def _unload(words: Words) -> Unload:
     return unload
 
 
-def _insert(words: Words) -> Insert:
+def _insert(words: TokenCursor) -> Insert:
     """Parse INSERT INTO table [(column, ...)] query."""
     name = words.name()
     columns: tuple[str, ...] = ()
@@ -205,14 +205,14 @@ def _insert(words: Words) -> Insert:
     return Insert(name, columns, words.rest())
 
 
-def _create_view(words: Words, *, replace: bool) -> CreateView:
+def _create_view(words: TokenCursor, *, replace: bool) -> CreateView:
     """Parse CREATE [OR REPLACE] VIEW name AS query; `replace`: it has OR REPLACE."""
     name = words.name()
     words.expect("AS")
     return CreateView(name, words.rest(), replace)
 
 
-def _prepare(words: Words) -> Prepare:
+def _prepare(words: TokenCursor) -> Prepare:
     """Parse PREPARE name FROM query."""
     name = words.identifier()
     words.expect("FROM")
@@ -221,7 +221,7 @@ def _prepare(words: Words) -> Prepare:
     return Prepare(name, query)
 
 
-def _create_table(words: Words) -> CreateTableAs:
+def _create_table(words: TokenCursor) -> CreateTableAs:
     """Parse CREATE TABLE name [WITH (properties)] AS query."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     name = words.name()
@@ -244,7 +244,7 @@ def _create_table(words: Words) -> CreateTableAs:
     return CreateTableAs(name, words.rest(), properties, data, exists_ok)
 
 
-def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
+def _properties(words: TokenCursor) -> dict[str, str | tuple[str, ...]]:
     """Parse `( name = 'text' | number | true | ARRAY['a', ...], ... )` into a dictionary."""
     words.expect("(")
     properties: dict[str, str | tuple[str, ...]] = {}
@@ -265,7 +265,7 @@ def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
         words.expect(",")
 
 
-_STATEMENTS: tuple[tuple[tuple[str, ...], Callable[[Words], Statement]], ...] = (
+_STATEMENTS: tuple[tuple[tuple[str, ...], Callable[[TokenCursor], Statement]], ...] = (
     (("UNLOAD",), _unload),
     (("INSERT", "INTO"), _insert),
     (("CREATE", "OR", "REPLACE", "VIEW"), lambda words: _create_view(words, replace=True)),

@@ -39,7 +39,7 @@ class TrinoWords(Trino):
         KEYWORDS: ClassVar[dict[str, TokenType]] = _single(Trino.Tokenizer.KEYWORDS)
 
 
-class Words:
+class TokenCursor:
     """A cursor over the words of a statement."""
 
     def __init__(self, text: str, dialect: type[Dialect] = TrinoWords) -> None:

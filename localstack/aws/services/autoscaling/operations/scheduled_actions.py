@@ -129,7 +129,7 @@ def _aware(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-def _due(action: Scheduled) -> schedules.Due:
+def _due(action: Scheduled) -> schedules.NextRun:
     """Return the function that gives the next run time of a scheduled action.
 
     Raises:

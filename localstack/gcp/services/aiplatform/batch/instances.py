@@ -23,7 +23,7 @@ from ...storage import in_process as storage
 _ROWS = 1000  # of a table that are Python's objects at once
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class BatchInstance(msgspec.Struct, frozen=True, kw_only=True):
     """One instance. `columns`: its columns in an output table, besides the prediction."""
 
     sent: Any  # to the model
@@ -36,7 +36,7 @@ class _UnfitError(ValueError):
     """An instance that does not fit the job's configuration."""
 
 
-def items(call: Call, job: Any) -> Iterator[Item]:
+def items(call: Call, job: Any) -> Iterator[BatchInstance]:
     """Yield the instances of a batch prediction job's input files or table, in their order.
 
     Raises:
@@ -67,7 +67,7 @@ def _files(call: Call, uris: Any) -> list[str]:
     return names
 
 
-def _of_lines(text: str, config: Any) -> Iterator[Item]:
+def _of_lines(text: str, config: Any) -> Iterator[BatchInstance]:
     """Yield the instances in a JSON Lines file's text, with the fields that `config` selects.
 
     `config` is the job's instance_config.
@@ -81,7 +81,7 @@ def _of_lines(text: str, config: Any) -> Iterator[Item]:
             yield _unreadable(line, str(error))
 
 
-def _of_json(value: Any, line: str, config: Any) -> Item:
+def _of_json(value: Any, line: str, config: Any) -> BatchInstance:
     """Return the instance in one line of a JSON Lines file, whose parsed value is `value`."""
     columns = {"instance": line}
     if isinstance(value, dict):
@@ -92,10 +92,10 @@ def _of_json(value: Any, line: str, config: Any) -> Item:
         raise _UnfitError("the instance is not a JSON object")
     if config.instance_type == "array" and not isinstance(value, list):
         raise _UnfitError("the instance is not a JSON array")
-    return Item(sent=value, shown={"instance": value}, columns=columns)
+    return BatchInstance(sent=value, shown={"instance": value}, columns=columns)
 
 
-def _of_csv(text: str, config: Any) -> Iterator[Item]:
+def _of_csv(text: str, config: Any) -> Iterator[BatchInstance]:
     """Yield the instances in the text of a CSV file, one a line.
 
     Unquoted cells are numbers, and no cell has a line break.
@@ -111,7 +111,7 @@ def _of_csv(text: str, config: Any) -> Iterator[Item]:
             yield _unreadable(line, f"the row cannot be read: {error}")
 
 
-def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
+def _of_table(call: Call, uri: str, config: Any) -> Iterator[BatchInstance]:
     """Yield the instances of a BigQuery table, one a row, as the job's `config` selects fields."""
     table = bigquery.table_parts(uri)
     rows = bigquery.query(call, table[0], f"SELECT * FROM `{'.'.join(table)}`")
@@ -123,12 +123,14 @@ def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
                     row, config, array=config.instance_type != "object", columns=row, shown=row
                 )
             except _UnfitError as error:
-                yield Item(sent=None, shown={"instance": row}, columns=row, wrong=str(error))
+                yield BatchInstance(
+                    sent=None, shown={"instance": row}, columns=row, wrong=str(error)
+                )
 
 
 def _of_object(
     value: Mapping[str, Any], config: Any, *, array: bool, columns: Mapping[str, Any], shown: Any
-) -> Item:
+) -> BatchInstance:
     """Return an instance of named values, with the fields that instance_config chooses.
 
     If the configuration has a key field, the output has its value instead of the instance.
@@ -144,8 +146,8 @@ def _of_object(
     sent = [value[name] for name in names] if array else {name: value[name] for name in names}
     if config.key_field:
         key = {"key": value[config.key_field]}
-        return Item(sent=sent, shown=key, columns=key)
-    return Item(sent=sent, shown={"instance": shown}, columns=columns)
+        return BatchInstance(sent=sent, shown=key, columns=key)
+    return BatchInstance(sent=sent, shown={"instance": shown}, columns=columns)
 
 
 def chooses_fields(config: Any) -> bool:
@@ -153,9 +155,9 @@ def chooses_fields(config: Any) -> bool:
     return bool(config.included_fields or config.excluded_fields or config.key_field)
 
 
-def _unreadable(line: str, why: str) -> Item:
+def _unreadable(line: str, why: str) -> BatchInstance:
     """Return an instance that cannot be sent to the model: its input line, and the reason `why`."""
-    return Item(sent=None, shown={"instance": line}, columns={"instance": line}, wrong=why)
+    return BatchInstance(sent=None, shown={"instance": line}, columns={"instance": line}, wrong=why)
 
 
 def json_value(value: Any) -> Any:

@@ -18,23 +18,23 @@ import msgspec
 from google.cloud.aiplatform_v1.types import BatchPredictionJob
 
 from ....core.call import Call
-from ...bigquery.data.types import Field
+from ...bigquery.data.types import SchemaField
 from ...bigquery.operations import in_process as bigquery
 from ...storage import in_process as storage
-from .instances import Item
+from .instances import BatchInstance
 
 OutputInfoPb = BatchPredictionJob.OutputInfo.pb()
 _encode = msgspec.json.Encoder().encode
 _FILES = ("prediction.results-00000-of-00001", "prediction.errors_stats-00000-of-00001")
-_PREDICTION = Field(name="prediction", type="STRING")
-_ERRORS = Field(
+_PREDICTION = SchemaField(name="prediction", type="STRING")
+_ERRORS = SchemaField(
     name="errors",
     type="RECORD",
-    fields=(Field(name="code", type="INTEGER"), Field(name="message", type="STRING")),
+    fields=(SchemaField(name="code", type="INTEGER"), SchemaField(name="message", type="STRING")),
 )
 
 
-class Failure(msgspec.Struct, frozen=True):
+class PredictionFailure(msgspec.Struct, frozen=True):
     """The reason why an instance has no prediction, as google.rpc.Status has it."""
 
     code: int
@@ -47,11 +47,11 @@ class Results(ABC):
     info: Any
 
     @abstractmethod
-    def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+    def add(self, items: Sequence[BatchInstance], predictions: Sequence[Any]) -> None:
         """Write the instances of a batch with their predictions."""
 
     @abstractmethod
-    def fail(self, items: Sequence[Item], failure: Failure) -> None:
+    def fail(self, items: Sequence[BatchInstance], failure: PredictionFailure) -> None:
         """Write the instances of a batch that failed, with the error."""
 
     @abstractmethod
@@ -100,12 +100,12 @@ class _Files(Results):
 
 
 class _Lines(_Files):
-    def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+    def add(self, items: Sequence[BatchInstance], predictions: Sequence[Any]) -> None:
         """Write a batch's instances and predictions as JSON lines."""
         for item, prediction in zip(items, predictions, strict=True):
             self._results.write(_line({**item.shown, "prediction": prediction}))
 
-    def fail(self, items: Sequence[Item], failure: Failure) -> None:
+    def fail(self, items: Sequence[BatchInstance], failure: PredictionFailure) -> None:
         """Write the instances of a failed batch, with their errors, as JSON lines."""
         for item in items:
             self._errors.write(_line({**item.shown, "error": failure}))
@@ -118,12 +118,12 @@ class _Csv(_Files):
         super().__init__(call, directory, folder)
         self._headed: set[Any] = set()
 
-    def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+    def add(self, items: Sequence[BatchInstance], predictions: Sequence[Any]) -> None:
         """Write a batch's instances and predictions as CSV rows."""
         for item, prediction in zip(items, predictions, strict=True):
             self._row(self._results, {**item.columns, "prediction": _text(prediction)})
 
-    def fail(self, items: Sequence[Item], failure: Failure) -> None:
+    def fail(self, items: Sequence[BatchInstance], failure: PredictionFailure) -> None:
         """Write the instances of a failed batch, with their errors, as CSV rows."""
         for item in items:
             self._row(
@@ -161,7 +161,7 @@ class _Tables(Results):
             bigquery_output_table=self._predictions.rpartition(".")[2],
         )
 
-    def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+    def add(self, items: Sequence[BatchInstance], predictions: Sequence[Any]) -> None:
         """Append a batch's instances and predictions to the predictions table in BigQuery."""
         rows = [
             {**item.columns, "prediction": _text(prediction)}
@@ -169,7 +169,7 @@ class _Tables(Results):
         ]
         bigquery.append_rows(self._call, self._predictions, rows)
 
-    def fail(self, items: Sequence[Item], failure: Failure) -> None:
+    def fail(self, items: Sequence[BatchInstance], failure: PredictionFailure) -> None:
         """Append the instances of a failed batch to the errors table in BigQuery."""
         errors = {"code": failure.code, "message": failure.message}
         rows = [{**item.columns, "errors": errors} for item in items]
@@ -187,10 +187,12 @@ def _output_table(uri: str, display_name: str, timestamp: str) -> tuple[str, str
     return project, dataset or re.sub(r"\W", "_", f"prediction_{display_name}_{timestamp}"), table
 
 
-def _columns(call: Call, job: Any) -> list[Field]:
+def _columns(call: Call, job: Any) -> list[SchemaField]:
     """Return the columns that a BigQuery output table needs for the instances of a job."""
     if job.input_config.instances_format != "bigquery":
-        return [Field(name="key" if job.instance_config.key_field else "instance", type="STRING")]
+        return [
+            SchemaField(name="key" if job.instance_config.key_field else "instance", type="STRING")
+        ]
     fields = bigquery.table_schema(call, job.input_config.bigquery_source.input_uri)
     key = job.instance_config.key_field
     if not key:
@@ -198,7 +200,7 @@ def _columns(call: Call, job: Any) -> list[Field]:
             msgspec.structs.replace(field, mode="REPEATED" if field.repeated else "NULLABLE")
             for field in fields
         ]
-    return [Field(name="key", type=field.type) for field in fields if field.name == key]
+    return [SchemaField(name="key", type=field.type) for field in fields if field.name == key]
 
 
 def _line(value: Mapping[str, Any]) -> str:

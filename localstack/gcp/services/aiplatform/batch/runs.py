@@ -26,8 +26,8 @@ from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.resources.standard_methods import change_if_present
 from ..endpoints import model_servers
-from .instances import Item, items
-from .results import Failure, Results, results
+from .instances import BatchInstance, items
+from .results import PredictionFailure, Results, results
 
 _JSON = (("content-type", "application/json"),)
 _SECONDS = 600.0  # in which a batch must be answered
@@ -56,7 +56,7 @@ class Work:
         self._server: ModelServer | None = None
         self._folder = call.home / "batch" / job.name.rpartition("/")[2]
         self._counts = {"successful_count": 0, "failed_count": 0}
-        self._last: Failure | None = None
+        self._last: PredictionFailure | None = None
 
     def run(self) -> None:
         """Run a batch prediction job to its end, and store how it ended."""
@@ -144,25 +144,25 @@ class Work:
             self._ask(server, batch, output)
         output.close()
 
-    def _ask(self, server: ModelServer, batch: Sequence[Item], output: Results) -> None:
+    def _ask(self, server: ModelServer, batch: Sequence[BatchInstance], output: Results) -> None:
         """Send one batch of instances to the model server, and write its predictions or errors."""
         for item in batch:
             if item.wrong:
-                self._fail([item], Failure(INVALID_ARGUMENT, item.wrong), output)
+                self._fail([item], PredictionFailure(INVALID_ARGUMENT, item.wrong), output)
         good = [item for item in batch if not item.wrong]
         if not good:
             return
         answer = self._answer(server, [item.sent for item in good])
-        if isinstance(answer, Failure):
+        if isinstance(answer, PredictionFailure):
             self._fail(good, answer, output)
         elif len(answer) != len(good):
             text = f"The model server answered {len(answer)} predictions to {len(good)} instances."
-            self._fail(good, Failure(INTERNAL, text), output)
+            self._fail(good, PredictionFailure(INTERNAL, text), output)
         else:
             output.add(good, answer)
             self._counts["successful_count"] += len(good)
 
-    def _answer(self, server: ModelServer, sent: Sequence[Any]) -> list[Any] | Failure:
+    def _answer(self, server: ModelServer, sent: Sequence[Any]) -> list[Any] | PredictionFailure:
         """Send instances to the model server; return its predictions, or one failure for all.
 
         Raises:
@@ -178,9 +178,11 @@ class Work:
                 raise GcpError(
                     "FAILED_PRECONDITION", f"Model server exited unexpectedly, with code {code}."
                 ) from error
-            return Failure(UNAVAILABLE, f"The model server does not answer: {error}")
+            return PredictionFailure(UNAVAILABLE, f"The model server does not answer: {error}")
 
-    def _fail(self, batch: Sequence[Item], failure: Failure, output: Results) -> None:
+    def _fail(
+        self, batch: Sequence[BatchInstance], failure: PredictionFailure, output: Results
+    ) -> None:
         """Write the instances of a batch that has no predictions to the error output."""
         output.fail(batch, failure)
         self._counts["failed_count"] += len(batch)
@@ -235,16 +237,16 @@ def _exit_code(server: ModelServer) -> int | None:
     return server.ended
 
 
-def _read(answer: Answer) -> list[Any] | Failure:
+def _read(answer: Answer) -> list[Any] | PredictionFailure:
     """Return the predictions in a model server's answer, or the reason why there are none."""
     if answer.status != 200:
-        return Failure(
+        return PredictionFailure(
             INVALID_ARGUMENT if answer.status < 500 else INTERNAL,
             answer.body.decode("utf-8", "replace"),
         )
     try:
         return _predictions.decode(answer.body).predictions
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return Failure(
+        return PredictionFailure(
             INTERNAL, f"The model server's answer is not a JSON object with `predictions`: {error}"
         )

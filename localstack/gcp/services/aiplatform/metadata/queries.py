@@ -64,7 +64,7 @@ def _prepared(call: Call, text: str) -> str:
     )
 
 
-def _lookup(lineage: Lineage, node: Any) -> filters.Lookup:
+def _lookup(lineage: Lineage, node: Any) -> filters.FieldLookup:
     """Return a function that reads a metadata node's field by its path, for filters."""
     fields = filters.of_message(node)
     return lambda path: lineage.contexts_of(node.name) if path == "in_context" else fields(path)

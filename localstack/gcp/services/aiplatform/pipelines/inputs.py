@@ -10,7 +10,7 @@ import msgspec
 
 from .records import Artifact, Inputs, Outcome
 from .specification import expressions
-from .specification.placeholders import Run as Names
+from .specification.placeholders import RunPlaceholders as Names
 from .specification.placeholders import resolve, resolve_inside
 from .specification.spec import (
     ArtifactSource,

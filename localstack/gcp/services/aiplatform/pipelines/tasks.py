@@ -18,7 +18,7 @@ from ..jobs import gcs_mount, runner
 from . import cache, results, tracking
 from .records import Artifact, Inputs, Outcome, Pipelines, Run, TaskRun, new_task_id
 from .specification import placeholders
-from .specification.placeholders import Run as Names
+from .specification.placeholders import RunPlaceholders as Names
 from .specification.spec import Component, ContainerSpec, Executor, Importer, Retry, Task
 
 CustomJobPb = CustomJob.pb()

@@ -92,7 +92,9 @@ def contexts(call: Call, run: Run) -> list[Any]:
     return messages if len(messages) == 2 else []
 
 
-def _find_or_create(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
+def _find_or_create(
+    call: Call, kind: standard_methods.ResourceKind, name: str, message: Any
+) -> Any:
     """Return the ML Metadata node `name`; if it does not exist, store `message` under that name."""
     stored = call.store(Resources).find(name)
     return standard_methods.create(call, kind, name, message) if stored is None else stored

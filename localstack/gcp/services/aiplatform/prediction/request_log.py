@@ -70,12 +70,12 @@ def _write(call: Call, waiting: Waiting, table: str) -> None:
     Rows that cannot be written are lost, with a message on stderr: a prediction never fails for its
     log.
     """
-    from ...bigquery.data.types import Field
+    from ...bigquery.data.types import SchemaField
     from ...bigquery.operations import in_process
 
     with waiting.lock:
         rows = waiting.rows.pop(table, [])
-    fields = [Field(name=name, type=kind, mode=mode) for name, kind, mode in _COLUMNS]
+    fields = [SchemaField(name=name, type=kind, mode=mode) for name, kind, mode in _COLUMNS]
     try:
         in_process.create_table(call, table, fields, partition_by="logging_time")
         in_process.append_rows(call, table, rows)

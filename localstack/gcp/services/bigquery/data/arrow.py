@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from .bignumeric import key, number
-from .types import Field, arrow_schema, duckdb_type, quoted
+from .types import SchemaField, arrow_schema, duckdb_type, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def arrow_type(field: Field) -> pa.DataType:
+def arrow_type(field: SchemaField) -> pa.DataType:
     """Return the Arrow type in which a BigQuery column's values are passed to DuckDB."""
     import pyarrow as pa
 
@@ -33,7 +33,7 @@ def arrow_type(field: Field) -> pa.DataType:
     return pa.list_(element) if field.repeated else element
 
 
-def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.Table:
+def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[SchemaField]) -> pa.Table:
     """Return an Arrow table for DuckDB, made of Python values by column name.
 
     Raises:
@@ -47,20 +47,20 @@ def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.T
     )
 
 
-def expression(column: str, field: Field) -> str:
+def expression(column: str, field: SchemaField) -> str:
     """Return SQL that casts a column to its field's DuckDB type; a NULL array becomes empty."""
     cast = f"CAST({column} AS {duckdb_type(field)})"
     return f"coalesce({cast}, [])" if field.repeated else cast
 
 
-def selection(fields: Sequence[Field]) -> str:
+def selection(fields: Sequence[SchemaField]) -> str:
     """Return a SELECT list that casts each column to the DuckDB type of its field."""
     return ", ".join(
         f"{expression(quoted(field.name), field)} AS {quoted(field.name)}" for field in fields
     )
 
 
-def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
+def read_api_table(rows: pa.Table, fields: Sequence[SchemaField]) -> pa.Table:
     """Return an Arrow table cast to the types of the Storage Read API.
 
     Columns are matched by position. They get the fields' names, and times in microseconds.
@@ -75,7 +75,7 @@ def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
+def _read_api_column(column: Any, field: SchemaField, kind: Any) -> Any:
     """Return an Arrow column cast to `kind`, its type in the Storage Read API."""
     import pyarrow as pa
 
@@ -89,12 +89,12 @@ def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
     return column.cast(kind) if column.type != kind else column
 
 
-def differs_in_duckdb(field: Field) -> bool:
+def differs_in_duckdb(field: SchemaField) -> bool:
     """Return whether DuckDB stores a column's values in a form that Arrow's type cannot take."""
     return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(differs_in_duckdb, field.fields))
 
 
-def _read_api_value(value: Any, field: Field, *, member: bool = False) -> Any:
+def _read_api_value(value: Any, field: SchemaField, *, member: bool = False) -> Any:
     """Convert a value read from DuckDB to the Python value from which pyarrow builds its type.
 
     `member` is True for one element of a repeated field.

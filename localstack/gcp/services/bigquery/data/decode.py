@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import BigQueryError
 from .bignumeric import key
-from .types import Field
+from .types import SchemaField
 
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?")
@@ -54,7 +54,7 @@ class WrongValue(ValueError):
 
 def record(
     value: Any,
-    fields: Sequence[Field],
+    fields: Sequence[SchemaField],
     *,
     ignore_unknown: bool = False,
     place: str = "",
@@ -91,7 +91,7 @@ def record(
     }
 
 
-def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "") -> Any:
+def column(value: Any, field: SchemaField, *, ignore_unknown: bool = False, place: str = "") -> Any:
     """Convert a column's JSON value to Python; a repeated column gives a list.
 
     Unknown members are skipped with `ignore_unknown`. `place` is the path of the record around it,
@@ -120,7 +120,7 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
     return _element(value, field, path, ignore_unknown=ignore_unknown)
 
 
-def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> Any:
+def _element(value: Any, field: SchemaField, place: str, *, ignore_unknown: bool) -> Any:
     """Convert the JSON value of one element of a column to a Python value.
 
     Unknown members are skipped with `ignore_unknown`. `place` is the path of the record around it,
@@ -144,7 +144,7 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
         ) from error
 
 
-def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
+def _range(value: Any, field: SchemaField, place: str) -> dict[str, Any]:
     """Convert the JSON of a RANGE to a dictionary with its start and end.
 
     It is text, `[start, end)`, or an object of the two; UNBOUNDED and NULL are the same. `place` is

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from .bignumeric import number
-from .types import Field
+from .types import SchemaField
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  a name of its
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> list[dict[str, Any]]:
+def rows(
+    table: pa.Table, fields: Sequence[SchemaField], timestamps: str = FLOAT
+) -> list[dict[str, Any]]:
     """Return an Arrow table's rows in the REST API's form, {"f": [{"v": value}, ...]}.
 
     `timestamps` is the format of TIMESTAMP values.
@@ -38,13 +40,15 @@ def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> l
     )
 
 
-def _cells(column: pa.ChunkedArray[Any], field: Field, timestamps: str) -> list[dict[str, Any]]:
+def _cells(
+    column: pa.ChunkedArray[Any], field: SchemaField, timestamps: str
+) -> list[dict[str, Any]]:
     """Return a column's values as REST cells; `timestamps` is the format of TIMESTAMP values."""
     write = _writer(field, timestamps)
     return [{"v": write(value)} for value in column.to_pylist()]
 
 
-def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
+def _writer(field: SchemaField, timestamps: str) -> Callable[[Any], Any]:
     """Return a function that converts a column's Python value to its JSON in REST rows.
 
     `timestamps` is the format of TIMESTAMP values.
@@ -57,7 +61,7 @@ def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
     return lambda value: None if value is None else element(value)
 
 
-def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
+def _element_writer(field: SchemaField, timestamps: str) -> Callable[[Any], Any]:
     """Return a function that converts one non-null element of a column to its REST JSON.
 
     `timestamps` is the format of TIMESTAMP values.

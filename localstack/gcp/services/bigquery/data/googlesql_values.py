@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import not_run
 from .bignumeric import SCALE, key, number
 from .encode import microseconds
-from .types import STANDARD, Field, range_field
+from .types import STANDARD, SchemaField, range_field
 
 # TypeKind -> the name that the REST API answers with.
 _KINDS = {
@@ -26,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANO = 1000
 
 
-def field_of(kind: Any, name: str = "") -> Field:
+def field_of(kind: Any, name: str = "") -> SchemaField:
     """Return the column (name, type, mode) that a TypeProto of GoogleSQL describes.
 
     Raises:
@@ -34,21 +34,21 @@ def field_of(kind: Any, name: str = "") -> Field:
     """
     if kind.type_kind == _ARRAY:
         element = field_of(kind.array_type.element_type, name)
-        return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)
+        return SchemaField(name=name, type=element.type, mode="REPEATED", fields=element.fields)
     if kind.type_kind == _STRUCT:
         members = [
             field_of(f.field_type, f.field_name or f"_field_{i + 1}")
             for i, f in enumerate(kind.struct_type.field)
         ]
-        return Field(name=name, type="RECORD", fields=tuple(members))
+        return SchemaField(name=name, type="RECORD", fields=tuple(members))
     if kind.type_kind == _RANGE:
         return range_field(name, field_of(kind.range_type.element_type).type)
     if kind.type_kind not in _KINDS:
         raise not_run(f"type {_OTHER.get(kind.type_kind, kind.type_kind)}")
-    return Field(name=name, type=_KINDS[kind.type_kind])
+    return SchemaField(name=name, type=_KINDS[kind.type_kind])
 
 
-def type_text(field: Field) -> str:
+def type_text(field: SchemaField) -> str:
     """Return the GoogleSQL type of a column as text, such as ARRAY<INT64>."""
     name = STANDARD.get(field.type, field.type)
     if field.type == "RECORD":
@@ -60,12 +60,12 @@ def type_text(field: Field) -> str:
     return f"ARRAY<{name}>" if field.repeated else name
 
 
-def element_of(field: Field) -> Field:
+def element_of(field: SchemaField) -> SchemaField:
     """Return a repeated column's element as a column that does not repeat."""
-    return Field(name=field.name, type=field.type, fields=field.fields)
+    return SchemaField(name=field.name, type=field.type, fields=field.fields)
 
 
-def python_value(message: Any, field: Field) -> Any:
+def python_value(message: Any, field: SchemaField) -> Any:
     """Return the Python value of a ValueProto; None is NULL."""
     which = message.WhichOneof("value")
     if which is None:
@@ -83,7 +83,7 @@ def python_value(message: Any, field: Field) -> Any:
     return _READ[field.type](message)
 
 
-def proto_value(value: Any, field: Field) -> Any:
+def proto_value(value: Any, field: SchemaField) -> Any:
     """Return a Python value as a ValueProto of a column's type."""
     from zetasql.wasi._pb2.zetasql.public.value_pb2 import ValueProto
 

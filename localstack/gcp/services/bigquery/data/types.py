@@ -60,7 +60,7 @@ _EXTENSION = {
 }
 
 
-class Field(msgspec.Struct, frozen=True, kw_only=True):
+class SchemaField(msgspec.Struct, frozen=True, kw_only=True):
     """A column.
 
     `type` is what the REST API answers (INTEGER, RECORD ...). `about` is what else its owner wrote,
@@ -70,7 +70,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     type: str
     mode: str = "NULLABLE"
-    fields: tuple[Field, ...] = ()
+    fields: tuple[SchemaField, ...] = ()
     about: Mapping[str, Any] = {}
 
     @property
@@ -79,7 +79,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return self.mode == "REPEATED"
 
 
-def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
+def from_rest(resource: Mapping[str, Any], within: str = "") -> SchemaField:
     """Return the column of a TableFieldSchema; `within` is the path of the record around it.
 
     Raises:
@@ -114,10 +114,10 @@ def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
     about = {
         key: resource[key] for key in _WRITTEN if resource.get(key) not in (None, {"names": []}, {})
     }
-    return Field(name=name, type=kind, mode=mode, fields=children, about=about)
+    return SchemaField(name=name, type=kind, mode=mode, fields=children, about=about)
 
 
-def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
+def range_field(name: str, element: str, mode: str = "NULLABLE") -> SchemaField:
     """Return a RANGE column, whose fields are start and end.
 
     Either is NULL where the range is unbounded.
@@ -127,22 +127,22 @@ def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
             f"Invalid value for rangeElementType.type: {element} is not a valid value (field "
             f"{name})"
         )
-    return Field(
+    return SchemaField(
         name=name,
         type="RANGE",
         mode=mode,
-        fields=tuple(Field(name=bound, type=element) for bound in ("start", "end")),
+        fields=tuple(SchemaField(name=bound, type=element) for bound in ("start", "end")),
     )
 
 
-def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
+def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[SchemaField, ...]:
     """Return the columns of a TableSchema in JSON; no columns for None."""
     fields = tuple(from_rest(field) for field in (schema or {}).get("fields") or ())
     check_names(fields)
     return fields
 
 
-def check_names(fields: Sequence[Field], place: str = "") -> None:
+def check_names(fields: Sequence[SchemaField], place: str = "") -> None:
     """Raise `invalid` if two fields of a record have one name; `place` is the record's path."""
     earlier_names: set[str] = set()
     for field in fields:
@@ -152,7 +152,7 @@ def check_names(fields: Sequence[Field], place: str = "") -> None:
         check_names(field.fields, f"{place}{field.name}.")
 
 
-def to_rest(field: Field) -> dict[str, Any]:
+def to_rest(field: SchemaField) -> dict[str, Any]:
     """Return a column as a TableFieldSchema in JSON."""
     resource: dict[str, Any] = {
         "name": field.name,
@@ -167,7 +167,7 @@ def to_rest(field: Field) -> dict[str, Any]:
     return resource
 
 
-def schema_to_rest(fields: Sequence[Field]) -> dict[str, Any]:
+def schema_to_rest(fields: Sequence[SchemaField]) -> dict[str, Any]:
     """Return columns as a TableSchema of the REST API."""
     return {"fields": [to_rest(field) for field in fields]}
 
@@ -177,7 +177,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def duckdb_element(field: Field) -> str:
+def duckdb_element(field: SchemaField) -> str:
     """Return the DuckDB type of one value of a field, whether it repeats or not."""
     if field.fields:
         members = (f"{quoted(child.name)} {duckdb_type(child)}" for child in field.fields)
@@ -185,12 +185,12 @@ def duckdb_element(field: Field) -> str:
     return DUCKDB[field.type]
 
 
-def duckdb_type(field: Field) -> str:
+def duckdb_type(field: SchemaField) -> str:
     """Return the DuckDB type in which a BigQuery column is stored, as SQL."""
     return duckdb_element(field) + ("[]" if field.repeated else "")
 
 
-def arrow_element(field: Field) -> pa.DataType:
+def arrow_element(field: SchemaField) -> pa.DataType:
     """Return the Arrow type of one value of a field, whether it repeats or not."""
     import pyarrow as pa
 
@@ -216,7 +216,7 @@ def arrow_element(field: Field) -> pa.DataType:
     return kind
 
 
-def arrow_field(field: Field) -> pa.Field[Any]:
+def arrow_field(field: SchemaField) -> pa.Field[Any]:
     """Return a column as the Storage Read API writes it in Arrow.
 
     Source: [docs: bigquery/docs/reference/storage#arrow_schema_details].
@@ -240,14 +240,14 @@ def arrow_field(field: Field) -> pa.Field[Any]:
     )
 
 
-def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
+def arrow_schema(fields: Sequence[SchemaField]) -> pa.Schema:
     """Return columns as an Arrow schema, with the types of the Storage Read API."""
     import pyarrow as pa
 
     return pa.schema([arrow_field(field) for field in fields])
 
 
-def from_arrow(field: pa.Field[Any]) -> Field:
+def from_arrow(field: pa.Field[Any]) -> SchemaField:
     """Return the BigQuery column that a Parquet file's column becomes when no schema is given."""
     import pyarrow as pa
 
@@ -257,13 +257,13 @@ def from_arrow(field: pa.Field[Any]) -> Field:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
-        return Field(
+        return SchemaField(
             name=field.name,
             type="RECORD",
             mode=mode,
             fields=tuple(from_arrow(kind.field(i)) for i in range(kind.num_fields)),
         )
-    return Field(name=field.name, type=_arrow_name(kind, field.name), mode=mode)
+    return SchemaField(name=field.name, type=_arrow_name(kind, field.name), mode=mode)
 
 
 def _arrow_name(kind: pa.DataType, name: str) -> str:

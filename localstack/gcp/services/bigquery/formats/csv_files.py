@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..data import decode
-from ..data.types import Field
+from ..data.types import SchemaField
 from ..errors import BigQueryError, invalid, not_run
 from . import schema_detection
 from .json_files import table_of, unzipped
@@ -24,8 +24,8 @@ _ENCODINGS = {
 
 
 def read(
-    content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
-) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
+    content: bytes, schema: tuple[SchemaField, ...] | None, configuration: Mapping[str, Any]
+) -> tuple[tuple[SchemaField, ...], Any, list[BigQueryError]]:
     """Parse a CSV file; return its columns, its rows as an Arrow table, and bad rows' errors.
 
     `configuration` is the load job's. Without a schema the columns are detected.
@@ -78,7 +78,10 @@ def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _row(
-    line: Sequence[str], fields: Sequence[Field], nulls: set[str], configuration: Mapping[str, Any]
+    line: Sequence[str],
+    fields: Sequence[SchemaField],
+    nulls: set[str],
+    configuration: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Convert a CSV line to a row's values by column name.
 
@@ -100,7 +103,7 @@ def _row(
     }
 
 
-def _value(text: str | None, field: Field, nulls: set[str]) -> str | None:
+def _value(text: str | None, field: SchemaField, nulls: set[str]) -> str | None:
     """Return the text of a CSV cell, or None if it is one of `nulls`, the texts that mean NULL.
 
     An empty text of a STRING column stays an empty text.
@@ -110,7 +113,9 @@ def _value(text: str | None, field: Field, nulls: set[str]) -> str | None:
     return text
 
 
-def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Field, ...], bool]:
+def _detect_columns(
+    lines: Sequence[Sequence[str]], skip: int
+) -> tuple[tuple[SchemaField, ...], bool]:
     """Detect a CSV file's columns, and return whether its first row holds their names.
 
     The first row does so if all of it is text and a row below is not. `skip` rows come before it.
@@ -136,7 +141,7 @@ def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Fi
         for i, word in enumerate(first)
     ]
     return tuple(
-        Field(name=name, type=kind) for name, kind in zip(names, kinds, strict=True)
+        SchemaField(name=name, type=kind) for name, kind in zip(names, kinds, strict=True)
     ), header
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..data import arrow, decode
-from ..data.types import Field
+from ..data.types import SchemaField
 from ..errors import BigQueryError, invalid
 from . import schema_detection
 
@@ -17,8 +17,8 @@ _DETECTED = 500  # rows from which a schema is made [docs: bigquery/docs/schema-
 
 
 def read(
-    content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
-) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
+    content: bytes, schema: tuple[SchemaField, ...] | None, configuration: Mapping[str, Any]
+) -> tuple[tuple[SchemaField, ...], Any, list[BigQueryError]]:
     """Parse JSON Lines; return columns, rows as an Arrow table, and the bad rows' errors.
 
     `configuration` is the load job's. Without a schema the columns are detected.
@@ -42,7 +42,7 @@ def read(
     return schema, table_of(rows, schema), wrong
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> Any:
+def table_of(rows: Sequence[Mapping[str, Any]], fields: Sequence[SchemaField]) -> Any:
     """Return rows (dictionaries of Python values by column) as an Arrow table for DuckDB."""
     return arrow.table({field.name: [row[field.name] for row in rows] for field in fields}, fields)
 

@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 
 from ..data import arrow
-from ..data.types import Field, from_arrow
+from ..data.types import SchemaField, from_arrow
 from ..errors import BigQueryError, invalid, not_run
 
 _WORDS = "Error while reading data, error message:"
 
 
 def read(
-    content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
-) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
+    content: bytes, schema: tuple[SchemaField, ...] | None, configuration: Mapping[str, Any]
+) -> tuple[tuple[SchemaField, ...], Any, list[BigQueryError]]:
     """Parse a Parquet file; return its columns, its rows as an Arrow table, and no errors.
 
     `configuration` is the load job's. Without a schema the columns are the file's.
@@ -43,8 +43,8 @@ def read(
 
 
 def _fields(
-    table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str]
-) -> tuple[Field, ...]:
+    table: Any, schema: tuple[SchemaField, ...] | None, decimals: Sequence[str]
+) -> tuple[SchemaField, ...]:
     """Return a Parquet file's columns, typed by the schema if there is one.
 
     `decimals` are the types that a decimal column may become, in order of preference.
@@ -66,7 +66,7 @@ def _fields(
     return tuple(fields)
 
 
-def _decimal(field: Field, targets: Sequence[str]) -> Field:
+def _decimal(field: SchemaField, targets: Sequence[str]) -> SchemaField:
     """Return a decimal column with the first type among `targets` that can hold it.
 
     Source: [docs: rest/v2/Job#DecimalTargetType].
@@ -83,14 +83,14 @@ def _decimal(field: Field, targets: Sequence[str]) -> Field:
     return msgspec.structs.replace(field, type=kind)
 
 
-def _column_index(table: Any, field: Field) -> int:
+def _column_index(table: Any, field: SchemaField) -> int:
     """Return the position of a column in a Parquet file, found by name in any letter case."""
     return next(
         i for i, name in enumerate(table.column_names) if name.lower() == field.name.lower()
     )
 
 
-def _column(column: Any, field: Field) -> Any:
+def _column(column: Any, field: SchemaField) -> Any:
     """Cast a Parquet file's column to the type of the table's column.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..data import decode
-from ..data.types import Field
+from ..data.types import SchemaField
 from ..errors import invalid
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
@@ -50,7 +50,7 @@ def common_type(kinds: Iterable[str]) -> str:
     return "FLOAT" if distinct_kinds == {"INTEGER", "FLOAT"} else "STRING"
 
 
-def columns_of_objects(rows: Sequence[Any]) -> tuple[Field, ...]:
+def columns_of_objects(rows: Sequence[Any]) -> tuple[SchemaField, ...]:
     """Detect the columns of JSON objects, in the order in which members first come."""
     values: dict[str, list[Any]] = {}
     for row in rows:
@@ -61,7 +61,7 @@ def columns_of_objects(rows: Sequence[Any]) -> tuple[Field, ...]:
     return tuple(_field(name, column) for name, column in values.items())
 
 
-def _field(name: str, values: Sequence[Any]) -> Field:
+def _field(name: str, values: Sequence[Any]) -> SchemaField:
     """Detect the column of a JSON member from its values."""
     repeated = any(isinstance(value, list) for value in values)
     flat = [
@@ -72,8 +72,8 @@ def _field(name: str, values: Sequence[Any]) -> Field:
     ]
     mode = "REPEATED" if repeated else "NULLABLE"
     if any(isinstance(value, Mapping) for value in flat):
-        return Field(name=name, type="RECORD", mode=mode, fields=columns_of_objects(flat))
-    return Field(
+        return SchemaField(name=name, type="RECORD", mode=mode, fields=columns_of_objects(flat))
+    return SchemaField(
         name=name, type=common_type(map(_json_type, flat)) if flat else "STRING", mode=mode
     )
 

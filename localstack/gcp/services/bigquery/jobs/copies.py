@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from ..data.types import Field, quoted
+from ..data.types import SchemaField, quoted
 from ..errors import BigQueryError, invalid
 from ..state.catalog import Table
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from ..state.jobs import Job, Outcome
 from ..tables import row_writes, tables
 
 
-def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
+def prepare(instance: BigQueryState, job: Job) -> Callable[[], Outcome]:
     """Check a copy job's configuration, and return the function that does its work.
 
     Raises:
@@ -39,7 +39,7 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
                     f"{source_tables[0].ref}"
                 )
 
-        def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+        def fill(cursor: Any, name: str, columns: Sequence[SchemaField]) -> None:
             job.running.watch(cursor)
             names = ", ".join(quoted(column.name) for column in columns)
             for table in source_tables:
@@ -70,7 +70,11 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
 
 
 def _note_base(
-    instance: Instance, base: Table, target: row_writes.Target, operation: str, expires: str | None
+    instance: BigQueryState,
+    base: Table,
+    target: row_writes.WriteTarget,
+    operation: str,
+    expires: str | None,
 ) -> None:
     """Record in a table's metadata the base table of which it is a snapshot or clone.
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from ....core.call import Call
 from ..data import arrow, encode
-from ..data.types import Field
+from ..data.types import SchemaField
 from ..errors import BigQueryError, invalid, not_run
 from ..state import warehouse
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from ..state.jobs import Job, Outcome
 from ..tables import row_writes, tables
 
 
-def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
+def prepare(call: Call, instance: BigQueryState, job: Job) -> Callable[[], Outcome]:
     """Check an extract job, and return the function that writes its table to Cloud Storage.
 
     Raises:
@@ -64,7 +64,7 @@ def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
     return work
 
 
-def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
+def _csv(rows: Any, fields: tuple[SchemaField, ...], configuration: Any) -> bytes:
     """Return a table's rows as the bytes of a CSV file."""
     if any(field.repeated or field.fields for field in fields):
         raise invalid("Operation cannot be performed on a nested schema.")
@@ -79,7 +79,7 @@ def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
     return stream.getvalue().encode()
 
 
-def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
+def _json(rows: Any, fields: tuple[SchemaField, ...], _configuration: Any) -> bytes:
     """Return a table's rows as the bytes of a JSON Lines file."""
     lines = [
         json.dumps(_json_object(row, fields), ensure_ascii=False)
@@ -88,7 +88,7 @@ def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _json_object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+def _json_object(row: dict[str, Any], fields: tuple[SchemaField, ...]) -> dict[str, Any]:
     """Return a REST row as a JSON object for an extracted file, without nulls."""
     cells = zip(fields, row["f"], strict=True)
     return {
@@ -96,14 +96,14 @@ def _json_object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, An
     }
 
 
-def _json_value(value: Any, field: Field) -> Any:
+def _json_value(value: Any, field: SchemaField) -> Any:
     """Return a column's value for an extracted JSON file, a list if it repeats."""
     if field.repeated:
         return [_json_element(member["v"], field) for member in value]
     return _json_element(value, field)
 
 
-def _json_element(value: Any, field: Field) -> Any:
+def _json_element(value: Any, field: SchemaField) -> Any:
     """Return one element of a column for an extracted JSON file."""
     if field.type == "RECORD":
         return _json_object(value, field.fields)
@@ -116,7 +116,7 @@ def _json_element(value: Any, field: Field) -> Any:
     )
 
 
-def _parquet(rows: Any, _fields: tuple[Field, ...], configuration: Any) -> bytes:
+def _parquet(rows: Any, _fields: tuple[SchemaField, ...], configuration: Any) -> bytes:
     """Return a table's rows as the bytes of a Parquet file."""
     import pyarrow.parquet as pq
 

@@ -8,18 +8,18 @@ from typing import Any
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ..data.types import Field, schema_from_rest
+from ..data.types import SchemaField, schema_from_rest
 from ..errors import BigQueryError, invalid, not_run
 from ..formats import csv_files, json_files, parquet_files
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from ..state.jobs import Job, Outcome
 from ..tables import row_writes
 
 # A file's bytes, its columns where they are known, the configuration -> columns, rows for DuckDB,
 # and rows that were left out.
 Reader = Callable[
-    [bytes, "tuple[Field, ...] | None", Mapping[str, Any]],
-    "tuple[tuple[Field, ...], Any, list[BigQueryError]]",
+    [bytes, "tuple[SchemaField, ...] | None", Mapping[str, Any]],
+    "tuple[tuple[SchemaField, ...], Any, list[BigQueryError]]",
 ]
 _READERS: dict[str, Reader] = {
     "PARQUET": parquet_files.read,
@@ -30,7 +30,7 @@ _ABSENT = ("AVRO", "ORC", "DATASTORE_BACKUP", "GOOGLE_SHEETS", "BIGTABLE")
 
 
 def prepare(
-    call: Call, instance: Instance, job: Job, upload: bytes | None
+    call: Call, instance: BigQueryState, job: Job, upload: bytes | None
 ) -> Callable[[], Outcome]:
     """Check a load job, and return the function that reads its files into a table.
 
@@ -89,11 +89,11 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
 
 
 def _load(
-    instance: Instance,
+    instance: BigQueryState,
     job: Job,
-    target: row_writes.Target,
+    target: row_writes.WriteTarget,
     *,
-    schema: tuple[Field, ...] | None,
+    schema: tuple[SchemaField, ...] | None,
     files: Sequence[bytes],
     reader: Reader,
 ) -> Outcome:
@@ -123,7 +123,7 @@ def _load(
         schema = schema or fields
     fields = parts[0][0]
 
-    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+    def fill(cursor: Any, name: str, columns: Sequence[SchemaField]) -> None:
         job.running.watch(cursor)
         for own, rows in parts:
             names = {field.name.lower() for field in own}

@@ -12,21 +12,21 @@ from typing import Any
 import msgspec
 
 from ..data import encode
-from ..data.types import Field
+from ..data.types import SchemaField
 from ..errors import BigQueryError, not_run
 from ..request_values import whole_number_or_none
 from ..sql.analysis import analyzer, partition_filters, sources
-from ..sql.analysis.analyzer import Analysis, Question
+from ..sql.analysis.analyzer import AnalysisRequest, AnalyzedStatement
 from ..sql.analysis.parameters import read
-from ..sql.analysis.resolved_tree import Node
+from ..sql.analysis.resolved_tree import ResolvedNode
 from ..sql.execution import reference_evaluation, translation
 from ..sql.language import unchecked_queries
 from ..sql.scripts import control_flow, parsing, structure
 from ..sql.scripts import script as scripting
 from ..sql.statements import ddl, dml
 from ..state.catalog import TableRef
-from ..state.instance import Instance
-from ..state.job_work import Running
+from ..state.instance import BigQueryState
+from ..state.job_work import RunningJob
 from ..state.jobs import Job, Outcome
 from ..tables import datasets, row_writes, tables
 
@@ -35,13 +35,13 @@ _RESULT = "anon"  # begins the name of a table that holds a result
 _MOST_RESULTS = 300  # that are kept
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
+class QueryJobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The task of a query job.
 
     `question` is without its parameters, which are read when the job runs.
     """
 
-    question: Question
+    question: AnalysisRequest
     configuration: Mapping[str, Any]  # the job's `query`
     most_billed: int | None = None
 
@@ -59,7 +59,7 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def spec_of(job: Job, location: str | None = None) -> Spec:
+def spec_of(job: Job, location: str | None = None) -> QueryJobSpec:
     """Return a query job's specification from its configuration, completed with defaults.
 
     `location` is where the request says that the data are. Raises BigQueryError `invalid` for a
@@ -85,7 +85,7 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
         if default.get("datasetId")
         else None
     )
-    question = Question(
+    question = AnalysisRequest(
         sql=str(configuration["query"]),
         project=job.project,
         dataset=dataset,
@@ -103,7 +103,9 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
             "query": {**configuration, **_anonymous_destination(job.project)},
         }
     most = whole_number_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
-    return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
+    return QueryJobSpec(
+        question=question, configuration=job.configuration["query"], most_billed=most
+    )
 
 
 _SESSION = "_session"
@@ -146,7 +148,7 @@ def _anonymous_destination(project: str) -> dict[str, Any]:
     }
 
 
-def dry_run(instance: Instance, spec: Spec) -> Outcome:
+def dry_run(instance: BigQueryState, spec: QueryJobSpec) -> Outcome:
     """Analyze a query without running it; return its columns and the bytes it would read."""
     if not analyzer.available():
         return Outcome(fields=unchecked_queries.query(instance, _question(spec))[1], kind="SELECT")
@@ -160,7 +162,7 @@ def dry_run(instance: Instance, spec: Spec) -> Outcome:
     meaning = analyzer.analyze(
         instance, with_functions(instance, question, nodes) if nodes else question
     )
-    fields: Sequence[Field] = ()
+    fields: Sequence[SchemaField] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in meaning.columns]
     return Outcome(
@@ -171,7 +173,7 @@ def dry_run(instance: Instance, spec: Spec) -> Outcome:
     )
 
 
-def _question(spec: Spec) -> Question:
+def _question(spec: QueryJobSpec) -> AnalysisRequest:
     """Return a query job's statement with its parameters, ready for analysis.
 
     Raises BigQueryError `invalid` for a wrong parameter.
@@ -182,14 +184,14 @@ def _question(spec: Spec) -> Question:
     return msgspec.structs.replace(spec.question, parameters=parameters)
 
 
-def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outcome:
+def _execute_unchecked(instance: BigQueryState, spec: QueryJobSpec, running: RunningJob) -> Outcome:
     """Run a query where GoogleSQL's analyzer is not installed; return its outcome.
 
     `running` lets a cancelled job stop DuckDB.
     """
     sql, fields = unchecked_queries.query(instance, _question(spec))
 
-    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+    def fill(cursor: Any, name: str, columns: Sequence[SchemaField]) -> None:
         running.watch(cursor)
         with translation.bigquery_errors(running):
             row_writes.fill_from(sql)(cursor, name, columns)
@@ -203,7 +205,7 @@ def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outc
     )
 
 
-def _target(instance: Instance, spec: Spec) -> row_writes.Target:
+def _target(instance: BigQueryState, spec: QueryJobSpec) -> row_writes.WriteTarget:
     """Return the table to which a query's rows are written; create its dataset if it is hidden."""
     target = row_writes.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
@@ -214,7 +216,7 @@ def _target(instance: Instance, spec: Spec) -> row_writes.Target:
     return target
 
 
-def _forget_results(instance: Instance) -> None:
+def _forget_results(instance: BigQueryState) -> None:
     """Drop the oldest hidden result tables if there are too many."""
     results = [
         table
@@ -226,7 +228,7 @@ def _forget_results(instance: Instance) -> None:
             tables.drop(instance, table.ref)
 
 
-def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
+def run(instance: BigQueryState, spec: QueryJobSpec, running: RunningJob) -> Outcome:
     """Run a query job, one statement or a script, and return its outcome."""
     if not analyzer.available():
         return _execute_unchecked(instance, spec, running)
@@ -241,7 +243,7 @@ def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
     return _run_script(instance, spec, nodes, running)
 
 
-def _is_query(nodes: Sequence[Node]) -> bool:
+def _is_query(nodes: Sequence[ResolvedNode]) -> bool:
     """Return whether parsed SQL is one query in BigQuery's view, and not a script.
 
     One statement is a query even with CREATE TEMP FUNCTION before it [docs: multi-statement-
@@ -252,7 +254,9 @@ def _is_query(nodes: Sequence[Node]) -> bool:
     return all(map(parsing.makes_function, nodes[:-1])) and nodes[-1].kind == "query_statement"
 
 
-def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]) -> Question:
+def with_functions(
+    instance: BigQueryState, question: AnalysisRequest, nodes: Sequence[ResolvedNode]
+) -> AnalysisRequest:
     """Return the last of parsed statements, with the temporary functions defined before it."""
     sql = question.sql
     for node in nodes[:-1]:
@@ -268,7 +272,9 @@ def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]
     return msgspec.structs.replace(question, sql=parsing.text_of(sql, nodes[-1]))
 
 
-def _run_statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
+def _run_statement(
+    instance: BigQueryState, spec: QueryJobSpec, question: AnalysisRequest, running: RunningJob
+) -> Outcome:
     """Run one statement of a query job, unless it reads more than maximumBytesBilled.
 
     It returns the outcome, with the statement's statistics.
@@ -290,7 +296,7 @@ def _run_statement(instance: Instance, spec: Spec, question: Question, running: 
     )
 
 
-def _open_session(instance: Instance, spec: Spec) -> None:
+def _open_session(instance: BigQueryState, spec: QueryJobSpec) -> None:
     """Create the hidden dataset of the job's session, or check that it exists.
 
     Raises BigQueryError `notFound` if the job names a session that does not exist.
@@ -307,7 +313,9 @@ def _open_session(instance: Instance, spec: Spec) -> None:
         ) from error
 
 
-def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
+def _run_script(
+    instance: BigQueryState, spec: QueryJobSpec, nodes: Sequence[ResolvedNode], running: RunningJob
+) -> Outcome:
     """Run a script (several statements), and return the outcome of the last one.
 
     Source: [docs: bigquery/docs/multi-statement-queries].
@@ -319,7 +327,7 @@ def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: 
     temporary = session or f"_script{uuid.uuid4().hex}"
     ensure_hidden(instance, spec.question.project, temporary)
 
-    def run_part(question: Question) -> Outcome:
+    def run_part(question: AnalysisRequest) -> Outcome:
         configuration = {**spec.configuration, **_anonymous_destination(question.project)}
         return _run_statement(
             instance, msgspec.structs.replace(spec, configuration=configuration), question, running
@@ -341,7 +349,9 @@ def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: 
     )
 
 
-def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+def _execute(
+    instance: BigQueryState, spec: QueryJobSpec, meaning: AnalyzedStatement, running: RunningJob
+) -> Outcome:
     """Run an analyzed statement (a query, DML or DDL), and return its outcome.
 
     `running` lets a cancelled job stop DuckDB.
@@ -356,7 +366,9 @@ def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running
     raise not_run(f"the statement {kind.removesuffix('_stmt').replace('_', ' ').upper()}")
 
 
-def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+def _select(
+    instance: BigQueryState, spec: QueryJobSpec, meaning: AnalyzedStatement, running: RunningJob
+) -> Outcome:
     """Run an analyzed query, write its rows to the destination table, and return the outcome."""
     fields = tuple(field for _, field in meaning.columns)
     target = _target(instance, spec)
@@ -370,7 +382,7 @@ def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running)
     return Outcome(fields=fields, table=target.ref, rows=rows)
 
 
-def ensure_hidden(instance: Instance, project: str, dataset: str) -> None:
+def ensure_hidden(instance: BigQueryState, project: str, dataset: str) -> None:
     """Create a hidden dataset for results or temporary tables, if it does not exist."""
     with instance.catalog.lock:
         try:
@@ -379,7 +391,7 @@ def ensure_hidden(instance: Instance, project: str, dataset: str) -> None:
             datasets.create(instance, project, dataset, {})
 
 
-def bytes_processed(instance: Instance, meaning: Analysis) -> int:
+def bytes_processed(instance: BigQueryState, meaning: AnalyzedStatement) -> int:
     """Return the logical bytes of the columns that a statement reads."""
     if not meaning.sources:
         return 0
@@ -399,7 +411,7 @@ def bytes_processed(instance: Instance, meaning: Analysis) -> int:
     return total
 
 
-def statement_type(meaning: Analysis) -> str:
+def statement_type(meaning: AnalyzedStatement) -> str:
     """Return the statementType of a query job's statistics, such as SELECT."""
     kind = meaning.statement.kind.removesuffix("_stmt")
     other_names = {
@@ -410,7 +422,7 @@ def statement_type(meaning: Analysis) -> str:
     return other_names.get(kind) or kind.upper()
 
 
-def _referenced_tables(meaning: Analysis) -> dict[str, Any]:
+def _referenced_tables(meaning: AnalyzedStatement) -> dict[str, Any]:
     """Return the referencedTables of a query job's statistics, as REST members."""
     listed = sources.referenced_tables(meaning.sources)
     return {"referencedTables": listed} if listed else {}

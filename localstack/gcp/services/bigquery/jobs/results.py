@@ -15,7 +15,7 @@ from ..errors import invalid
 from ..request_values import whole_number, whole_number_or_none
 from ..state import warehouse
 from ..state.catalog import TableRef
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from ..state.jobs import Job, Outcome
 from ..tables import tables
 
@@ -53,7 +53,9 @@ def timestamps_of(options: Mapping[str, Any]) -> str:
     return str(form)
 
 
-def rows_page(instance: Instance, outcome: Outcome, page: Page, timestamps: str) -> dict[str, Any]:
+def rows_page(
+    instance: BigQueryState, outcome: Outcome, page: Page, timestamps: str
+) -> dict[str, Any]:
     """Return a page of a query's result as REST members: `rows`, `totalRows`, `pageToken`."""
     if outcome.table is None:
         return {}
@@ -63,7 +65,7 @@ def rows_page(instance: Instance, outcome: Outcome, page: Page, timestamps: str)
 
 
 def _part(
-    instance: Instance, table: TableRef, outcome: Outcome, page: Page
+    instance: BigQueryState, table: TableRef, outcome: Outcome, page: Page
 ) -> tuple[Any, dict[str, Any]]:
     """Return a page of a query's result as an Arrow table, and its next pageToken in a dictionary.
 
@@ -80,7 +82,7 @@ def _part(
 
 
 def arrow_answer(
-    instance: Instance, job: Job, page: Page, results: Callable[..., dict[str, Any]]
+    instance: BigQueryState, job: Job, page: Page, results: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
     """Return a QueryResponse whose first page of rows is a serialized Arrow record batch.
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from ....core.call import Call
 from ..data import arrow, decode
-from ..data.types import Field
+from ..data.types import SchemaField
 from ..errors import BigQueryError, invalid
 from ..sql.analysis import analyzer
 from ..sql.analysis.parameters import Parameter
 from ..sql.execution import reference_evaluation
 from ..state.catalog import TableRef
-from ..state.instance import Instance
-from ..state.job_work import Running
+from ..state.instance import BigQueryState
+from ..state.job_work import RunningJob
 from ..tables import datasets, tables
 from . import rows
 from .instances import instance_of
@@ -47,13 +47,13 @@ def query(
             for name, value in (parameters or {}).items()
         )
         meaning = analyzer.analyze(
-            instance, analyzer.Question(sql=sql, project=project, parameters=bound)
+            instance, analyzer.AnalysisRequest(sql=sql, project=project, parameters=bound)
         )
         if meaning.statement.kind != "query_stmt":
             raise invalid("only a query gives rows")
         fields = [field for _, field in meaning.columns]
         return arrow.read_api_table(
-            reference_evaluation.table(instance, meaning, fields, Running()), fields
+            reference_evaluation.table(instance, meaning, fields, RunningJob()), fields
         )
     except BigQueryError as error:
         raise gcp_error(error) from error
@@ -84,7 +84,7 @@ def append_rows(
         raise gcp_error(error) from error
 
 
-def table_schema(call: Call, table: str) -> tuple[Field, ...]:
+def table_schema(call: Call, table: str) -> tuple[SchemaField, ...]:
     """Return a BigQuery table's columns in their order; raise GcpError NOT_FOUND without table."""
     try:
         instance = instance_of(call)
@@ -104,7 +104,7 @@ def content_version(call: Call) -> int:
 
 
 def create_table(
-    call: Call, table: str, fields: Sequence[Field], *, partition_by: str | None = None
+    call: Call, table: str, fields: Sequence[SchemaField], *, partition_by: str | None = None
 ) -> None:
     """Create a BigQuery table, and its dataset, if they do not exist.
 
@@ -142,7 +142,7 @@ def table_parts(table: str) -> tuple[str, str, str]:
     return ref.project, ref.dataset, ref.table
 
 
-def _ref(instance: Instance, table: str) -> TableRef:
+def _ref(instance: BigQueryState, table: str) -> TableRef:
     """Return the reference of `project.dataset.table`, with a project's number as its id."""
     ref = _table_ref(table)
     return TableRef(instance.catalog.id_of(ref.project), ref.dataset, ref.table)
@@ -172,13 +172,13 @@ _TYPES = {
 }
 
 
-def _field(name: str, value: Any) -> Field:
+def _field(name: str, value: Any) -> SchemaField:
     """Return the BigQuery column for a query parameter, typed by its Python value."""
     if isinstance(value, list):
-        element = _field(name, value[0]) if value else Field(name=name, type="STRING")
-        return Field(name=name, type=element.type, mode="REPEATED")
+        element = _field(name, value[0]) if value else SchemaField(name=name, type="STRING")
+        return SchemaField(name=name, type=element.type, mode="REPEATED")
     if isinstance(value, datetime):
-        return Field(name=name, type="TIMESTAMP" if value.tzinfo else "DATETIME")
+        return SchemaField(name=name, type="TIMESTAMP" if value.tzinfo else "DATETIME")
     if type(value) not in _TYPES:
         raise invalid(f"a query parameter of the type {type(value).__name__} is not known", name)
-    return Field(name=name, type=_TYPES[type(value)])
+    return SchemaField(name=name, type=_TYPES[type(value)])

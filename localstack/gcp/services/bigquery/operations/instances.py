@@ -7,7 +7,7 @@ import threading
 from ....core.call import Call
 from ..pending_rows import PendingRows
 from ..state.catalog import Catalog
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from ..state.jobs import Jobs
 from ..state.warehouse import Warehouse
 from ..tables import tables
@@ -22,7 +22,7 @@ class Store:
         self.lock = threading.Lock()
 
 
-def instance_of(call: Call) -> Instance:
+def instance_of(call: Call) -> BigQueryState:
     """Return the stack's BigQuery, after writing pending rows and dropping expired tables.
 
     Handlers that read or write tables must get it by this function.
@@ -34,6 +34,6 @@ def instance_of(call: Call) -> Instance:
             call.on_stop(call.store(Jobs).stop)
             call.on_stop(store.warehouse.close)
     call.store(PendingRows).settle()
-    instance = Instance(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
+    instance = BigQueryState(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
     tables.expire(instance)
     return instance

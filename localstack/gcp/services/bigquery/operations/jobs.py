@@ -17,8 +17,8 @@ from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of
 from ..request_values import whole_number, whole_number_or_none
 from ..sql.analysis.parameters import check_labels
 from ..sql.analysis.sources import check_location
-from ..state.instance import Instance, time_of_rest
-from ..state.job_work import Running
+from ..state.instance import BigQueryState, time_of_rest
+from ..state.job_work import RunningJob
 from ..state.jobs import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
 from .instances import instance_of
 from .routes import Answer, body, page, serves
@@ -82,7 +82,7 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
 
 
 def _new_job(
-    instance: Instance,
+    instance: BigQueryState,
     project: str,
     kind: str,
     *,
@@ -98,11 +98,11 @@ def _new_job(
         configuration=configuration,
         kind=kind,
         created=instance.now(),
-        running=Running(),
+        running=RunningJob(),
     )
 
 
-def _location(instance: Instance, project: str, configuration: dict[str, Any]) -> str:
+def _location(instance: BigQueryState, project: str, configuration: dict[str, Any]) -> str:
     """Return the location of the data that a job's configuration names, or US."""
     for key in ("destinationTable", "sourceTable", "defaultDataset"):
         place_of = configuration.get(key) or {}
@@ -112,7 +112,7 @@ def _location(instance: Instance, project: str, configuration: dict[str, Any]) -
     return "US"
 
 
-def _check_tables_location(instance: Instance, job: Job, location: str | None) -> None:
+def _check_tables_location(instance: BigQueryState, job: Job, location: str | None) -> None:
     """Raise `notFound` if the job's tables are in another location."""
     for key in ("destinationTable", "sourceTable"):
         ref = job.configuration[job.kind].get(key) or {}
@@ -124,7 +124,7 @@ def _check_tables_location(instance: Instance, job: Job, location: str | None) -
 
 
 def _work(
-    call: Call, instance: Instance, job: Job, *, upload: bytes | None, location: str | None
+    call: Call, instance: BigQueryState, job: Job, *, upload: bytes | None, location: str | None
 ) -> Callable[[], Outcome]:
     """Return the function that does a job's work, by the job's kind.
 
@@ -143,13 +143,13 @@ def _work(
     )
 
 
-def start(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
+def start(call: Call, instance: BigQueryState, job: Job, work: Callable[[], Outcome]) -> None:
     """Start a job's work in a thread."""
     job.started = instance.now()
     call.spawn(_run, call.without_request(), instance, job, work)
 
 
-def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
+def _run(call: Call, instance: BigQueryState, job: Job, work: Callable[[], Outcome]) -> None:
     """Run a job's work, and record its outcome or error in the job."""
     try:
         job.running.check()
@@ -172,7 +172,7 @@ def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) 
         job.running.end()
 
 
-def _add_children(call: Call, instance: Instance, job: Job, outcome: Outcome) -> None:
+def _add_children(call: Call, instance: BigQueryState, job: Job, outcome: Outcome) -> None:
     """Add a finished child job for each statement that a script has run."""
     for number, (sql, part) in enumerate(outcome.children):
         name, configuration = (
@@ -290,7 +290,7 @@ def _seconds(milliseconds: str | int | None) -> float:
     )
 
 
-def results(instance: Instance, job: Job, page_asked: Page, timestamps: str) -> dict[str, Any]:
+def results(instance: BigQueryState, job: Job, page_asked: Page, timestamps: str) -> dict[str, Any]:
     """Return one page of a query job's results as a response of jobs.getQueryResults.
 
     `timestamps` is the format of TIMESTAMP values. Raises the job's BigQueryError if it failed.

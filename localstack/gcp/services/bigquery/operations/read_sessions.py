@@ -15,12 +15,12 @@ from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.registry import handles
 from ..data import arrow
-from ..data.types import Field, arrow_schema, quoted
+from ..data.types import SchemaField, arrow_schema, quoted
 from ..errors import BigQueryError
 from ..sql.execution import row_restrictions
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from ..state.jobs import Jobs
 from ..tables import tables
 from .instances import instance_of
@@ -44,7 +44,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     ref: TableRef
-    fields: tuple[Field, ...]
+    fields: tuple[SchemaField, ...]
     relation: str
     streams: tuple[tuple[int, int], ...]  # first row and number of rows
     expires: datetime
@@ -85,7 +85,7 @@ def create_read_session(call: Call, request: Any) -> Any:
     return _session_message(request, session)
 
 
-def _open_session(call: Call, instance: Instance, table: Table, request: Any) -> Session:
+def _open_session(call: Call, instance: BigQueryState, table: Table, request: Any) -> Session:
     """Open a read session: copy a table's rows as they are now, for its streams to read."""
     options = request.read_session.read_options
     if not table.stored:
@@ -124,7 +124,7 @@ def _open_session(call: Call, instance: Instance, table: Table, request: Any) ->
     return session
 
 
-def _forget_sessions(instance: Instance, sessions: Sessions) -> None:
+def _forget_sessions(instance: BigQueryState, sessions: Sessions) -> None:
     """Drop expired read sessions, and the oldest if there are too many."""
     open_sessions = list(sessions.by_name.values())
     gone = {session.name: session for session in open_sessions if session.expires <= instance.now()}
@@ -148,7 +148,7 @@ def _streams(count: int, most: int, preferred: int) -> tuple[tuple[int, int], ..
     return tuple((start, min(size, count - start)) for start in range(0, count, size))
 
 
-def _selected(fields: tuple[Field, ...], names: list[str]) -> tuple[Field, ...]:
+def _selected(fields: tuple[SchemaField, ...], names: list[str]) -> tuple[SchemaField, ...]:
     """Return the fields that `names` select, in the table's order; `a.b` is a record's member."""
     if not names:
         return fields
@@ -234,7 +234,7 @@ def _serialized_batch(batch: Any, codec: Any) -> bytes:
     return content
 
 
-def _stream(call: Call, name: str) -> tuple[str, tuple[Field, ...], int, int]:
+def _stream(call: Call, name: str) -> tuple[str, tuple[SchemaField, ...], int, int]:
     """Return what a stream reads: DuckDB relation, columns, first row, number of rows.
 
     Raises GcpError NOT_FOUND if there is no stream `name`.

@@ -10,7 +10,7 @@ from typing import Any
 from ....core.call import Call
 from ....core.http_messages import HttpRequest
 from ..data import decode, encode
-from ..data.types import Field
+from ..data.types import SchemaField
 from ..errors import invalid, not_run
 from ..formats import json_files
 from ..jobs import results
@@ -18,7 +18,7 @@ from ..request_values import whole_number
 from ..sql.execution import default_values
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from ..tables import row_writes, tables
 from .instances import instance_of
 from .routes import Answer, body, serves
@@ -89,7 +89,7 @@ def list_rows(call: Call, request: HttpRequest) -> Answer:
     }
 
 
-def _selected(fields: tuple[Field, ...], text: str | None) -> tuple[Field, ...]:
+def _selected(fields: tuple[SchemaField, ...], text: str | None) -> tuple[SchemaField, ...]:
     """Return the columns that a request's selectedFields names, or all columns."""
     if not text:
         return fields
@@ -167,7 +167,7 @@ def _error(reason: str, location: str, message: str) -> dict[str, str]:
 
 def _append_new(
     call: Call,
-    instance: Instance,
+    instance: BigQueryState,
     table: Table,
     rows: Sequence[tuple[str | None, Mapping[str, Any]]],
 ) -> None:
@@ -186,10 +186,10 @@ def _append_new(
         inserted.note(table.ref, [name for name, _ in rows], now)
 
 
-def append(instance: Instance, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def append(instance: BigQueryState, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append decoded rows to a table, all of them or none."""
     if rows:
-        target = row_writes.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
+        target = row_writes.WriteTarget(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
         row_writes.write(
             instance,
             target,

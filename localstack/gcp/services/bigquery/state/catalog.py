@@ -17,7 +17,7 @@ import msgspec
 
 from ....core.projects import number_of
 from ....googlesql.analyzer import Function
-from ..data.types import Field
+from ..data.types import SchemaField
 from ..errors import BigQueryError, invalid
 
 _DATASET_ID = re.compile(r"\w{1,1024}")
@@ -57,7 +57,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table or a view, with what its owner wrote about it."""
 
     ref: TableRef
-    fields: tuple[Field, ...]
+    fields: tuple[SchemaField, ...]
     written: Mapping[str, Any]  # by its owner, without schema and expirationTime
     location: str
     created: datetime

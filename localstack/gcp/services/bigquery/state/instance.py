@@ -11,7 +11,7 @@ from .catalog import Catalog
 from .warehouse import Warehouse
 
 
-class Instance(msgspec.Struct, frozen=True, kw_only=True):
+class BigQueryState(msgspec.Struct, frozen=True, kw_only=True):
     """One stack's BigQuery."""
 
     catalog: Catalog

@@ -18,7 +18,7 @@ _AGAIN = (
 )
 
 
-class Running:
+class RunningJob:
     """The work of one job, which ends once."""
 
     def __init__(self) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from ..data.types import Field, schema_to_rest
+from ..data.types import SchemaField, schema_to_rest
 from ..errors import BigQueryError, invalid
 from .catalog import TableRef
 from .instance import rest_time
-from .job_work import Running
+from .job_work import RunningJob
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 USER = "isthmus@example.iam.gserviceaccount.com"
@@ -27,7 +27,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     REST API.
     """
 
-    fields: tuple[Field, ...] = ()
+    fields: tuple[SchemaField, ...] = ()
     table: TableRef | None = None
     rows: int = 0
     processed: int = 0  # bytes
@@ -55,7 +55,7 @@ class Job(msgspec.Struct, kw_only=True):
     outcome: Outcome | None = None
     parent: str | None = None  # the id of the script's job
     session: str | None = None  # the id of its session
-    running: Running
+    running: RunningJob
 
     @property
     def done(self) -> bool:

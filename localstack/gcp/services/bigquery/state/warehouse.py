@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data import arrow
-from ..data.types import Field, quoted
+from ..data.types import SchemaField, quoted
 from ..errors import BigQueryError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def relation(project: str, dataset: str, table: str) -> str:
     return f"{schema_of(project, dataset)}.{quoted(table)}"
 
 
-def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> None:
+def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[SchemaField]) -> None:
     """Create an empty table in DuckDB, replacing one of the same name."""
     make_schema(cursor, name)
     columns = (
@@ -158,7 +158,7 @@ def make_schema(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + chr(34))[0]}")
 
 
-def _check_constraint(field: Field) -> str:
+def _check_constraint(field: SchemaField) -> str:
     """Return a CHECK constraint as SQL for a type such as NUMERIC(9, 2), or an empty text."""
     name, about = quoted(field.name), field.about
     if field.repeated:
@@ -172,7 +172,7 @@ def _check_constraint(field: Field) -> str:
     return ""
 
 
-def column(field: Field) -> str:
+def column(field: SchemaField) -> str:
     """Return a column's type and constraints as DuckDB SQL, for CREATE TABLE."""
     from ..data.types import duckdb_type
 
@@ -181,7 +181,7 @@ def column(field: Field) -> str:
 
 
 def insert(
-    cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields: Sequence[Field]
+    cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields: Sequence[SchemaField]
 ) -> None:
     """Append the rows of an Arrow table to a DuckDB table, matched by column name."""
     if not fields or not rows.num_rows:
@@ -195,7 +195,7 @@ def insert(
 def read(
     cursor: duckdb.DuckDBPyConnection,
     name: str,
-    fields: Sequence[Field],
+    fields: Sequence[SchemaField],
     *,
     start: int = 0,
     limit: int | None = None,
@@ -239,10 +239,10 @@ _SIZES = {
 }
 
 
-def size_expression(column: str, field: Field) -> str:
+def size_expression(column: str, field: SchemaField) -> str:
     """Return DuckDB SQL for the bytes that BigQuery counts for a column's value."""
     if field.repeated:
-        inner = size_expression("v", Field(name="v", type=field.type, fields=field.fields))
+        inner = size_expression("v", SchemaField(name="v", type=field.type, fields=field.fields))
         return f"coalesce(list_sum(list_transform({column}, lambda v: {inner})), 0)"
     if field.fields:
         return (
@@ -259,7 +259,7 @@ def size_expression(column: str, field: Field) -> str:
 
 
 def measure(
-    cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]
+    cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[SchemaField]
 ) -> tuple[int, dict[str, int]]:
     """Return a DuckDB table's number of rows, and the bytes that BigQuery counts by column."""
     sums = "".join(

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import BigQueryError, invalid
 from ..sql.analysis import routines
 from ..state.catalog import Dataset
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from . import tables
 
 COMPUTED = {
@@ -29,7 +29,7 @@ _MILLISECONDS = ("defaultTableExpirationMs", "defaultPartitionExpirationMs")
 _SHORTEST = 3_600_000  # ms of defaultTableExpirationMs [docs: rest/v2/datasets]
 
 
-def create(instance: Instance, project: str, name: str, content: dict[str, Any]) -> Dataset:
+def create(instance: BigQueryState, project: str, name: str, content: dict[str, Any]) -> Dataset:
     """Create a dataset from a Dataset resource (JSON), and return its entry.
 
     Raises:
@@ -70,7 +70,7 @@ def writable_members(content: dict[str, Any]) -> dict[str, Any]:
     return written
 
 
-def remove(instance: Instance, project: str, name: str, *, contents: bool) -> None:
+def remove(instance: BigQueryState, project: str, name: str, *, contents: bool) -> None:
     """Remove a dataset, with its tables and functions if `contents`.
 
     Raises:

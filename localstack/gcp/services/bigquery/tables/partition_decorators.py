@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..data.types import Field, quoted
+from ..data.types import SchemaField, quoted
 from ..errors import invalid, not_run
 from ..state.catalog import TableRef
 
@@ -27,7 +27,7 @@ def split(ref: TableRef) -> tuple[TableRef, str | None]:
 
 
 def condition(
-    ref: TableRef, partition: str, layout: Mapping[str, Any], fields: Sequence[Field]
+    ref: TableRef, partition: str, layout: Mapping[str, Any], fields: Sequence[SchemaField]
 ) -> str:
     """Return DuckDB SQL of a condition that holds for the rows of one partition of a table.
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..data.types import Field, quoted
+from ..data.types import SchemaField, quoted
 from ..errors import BigQueryError, invalid, not_run
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Instance
+from ..state.instance import BigQueryState
 from . import partition_decorators, tables
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def column_errors() -> Iterator[None]:
 
 
 Fill = Callable[
-    ["duckdb.DuckDBPyConnection", str, Sequence[Field]], None
+    ["duckdb.DuckDBPyConnection", str, Sequence[SchemaField]], None
 ]  # insert into the named table, which has these columns
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class WriteTarget(msgspec.Struct, frozen=True, kw_only=True):
     """The table that takes a job's rows, and what may be changed there."""
 
     ref: TableRef
@@ -58,7 +58,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     partition: str | None = None  # the only one that is written, of a destination `t$20240101`
 
 
-def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
+def target_of(configuration: Mapping[str, Any], default_write: str) -> WriteTarget:
     """Return the destination table that a job's configuration names, with its dispositions.
 
     `default_write` is the write disposition of a job that says none. Raises BigQueryError `invalid`
@@ -81,7 +81,7 @@ def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
         if k != "expirationTime"
     }
     updates = frozenset(configuration.get("schemaUpdateOptions") or ())
-    return Target(
+    return WriteTarget(
         ref=ref, create=create, write=write, updates=updates, written=written, partition=partition
     )
 
@@ -94,7 +94,7 @@ def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
     return TableRef(*map(str, parts))
 
 
-def check(instance: Instance, target: Target) -> None:
+def check(instance: BigQueryState, target: WriteTarget) -> None:
     """Raise an error if a destination's dataset, or a table that must exist, does not exist."""
     if instance.catalog.find(target.ref) is None:
         instance.catalog.dataset(target.ref.project, target.ref.dataset)
@@ -102,7 +102,9 @@ def check(instance: Instance, target: Target) -> None:
             raise BigQueryError("notFound", f"Not found: Table {target.ref}")
 
 
-def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fill) -> int:
+def write(
+    instance: BigQueryState, target: WriteTarget, fields: Sequence[SchemaField], fill: Fill
+) -> int:
     """Write a job's rows into its destination table by `fill`; return how many were added.
 
     Readers see the table as it was until all rows are there.
@@ -144,7 +146,11 @@ def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fil
 
 
 def _write_partition(
-    instance: Instance, cursor: Any, target: Target, fields: tuple[Field, ...], fill: Fill
+    instance: BigQueryState,
+    cursor: Any,
+    target: WriteTarget,
+    fields: tuple[SchemaField, ...],
+    fill: Fill,
 ) -> int:
     """Write rows by `fill` into one partition of an existing table; return how many were added.
 
@@ -183,8 +189,8 @@ def _write_partition(
 
 
 def _prepare_columns(
-    cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]
-) -> tuple[Field, ...]:
+    cursor: Any, target: WriteTarget, current: Table | None, fields: tuple[SchemaField, ...]
+) -> tuple[SchemaField, ...]:
     """Create a destination table, or change it so that it takes new rows; return its columns.
 
     `current` is the existing table's entry; `fields` are the columns of the new rows.
@@ -204,7 +210,9 @@ def _prepare_columns(
     return columns
 
 
-def _with_descriptions(old: Sequence[Field], new: tuple[Field, ...]) -> tuple[Field, ...]:
+def _with_descriptions(
+    old: Sequence[SchemaField], new: tuple[SchemaField, ...]
+) -> tuple[SchemaField, ...]:
     """Return new columns with the descriptions of old ones of the same name and type.
 
     A new column that has a description keeps its own.
@@ -222,11 +230,11 @@ def _with_descriptions(old: Sequence[Field], new: tuple[Field, ...]) -> tuple[Fi
 
 def merged(
     ref: TableRef,
-    old: Sequence[Field],
-    new: Sequence[Field],
+    old: Sequence[SchemaField],
+    new: Sequence[SchemaField],
     updates: frozenset[str],
     place: str = "",
-) -> tuple[Field, ...]:
+) -> tuple[SchemaField, ...]:
     """Return a table's columns after rows with the columns `new` are appended to it.
 
     `updates` are the schemaUpdateOptions that allow a change of columns; `place` is the path of the
@@ -272,7 +280,7 @@ def merged(
 def fill_from(sql: str) -> Fill:
     """Return a function that inserts the rows of a DuckDB query into the table it is given."""
 
-    def fill(cursor: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Field]) -> None:
+    def fill(cursor: duckdb.DuckDBPyConnection, name: str, columns: Sequence[SchemaField]) -> None:
         from ..data import arrow
 
         if columns:
@@ -289,7 +297,7 @@ def fill_rows(rows: Any) -> Fill:
     return lambda cursor, name, columns: warehouse.insert(cursor, name, rows, columns)
 
 
-def with_layout(target: Target, layout: Mapping[str, Any]) -> Target:
+def with_layout(target: WriteTarget, layout: Mapping[str, Any]) -> WriteTarget:
     """Return a destination with partitioning and clustering for the case that it is a new table.
 
     What the destination sets itself goes first.

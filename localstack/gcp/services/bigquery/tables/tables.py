@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from ..data.types import Field, quoted, schema_from_rest, schema_to_rest
+from ..data.types import SchemaField, quoted, schema_from_rest, schema_to_rest
 from ..errors import BigQueryError, invalid, not_run
 from ..sql.analysis import analyzer
 from ..sql.language import unchecked_queries
 from ..state import warehouse
 from ..state.catalog import Table, TableRef, check_etag, check_table_id
-from ..state.instance import Instance, rest_time, time_of_rest
+from ..state.instance import BigQueryState, rest_time, time_of_rest
 
 _COMPUTED = {
     "kind", "id", "etag", "selfLink", "tableReference", "creationTime", "lastModifiedTime",
@@ -57,10 +57,10 @@ def relation(ref: TableRef) -> str:
 
 
 def create(
-    instance: Instance,
+    instance: BigQueryState,
     ref: TableRef,
     content: Mapping[str, Any],
-    fields: Sequence[Field] | None = None,
+    fields: Sequence[SchemaField] | None = None,
 ) -> Table:
     """Create a table or a view from a Table resource (JSON), and return its entry.
 
@@ -85,10 +85,10 @@ def create(
 
 
 def new_table(
-    instance: Instance,
+    instance: BigQueryState,
     ref: TableRef,
     written: Mapping[str, Any],
-    fields: Sequence[Field],
+    fields: Sequence[SchemaField],
     expires: Any = None,
 ) -> Table:
     """Return the entry of a new table, which is not yet in the catalog.
@@ -121,8 +121,11 @@ def new_table(
 
 
 def _view_schema(
-    instance: Instance, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
-) -> tuple[Field, ...]:
+    instance: BigQueryState,
+    ref: TableRef,
+    view: Mapping[str, Any],
+    described: Sequence[SchemaField],
+) -> tuple[SchemaField, ...]:
     """Return the columns of a view's query, described as the columns `described` are."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
@@ -155,7 +158,7 @@ def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
     return written
 
 
-def _check_names(fields: Sequence[Field]) -> None:
+def _check_names(fields: Sequence[SchemaField]) -> None:
     """Raise an error if a column's name begins with a prefix that BigQuery reserves."""
     for field in fields:
         if field.name.upper().startswith(_RESERVED):
@@ -166,7 +169,7 @@ def _check_names(fields: Sequence[Field]) -> None:
             raise invalid(f'Invalid field name "{field.name}". {words}')
 
 
-def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
+def _check_layout(written: Mapping[str, Any], fields: Sequence[SchemaField]) -> None:
     """Raise `invalid` if the partitioning or clustering in `written` does not fit the columns."""
     by_name = {field.name.lower(): field for field in fields}
     partitioning = written.get("timePartitioning")
@@ -203,7 +206,7 @@ def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
             raise invalid(f"Clustering is not supported for the field {name} of type {field.type}.")
 
 
-def resource(instance: Instance, table: Table) -> dict[str, Any]:
+def resource(instance: BigQueryState, table: Table) -> dict[str, Any]:
     """Return a table as the REST API's Table resource, in JSON."""
     ref = table.ref
     answer: dict[str, Any] = {
@@ -234,13 +237,13 @@ def resource(instance: Instance, table: Table) -> dict[str, Any]:
     return answer
 
 
-def measure(instance: Instance, table: Table) -> tuple[int, int]:
+def measure(instance: BigQueryState, table: Table) -> tuple[int, int]:
     """Return a table's number of rows, and the bytes that BigQuery counts for all of them."""
     rows, sizes = sizes_of(instance, table)
     return rows, sum(sizes.values())
 
 
-def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
+def sizes_of(instance: BigQueryState, table: Table) -> tuple[int, Mapping[str, int]]:
     """Return a table's number of rows, and the bytes that BigQuery counts by column.
 
     They are cached until the table's rows or columns change.
@@ -254,7 +257,9 @@ def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
     return cached[1], cached[2]
 
 
-def note_write(instance: Instance, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
+def note_write(
+    instance: BigQueryState, ref: TableRef, fields: Sequence[SchemaField] | None = None
+) -> Table:
     """Record that a table's rows, and with `fields` its columns, have changed; return the entry."""
 
     def change(table: Table) -> Table:
@@ -267,7 +272,7 @@ def note_write(instance: Instance, ref: TableRef, fields: Sequence[Field] | None
 
 
 def change(
-    instance: Instance,
+    instance: BigQueryState,
     ref: TableRef,
     content: Mapping[str, Any],
     written: Mapping[str, Any],
@@ -312,7 +317,7 @@ def change(
 
 
 def check_change(
-    ref: TableRef, old: Sequence[Field], new: Sequence[Field], place: str = ""
+    ref: TableRef, old: Sequence[SchemaField], new: Sequence[SchemaField], place: str = ""
 ) -> None:
     """Raise `invalid` if a change of a table's columns from `old` to `new` is not allowed.
 
@@ -343,7 +348,7 @@ def check_change(
             )
 
 
-def alter(instance: Instance, new: Table) -> Table:
+def alter(instance: BigQueryState, new: Table) -> Table:
     """Store a table's new definition (columns, options, expiration) in the catalog; return it.
 
     Raises:
@@ -366,7 +371,7 @@ def alter(instance: Instance, new: Table) -> Table:
     return instance.catalog.change_table(new.ref, change)
 
 
-def rename(instance: Instance, ref: TableRef, name: str) -> None:
+def rename(instance: BigQueryState, ref: TableRef, name: str) -> None:
     """Rename a table within its dataset.
 
     Raises:
@@ -388,8 +393,8 @@ def rename(instance: Instance, ref: TableRef, name: str) -> None:
 def reshape(
     cursor: Any,
     name: str,
-    old: Sequence[Field],
-    new: Sequence[Field],
+    old: Sequence[SchemaField],
+    new: Sequence[SchemaField],
     origins: Mapping[str, str] | None = None,
 ) -> None:
     """Change a DuckDB table's columns; new ones are filled with NULL or empty arrays.
@@ -425,7 +430,7 @@ def reshape(
         cursor.execute("DROP TABLE IF EXISTS _before")
 
 
-def drop(instance: Instance, ref: TableRef) -> None:
+def drop(instance: BigQueryState, ref: TableRef) -> None:
     """Delete a table with its rows, or a view."""
     table = instance.catalog.table(ref)
     if table.stored:
@@ -434,7 +439,7 @@ def drop(instance: Instance, ref: TableRef) -> None:
     instance.catalog.remove_table(ref)
 
 
-def expire(instance: Instance) -> None:
+def expire(instance: BigQueryState) -> None:
     """Drop the tables whose expiration time has passed."""
     now = instance.clock.now()
     for table in instance.catalog.every_table():

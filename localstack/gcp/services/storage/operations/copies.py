@@ -17,7 +17,7 @@ from .. import acls
 from ..content import Content, parts, write_content
 from ..errors import invalid, no_object
 from ..field_types import COMPOSITION, OBJECT, checked
-from ..preconditions import Conditions, number
+from ..preconditions import Preconditions, number
 from ..records import Bucket, Store, Version, check_deletable, check_object_name
 from ..representations import object_fields
 from ..requests import check_key, conditions_of, key_of, object_answer, store_of
@@ -94,7 +94,7 @@ def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
     )
 
 
-def _put(store: Store, version: Version, conditions: Conditions) -> None:
+def _put(store: Store, version: Version, conditions: Preconditions) -> None:
     """Store a copy as the live version if `conditions` hold; if not, delete its bytes."""
     try:
         store.put(version, conditions)
@@ -178,7 +178,7 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
             source.kms_key,
         )
         _put(store, version, conditions_of(request))
-        store.delete(bucket.name, source.name, None, Conditions(), call.clock.now())
+        store.delete(bucket.name, source.name, None, Preconditions(), call.clock.now())
         return object_answer(bucket, version, request)
 
 
@@ -228,7 +228,7 @@ def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Versi
         bucket,
         name,
         None if generation is None else int(generation),
-        Conditions(generation=None if expected is None else int(expected)),
+        Preconditions(generation=None if expected is None else int(expected)),
     )
     if version is None:
         raise no_object(bucket, name)

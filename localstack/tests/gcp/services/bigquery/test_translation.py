@@ -13,7 +13,7 @@ from isthmus_stack.core.clock import Clock
 from isthmus_stack.gcp.googlesql import compiled
 from isthmus_stack.gcp.services.bigquery.data import bignumeric, decode, encode
 from isthmus_stack.gcp.services.bigquery.data.types import (
-    Field,
+    SchemaField,
     duckdb_type,
     quoted,
     schema_from_rest,
@@ -25,8 +25,8 @@ from isthmus_stack.gcp.services.bigquery.sql.analysis import analyzer, resolved_
 from isthmus_stack.gcp.services.bigquery.sql.execution import reference_evaluation, translation
 from isthmus_stack.gcp.services.bigquery.sql.scripts import parsing
 from isthmus_stack.gcp.services.bigquery.state.catalog import Catalog, TableRef
-from isthmus_stack.gcp.services.bigquery.state.instance import Instance
-from isthmus_stack.gcp.services.bigquery.state.job_work import Running
+from isthmus_stack.gcp.services.bigquery.state.instance import BigQueryState
+from isthmus_stack.gcp.services.bigquery.state.job_work import RunningJob
 from isthmus_stack.gcp.services.bigquery.state.jobs import Job
 from isthmus_stack.gcp.services.bigquery.state.warehouse import Warehouse
 from isthmus_stack.gcp.services.bigquery.tables import datasets, tables
@@ -76,7 +76,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory):
-    made = Instance(
+    made = BigQueryState(
         catalog=Catalog(),
         warehouse=Warehouse(tmp_path_factory.mktemp("bigquery"), None),
         clock=Clock("manual"),
@@ -109,7 +109,7 @@ def comparable(value):
 
 
 def by_duckdb(instance, meaning, fields):
-    with instance.warehouse.session() as cursor, translation.bigquery_errors(Running()):
+    with instance.warehouse.session() as cursor, translation.bigquery_errors(RunningJob()):
         cursor.execute(
             "CREATE TEMP TABLE answer "
             f"({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})"
@@ -157,7 +157,7 @@ def statements(group):
 )
 def test_duckdb_agrees_with_the_reference_implementation(instance, group):
     for sql in statements(group):
-        meaning = analyzer.analyze(instance, analyzer.Question(sql=sql, project="p"))
+        meaning = analyzer.analyze(instance, analyzer.AnalysisRequest(sql=sql, project="p"))
         fields = [field for _, field in meaning.columns]
         assert outcome(by_duckdb, instance, meaning, fields) == outcome(
             by_reference, instance, meaning, fields
@@ -168,12 +168,12 @@ def test_duckdb_agrees_with_the_reference_implementation(instance, group):
 def test_a_long_sum_is_read_although_protobuf_does_not(instance):
     meaning = analyzer.analyze(
         instance,
-        analyzer.Question(
+        analyzer.AnalysisRequest(
             sql=f"SELECT {' + '.join(['k'] * 60)} AS x FROM ds.t WHERE k = 7", project="p"
         ),
     )
-    assert isinstance(meaning.statement, resolved_tree.Node)
-    assert by_duckdb(instance, meaning, [Field(name="x", type="INTEGER")]) == [{"x": 420}]
+    assert isinstance(meaning.statement, resolved_tree.ResolvedNode)
+    assert by_duckdb(instance, meaning, [SchemaField(name="x", type="INTEGER")]) == [{"x": 420}]
 
 
 FUNCTIONS = """
@@ -196,7 +196,7 @@ FROM ds.t WHERE ratio(k, k) = 1 ORDER BY ratio(k, 3), plus(s, k)
 def test_functions_in_sql_give_what_the_reference_implementation_gives(instance):
     nodes = parsing.statements(FUNCTIONS)
     question = queries.with_functions(
-        instance, analyzer.Question(sql=FUNCTIONS, project="p"), nodes
+        instance, analyzer.AnalysisRequest(sql=FUNCTIONS, project="p"), nodes
     )
     meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]
@@ -215,7 +215,7 @@ def test_a_script_can_be_cancelled_in_its_loop(instance):
         configuration=configuration,
         kind="query",
         created=instance.now(),
-        running=Running(),
+        running=RunningJob(),
     )
     threading.Timer(0.1, job.running.stop).start()
     with pytest.raises(BigQueryError, match="cancelled"):
@@ -232,7 +232,7 @@ def test_without_the_analyzer_a_query_runs_unchecked(instance, monkeypatch):
         configuration=configuration,
         kind="query",
         created=instance.now(),
-        running=Running(),
+        running=RunningJob(),
     )
     done = queries.run(instance, queries.spec_of(job), job.running)
     assert (done.rows, [(field.name, field.type) for field in done.fields]) == (

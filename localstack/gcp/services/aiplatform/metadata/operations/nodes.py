@@ -30,7 +30,7 @@ _SAMPLE = 100  # names that a purge without force shows
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One of the three kinds of nodes."""
 
-    kind: standard_methods.Kind
+    kind: standard_methods.ResourceKind
     message: Any  # the raw class
     updatable: tuple[str, ...]
 

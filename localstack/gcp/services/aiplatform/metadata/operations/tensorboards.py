@@ -27,11 +27,11 @@ _SECONDS = 2.0  # that the provider takes
 _WRITTEN = ("display_name", "description", "labels")
 
 
-class Level(msgspec.Struct, frozen=True, kw_only=True):
+class TreeLevel(msgspec.Struct, frozen=True, kw_only=True):
     """One level of the tree below a tensorboard."""
 
-    kind: standard_methods.Kind
-    parent: standard_methods.Kind
+    kind: standard_methods.ResourceKind
+    parent: standard_methods.ResourceKind
     field: str  # of requests
     plural: str  # of answers
     updatable: tuple[str, ...]
@@ -39,7 +39,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LEVELS = (
-    Level(
+    TreeLevel(
         kind=EXPERIMENT,
         parent=TENSORBOARD,
         field="tensorboard_experiment",
@@ -47,7 +47,7 @@ LEVELS = (
         updatable=(*_WRITTEN, "source"),
         needs_id=True,
     ),
-    Level(
+    TreeLevel(
         kind=RUN,
         parent=EXPERIMENT,
         field="tensorboard_run",
@@ -55,7 +55,7 @@ LEVELS = (
         updatable=_WRITTEN,
         needs_id=True,
     ),
-    Level(
+    TreeLevel(
         kind=SERIES,
         parent=RUN,
         field="tensorboard_time_series",
@@ -124,7 +124,7 @@ def delete_tensorboard(call: Call, request: Any) -> Any:
     return _delete(call, TENSORBOARD, request)
 
 
-def _answer(level: Level) -> None:
+def _answer(level: TreeLevel) -> None:
     """Register the RPC handlers of a level of TensorBoard: experiment, run or time series.
 
     They are create, get, list, update and delete.
@@ -150,7 +150,7 @@ def _answer(level: Level) -> None:
         handles(f"{_SERVICE}.{name}")(method)
 
 
-def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
+def _create(call: Call, level: TreeLevel, parent: str, request: Any) -> Any:
     """Create a TensorBoard resource (experiment, run or time series), and return it."""
     above = standard_methods.get(call, level.parent, parent)
     identifier = getattr(request, f"{level.field}_id")
@@ -177,7 +177,7 @@ def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
     )
 
 
-def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
+def _create_batch(call: Call, level: TreeLevel, several: str, request: Any) -> Any:
     """Create several TensorBoard resources, all or none, and return the response.
 
     `several` is the response's field for them. Time series may belong to several runs of an
@@ -198,7 +198,7 @@ def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
     return getattr(service, f"BatchCreate{several}Response").pb()(**{level.plural: created})
 
 
-def _list(call: Call, level: Level, several: str, request: Any) -> Any:
+def _list(call: Call, level: TreeLevel, several: str, request: Any) -> Any:
     """Answer a list request for TensorBoard resources; `several` is the response's field for it."""
     items = [
         item
@@ -211,7 +211,7 @@ def _list(call: Call, level: Level, several: str, request: Any) -> Any:
     )
 
 
-def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
+def _parents(call: Call, level: TreeLevel, name: str) -> Sequence[str]:
     """Return the names of the parents to list: the one named, or all if its id is `-`."""
     name = canonical(call, name)
     above, _, identifier = name.rpartition(f"/{level.parent.collection}/")
@@ -220,18 +220,18 @@ def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
     return [standard_methods.get(call, level.parent, name).name]
 
 
-def _below(call: Call, parent: str, kind: standard_methods.Kind) -> list[Any]:
+def _below(call: Call, parent: str, kind: standard_methods.ResourceKind) -> list[Any]:
     """Return the TensorBoard resources of a kind below a parent."""
     return call.store(Resources).below(parent, kind.collection)
 
 
-def _delete(call: Call, kind: standard_methods.Kind, request: Any) -> Any:
+def _delete(call: Call, kind: standard_methods.ResourceKind, request: Any) -> Any:
     """Delete a TensorBoard resource with everything below it by a long-running operation."""
     name = canonical(call, request.name)
     resources, points = call.store(Resources), call.store(Points)
     resources.get(kind.word, name)
 
-    def delete(level: standard_methods.Kind = kind, above: str = name) -> None:
+    def delete(level: standard_methods.ResourceKind = kind, above: str = name) -> None:
         child = _CHILDREN.get(level.word)
         if child is not None:
             for item in resources.below(above, child.collection):

@@ -26,7 +26,7 @@ class BadPlaceholder(Exception):
     """A placeholder that names something that does not exist."""
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class RunPlaceholders(msgspec.Struct, frozen=True, kw_only=True):
     """A run as its tasks know it: the values of `{{$.pipeline_job_name}}` and so on, by name."""
 
     names: Mapping[str, str]
@@ -37,7 +37,9 @@ def local_path(uri: str) -> str:
     return MOUNT + uri.removeprefix("gs://") if uri.startswith("gs://") else uri
 
 
-def resolve_command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -> list[str]:
+def resolve_command(
+    words: Iterable[str], executor_input: Mapping[str, Any], run: RunPlaceholders
+) -> list[str]:
     """Return the words of a container's command with their placeholders resolved.
 
     An IfPresent whose input is absent becomes its Else, or no word at all.
@@ -55,7 +57,7 @@ def resolve_command(words: Iterable[str], executor_input: Mapping[str, Any], run
     return resolved
 
 
-def resolve(word: str, executor_input: Mapping[str, Any], run: Run) -> str:
+def resolve(word: str, executor_input: Mapping[str, Any], run: RunPlaceholders) -> str:
     """Return a text with every placeholder, such as {{$.inputs...}}, replaced by its value.
 
     Raises:
@@ -64,7 +66,7 @@ def resolve(word: str, executor_input: Mapping[str, Any], run: Run) -> str:
     return _PLACEHOLDER.sub(lambda match: text(_value(match[1], executor_input, run)), word)
 
 
-def resolve_inside(value: Any, executor_input: Mapping[str, Any], run: Run) -> Any:
+def resolve_inside(value: Any, executor_input: Mapping[str, Any], run: RunPlaceholders) -> Any:
     """Return a JSON value with the placeholders in every string in it resolved.
 
     A string that is one placeholder alone becomes the value itself.
@@ -121,7 +123,7 @@ def _present(name: str, inputs: Mapping[str, Any]) -> bool:
     )
 
 
-def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any:
+def _value(path: str | None, executor_input: Mapping[str, Any], run: RunPlaceholders) -> Any:
     """Return the value that a placeholder's path names; a path may end in json_escape.
 
     Paths lead into the `executor_input`, or name a fact about the run, such as its id.

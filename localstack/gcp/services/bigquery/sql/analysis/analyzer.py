@@ -12,13 +12,13 @@ import msgspec
 from .....googlesql import compiled
 from .....googlesql.analyzer import Constant, Function, Path, Table
 from ...data.googlesql_values import field_of, proto_value, type_text
-from ...data.types import Field
+from ...data.types import SchemaField
 from ...errors import BigQueryError, invalid, invalid_query
-from ...state.instance import Instance
+from ...state.instance import BigQueryState
 from . import routines, sources
 from .parameters import Parameter
-from .resolved_tree import Node, statement
-from .sources import Source
+from .resolved_tree import ResolvedNode, statement
+from .sources import TableSource
 
 _PLACE = re.compile(r" \[at (\d+:\d+)\]$")
 _GROUP = re.compile(r"templated_sql_function:", re.IGNORECASE)  # before a user's function's name
@@ -34,7 +34,7 @@ _TWICE = (
 _PSEUDO = {"_PARTITIONTIME": "TIMESTAMP", "_PARTITIONDATE": "DATE"}
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class AnalysisRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A statement, and what its names mean."""
 
     sql: str
@@ -64,17 +64,17 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+class AnalyzedStatement(msgspec.Struct, frozen=True, kw_only=True):
     """A statement as the analyzer understands it."""
 
-    question: Question
-    statement: Node
-    sources: tuple[Source, ...]  # by the serialization_id of the statement's tables
+    question: AnalysisRequest
+    statement: ResolvedNode
+    sources: tuple[TableSource, ...]  # by the serialization_id of the statement's tables
     catalog: bytes  # a SimpleCatalogProto
     functions: Mapping[Path, Function] = {}
 
     @property
-    def columns(self) -> list[tuple[int, Field]]:
+    def columns(self) -> list[tuple[int, SchemaField]]:
         """The resolved column ids and the columns of a query's result."""
         return columns_of(self.statement.output_column_list, renames=self.question.renames)
 
@@ -87,7 +87,7 @@ def available() -> bool:
     return compiled.available()
 
 
-def analyze(instance: Instance, question: Question) -> Analysis:
+def analyze(instance: BigQueryState, question: AnalysisRequest) -> AnalyzedStatement:
     """Analyze a SQL statement with GoogleSQL's analyzer; return the resolved statement.
 
     Table names are resolved in `instance`, the stack's BigQuery. Raises BigQueryError
@@ -141,7 +141,7 @@ def analyze(instance: Instance, question: Question) -> Analysis:
         answer = service().call_with_catalog("Analyze", request, catalog)
     except SqlRejected as error:
         raise analyzer_error(error.message) from error
-    return Analysis(
+    return AnalyzedStatement(
         question=question,
         statement=statement(answer),
         sources=tuple(sources_by_path.values()),
@@ -150,7 +150,7 @@ def analyze(instance: Instance, question: Question) -> Analysis:
     )
 
 
-def table_of(source: Source) -> Table:
+def table_of(source: TableSource) -> Table:
     """Return a table, view or wildcard in the form that the analyzer's catalog takes."""
     columns, pseudo = (
         {field.name: type_text(field) for field in fields}
@@ -189,7 +189,7 @@ def _serialized_value(variable: Parameter) -> bytes:
     )
 
 
-def _source(instance: Instance, path: Path, question: Question) -> Source:
+def _source(instance: BigQueryState, path: Path, question: AnalysisRequest) -> TableSource:
     """Return the table, view or wildcard that a path of names in a statement means."""
     return sources.source_of(
         instance,
@@ -201,7 +201,7 @@ def _source(instance: Instance, path: Path, question: Question) -> Source:
     )
 
 
-def _altered_table(instance: Instance, question: Question) -> dict[Path, Source]:
+def _altered_table(instance: BigQueryState, question: AnalysisRequest) -> dict[Path, TableSource]:
     """Return the table that an ALTER TABLE statement names, by its path, for the analyzer.
 
     It returns nothing for other statements, and for ALTER TABLE IF EXISTS without such a table.
@@ -246,16 +246,16 @@ def _number_tables(
         _number_tables(inner, (*path, inner.name), numbers)
 
 
-def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
+def describe(instance: BigQueryState, project: str, sql: str) -> tuple[SchemaField, ...]:
     """Return the columns of the result of a view's query in a project."""
-    question = Question(sql=sql, project=project)
+    question = AnalysisRequest(sql=sql, project=project)
     meaning = analyze(instance, question)
     if meaning.statement.kind != "query_stmt":
         raise invalid("A view needs a query")
     return tuple(field for _, field in meaning.columns)
 
 
-def columns_of(outputs: Sequence[Node], *, renames: bool) -> list[tuple[int, Field]]:
+def columns_of(outputs: Sequence[ResolvedNode], *, renames: bool) -> list[tuple[int, SchemaField]]:
     """Return the column ids and the columns of a query's result; unnamed ones are f0_, f1_ ...
 
     Raises BigQueryError `invalidQuery` if two have one name; with `renames` they are renamed

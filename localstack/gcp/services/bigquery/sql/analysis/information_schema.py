@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...data.googlesql_values import type_text
-from ...data.types import Field
+from ...data.types import SchemaField
 from ...errors import not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Instance
+from ...state.instance import BigQueryState
 
 
-def _fields(text: str) -> tuple[Field, ...]:
+def _fields(text: str) -> tuple[SchemaField, ...]:
     """Parse a list of columns such as `name created:TIMESTAMP`; STRING is the default type."""
     parts = (word.partition(":") for word in text.split())
-    return tuple(Field(name=name, type=kind or "STRING") for name, _, kind in parts)
+    return tuple(SchemaField(name=name, type=kind or "STRING") for name, _, kind in parts)
 
 
 _VIEWS = {
@@ -41,21 +41,21 @@ _VIEWS = {
 }
 
 
-def fields(name: str) -> tuple[Field, ...]:
+def fields(name: str) -> tuple[SchemaField, ...]:
     """Return the columns of the INFORMATION_SCHEMA view of this name."""
     if name not in _VIEWS:
         raise not_run(f"INFORMATION_SCHEMA.{name}")
     return _VIEWS[name]
 
 
-def rows(instance: Instance, ref: TableRef) -> list[dict[str, Any]]:
+def rows(instance: BigQueryState, ref: TableRef) -> list[dict[str, Any]]:
     """Return the rows of the INFORMATION_SCHEMA view that `ref` names, as dictionaries."""
     values = _ROWS[ref.table](instance, ref)
     names = [field.name for field in _VIEWS[ref.table]]
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
-def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
+def _tables(instance: BigQueryState, ref: TableRef) -> Iterator[Table]:
     """Yield the tables of the dataset in `ref`, or of all the project's visible datasets."""
     datasets = (
         [ref.dataset]
@@ -66,14 +66,14 @@ def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
         yield from instance.catalog.tables(ref.project, dataset)
 
 
-def _schemata(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+def _schemata(instance: BigQueryState, ref: TableRef) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of the view INFORMATION_SCHEMA.SCHEMATA (datasets) as tuples."""
     for dataset in instance.catalog.datasets(ref.project):
         if not dataset.id.startswith("_"):
             yield ref.project, dataset.id, None, dataset.created, dataset.modified, dataset.location
 
 
-def _table_rows(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+def _table_rows(instance: BigQueryState, ref: TableRef) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of the view INFORMATION_SCHEMA.TABLES as tuples."""
     for table in _tables(instance, ref):
         base = table.kind == "TABLE"
@@ -89,7 +89,7 @@ def _table_rows(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _views(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+def _views(instance: BigQueryState, ref: TableRef) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of the view INFORMATION_SCHEMA.VIEWS as tuples."""
     for table in _tables(instance, ref):
         if table.kind == "VIEW":
@@ -103,7 +103,7 @@ def _views(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
             )
 
 
-def _columns(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+def _columns(instance: BigQueryState, ref: TableRef) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of the view INFORMATION_SCHEMA.COLUMNS as tuples."""
     for table in _tables(instance, ref):
         clustered = [
@@ -120,7 +120,7 @@ def _columns(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
             )  # fmt: skip
 
 
-_ROWS: dict[str, Callable[[Instance, TableRef], Iterator[tuple[Any, ...]]]] = {
+_ROWS: dict[str, Callable[[BigQueryState, TableRef], Iterator[tuple[Any, ...]]]] = {
     "SCHEMATA": _schemata,
     "TABLES": _table_rows,
     "VIEWS": _views,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ...data import decode
-from ...data.types import Field, from_rest, range_field
+from ...data.types import SchemaField, from_rest, range_field
 from ...errors import invalid
 
 _LABEL = re.compile(r"[\w-]{0,63}")
@@ -21,7 +21,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """A query parameter, or a variable of a script."""
 
     name: str  # "" where it goes by its place
-    field: Field
+    field: SchemaField
     value: Any
 
 
@@ -50,14 +50,14 @@ def _read(resource: Mapping[str, Any], index: int) -> Parameter:
     return Parameter(name=name.lower(), field=field, value=value)
 
 
-def _field(kind: Mapping[str, Any], name: str) -> Field:
+def _field(kind: Mapping[str, Any], name: str) -> SchemaField:
     """Return the column that a QueryParameterType describes."""
     text = str(kind.get("type", "")).upper()
     if text == "ARRAY":
         element = _field(kind.get("arrayType") or {}, name)
         if element.repeated:
             raise invalid("An array of arrays is not a type of BigQuery", "queryParameters")
-        return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)
+        return SchemaField(name=name, type=element.type, mode="REPEATED", fields=element.fields)
     if text == "RANGE":
         return range_field(name, str((kind.get("rangeElementType") or {}).get("type", "")).upper())
     if text in ("STRUCT", "RECORD"):
@@ -65,14 +65,14 @@ def _field(kind: Mapping[str, Any], name: str) -> Field:
             _field(member.get("type") or {}, member.get("name") or f"_field_{i + 1}")
             for i, member in enumerate(kind.get("structTypes") or ())
         ]
-        return Field(name=name, type="RECORD", fields=tuple(members))
+        return SchemaField(name=name, type="RECORD", fields=tuple(members))
     return from_rest({"name": name, "type": text})
 
 
-def _value(content: Mapping[str, Any], field: Field) -> Any:
+def _value(content: Mapping[str, Any], field: SchemaField) -> Any:
     """Convert a QueryParameterValue (JSON) to a Python value of the parameter's type."""
     if field.repeated:
-        element = Field(name=field.name, type=field.type, fields=field.fields)
+        element = SchemaField(name=field.name, type=field.type, fields=field.fields)
         return [_value(member, element) for member in content.get("arrayValues") or ()]
     if field.type == "RECORD":
         members = content.get("structValues")

@@ -6,11 +6,11 @@ The rows of partitions are not kept apart.
 from __future__ import annotations
 
 from ...errors import invalid_query
-from .analyzer import Analysis
-from .resolved_tree import Node
+from .analyzer import AnalyzedStatement
+from .resolved_tree import ResolvedNode
 
 
-def check_filters(meaning: Analysis) -> None:
+def check_filters(meaning: AnalyzedStatement) -> None:
     """Raise `invalidQuery` if a query has no filter on the partitioning column of a table.
 
     Only tables with require_partition_filter demand one.
@@ -41,7 +41,7 @@ def check_filters(meaning: Analysis) -> None:
             )
 
 
-def _filtered_columns(statement: Node) -> set[int]:
+def _filtered_columns(statement: ResolvedNode) -> set[int]:
     """Return the ids of the columns that a statement's conditions use."""
     names = ("filter_expr", "where_expr", "merge_expr", "join_expr")
     conditions = [

@@ -26,7 +26,7 @@ _LEAVES = {
 }  # fmt: skip
 
 
-class Node:
+class ResolvedNode:
     """A node, whose `kind` is its name, such as `function_call`.
 
     Every field of its message is an attribute: a scalar, a Node, a message or a list.
@@ -84,49 +84,49 @@ class Node:
         """Return whether a field is set, and not to an empty message, which the analyzer writes."""
         return any(value for _, value in self._raw.get(name, ()))
 
-    def part(self, name: str) -> Node | None:
+    def part(self, name: str) -> ResolvedNode | None:
         """Return the node in a field of this node, or None if the field is unset."""
         return getattr(self, name) if name in self._fields and name in self else None
 
-    def walk(self) -> Iterator[Node]:
+    def walk(self) -> Iterator[ResolvedNode]:
         """Yield this node and all nodes below it in the tree."""
-        waiting: list[Node] = [self]
+        waiting: list[ResolvedNode] = [self]
         while waiting:
             node = waiting.pop()
             yield node
             waiting.extend(node.children())
 
-    def children(self) -> Iterator[Node]:
+    def children(self) -> Iterator[ResolvedNode]:
         """Yield the nodes directly below this one."""
         for name in self._raw:
             value = getattr(self, name)
             yield from (
                 child
                 for child in (value if isinstance(value, list) else (value,))
-                if isinstance(child, Node)
+                if isinstance(child, ResolvedNode)
             )
 
 
-def statement(answer: bytes) -> Node:
+def statement(answer: bytes) -> ResolvedNode:
     """Return the root node of the statement in a serialized AnalyzeResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import AnalyzeResponse
 
     return _member(answer, AnalyzeResponse.DESCRIPTOR, "resolved_statement")
 
 
-def script(answer: bytes) -> Node:
+def script(answer: bytes) -> ResolvedNode:
     """Return the root node of the script in a serialized ParseResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import ParseResponse
 
     return _member(answer, ParseResponse.DESCRIPTOR, "parsed_script")
 
 
-def _member(answer: bytes, descriptor: Any, name: str) -> Node:
+def _member(answer: bytes, descriptor: Any, name: str) -> ResolvedNode:
     """Return the root node in the field `name` of the analyzer's serialized answer."""
     fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
         if fields[number].name == name:
-            return Node(value, fields[number].message_type)
+            return ResolvedNode(value, fields[number].message_type)
     raise BigQueryError("internalError", f"GoogleSQL answered without {name}")
 
 
@@ -151,7 +151,7 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
             and field.message_type.name not in _LEAVES
             and _is_tree_node(field.message_type)
         ):
-            yield Node(value, field.message_type)
+            yield ResolvedNode(value, field.message_type)
         else:
             yield _message_class(field.message_type).FromString(value)
     elif kind == _BYTES and field.type not in (field.TYPE_STRING, field.TYPE_BYTES):  # packed

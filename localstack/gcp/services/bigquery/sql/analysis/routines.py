@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from .....googlesql.analyzer import Function, Path, named_tables
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state.catalog import TableRef
-from ...state.instance import Instance
-from .resolved_tree import Node
+from ...state.instance import BigQueryState
+from .resolved_tree import ResolvedNode
 
 
-def function_of(sql: str, node: Node) -> Function:
+def function_of(sql: str, node: ResolvedNode) -> Function:
     """Return the function that a create_function_stmt defines.
 
     Raises:
@@ -35,7 +35,7 @@ def function_of(sql: str, node: Node) -> Function:
 
 
 def called_functions(
-    instance: Instance,
+    instance: BigQueryState,
     sql: str,
     temporary: Mapping[str, Function],
     project: str,
@@ -84,7 +84,7 @@ def _paths(ref: TableRef, project: str, dataset: tuple[str, str] | None) -> Iter
         yield (ref.table,)
 
 
-def store(instance: Instance, ref: TableRef, function: Function, mode: int) -> str:
+def store(instance: BigQueryState, ref: TableRef, function: Function, mode: int) -> str:
     """Store a user-defined function; return the operation performed: CREATE, REPLACE or SKIP.
 
     `mode` is the create mode of the statement. Raises BigQueryError `notFound`, `duplicate` or
@@ -107,7 +107,7 @@ def store(instance: Instance, ref: TableRef, function: Function, mode: int) -> s
     return "REPLACE" if exists else "CREATE"
 
 
-def drop(instance: Instance, ref: TableRef, *, if_exists: bool) -> str:
+def drop(instance: BigQueryState, ref: TableRef, *, if_exists: bool) -> str:
     """Delete a user-defined function; return DROP, or SKIP if it is absent and `if_exists`.
 
     Raises BigQueryError `notFound` otherwise.
@@ -121,7 +121,7 @@ def drop(instance: Instance, ref: TableRef, *, if_exists: bool) -> str:
     raise BigQueryError("notFound", f"Not found: Routine {ref}")
 
 
-def within(instance: Instance, project: str, dataset: str) -> list[TableRef]:
+def within(instance: BigQueryState, project: str, dataset: str) -> list[TableRef]:
     """Return the references of the user-defined functions in a dataset."""
     with instance.catalog.lock:
         return [

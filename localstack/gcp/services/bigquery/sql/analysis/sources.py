@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 
 from ...data.googlesql_values import type_text
-from ...data.types import Field
+from ...data.types import SchemaField
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Instance
+from ...state.instance import BigQueryState
 
 _SCHEMA = "INFORMATION_SCHEMA"
 _SUFFIX = "_TABLE_SUFFIX"
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class TableSource(msgspec.Struct, frozen=True, kw_only=True):
     """A table name's meaning.
 
     Without a `table` it is a view of INFORMATION_SCHEMA; then `ref` names the project and dataset
@@ -26,14 +26,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     ref: TableRef
-    fields: tuple[Field, ...]
+    fields: tuple[SchemaField, ...]
     table: Table | None = None
     parts: tuple[Table, ...] = ()
 
     @property
-    def pseudo(self) -> tuple[Field, ...]:
+    def pseudo(self) -> tuple[SchemaField, ...]:
         """The pseudo-columns (_TABLE_SUFFIX), which `SELECT *` leaves out."""
-        return (Field(name=_SUFFIX, type="STRING"),) if self.parts else ()
+        return (SchemaField(name=_SUFFIX, type="STRING"),) if self.parts else ()
 
     def suffix(self, part: Table) -> str:
         """Return the part of a table's name that stands for the * of this wildcard."""
@@ -61,7 +61,7 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
 
 
 def table_of(
-    instance: Instance, path: Sequence[str], project: str, dataset: tuple[str, str] | None
+    instance: BigQueryState, path: Sequence[str], project: str, dataset: tuple[str, str] | None
 ) -> TableRef:
     """Return the table reference of a name in SQL; a project's number becomes its id.
 
@@ -72,14 +72,14 @@ def table_of(
 
 
 def source_of(
-    instance: Instance,
+    instance: BigQueryState,
     path: Sequence[str],
     project: str,
     *,
     dataset: tuple[str, str] | None = None,
     location: str | None = None,
     temporary: str | None = None,
-) -> Source:
+) -> TableSource:
     """Return the table, view, wildcard or INFORMATION_SCHEMA view that a path in SQL means.
 
     `dataset` is the default dataset (project, id), `temporary` that of a session's tables, and
@@ -94,7 +94,7 @@ def source_of(
         and len(parts) == 1
         and (table := instance.catalog.find(TableRef(project, temporary, parts[0])))
     ):
-        return Source(ref=table.ref, fields=table.fields, table=table)
+        return TableSource(ref=table.ref, fields=table.fields, table=table)
     ref = table_of(instance, path, project, dataset)
     if ref.table.endswith("*"):
         return _wildcard(instance, ref, location)
@@ -107,10 +107,10 @@ def source_of(
         raise BigQueryError(
             "notFound", f"{error.message} was not found in location {location or 'US'}"
         ) from error
-    return Source(ref=ref, fields=table.fields, table=table)
+    return TableSource(ref=ref, fields=table.fields, table=table)
 
 
-def _wildcard(instance: Instance, ref: TableRef, location: str | None) -> Source:
+def _wildcard(instance: BigQueryState, ref: TableRef, location: str | None) -> TableSource:
     """Return the tables that a wildcard such as `events_*` matches, as one source.
 
     `location` is where the job runs. Source: [docs: bigquery/docs/querying-wildcard-tables]. Raises
@@ -131,7 +131,7 @@ def _wildcard(instance: Instance, ref: TableRef, location: str | None) -> Source
     newest = max(parts, key=lambda table: (table.created, table.ref.table))
     for part in parts:
         _check_part(newest, part)
-    return Source(ref=ref, fields=newest.fields, table=newest, parts=tuple(parts))
+    return TableSource(ref=ref, fields=newest.fields, table=newest, parts=tuple(parts))
 
 
 def _check_part(newest: Table, part: Table) -> None:
@@ -154,14 +154,16 @@ def _check_part(newest: Table, part: Table) -> None:
         )
 
 
-def check_location(instance: Instance, project: str, name: str, location: str | None) -> None:
+def check_location(instance: BigQueryState, project: str, name: str, location: str | None) -> None:
     """Raise `notFound` if the dataset `name` is not in `location`; None permits every location."""
     dataset = instance.catalog.dataset(project, name)
     if location and dataset.location.lower() != location.lower() and not name.startswith("_"):
         raise BigQueryError("notFound", f"Not found: Dataset {project}:{name}")
 
 
-def _information_view(instance: Instance, parts: Sequence[str], place: int, project: str) -> Source:
+def _information_view(
+    instance: BigQueryState, parts: Sequence[str], place: int, project: str
+) -> TableSource:
     """Return a view of INFORMATION_SCHEMA as a source of rows.
 
     `parts` is the name, and `place` the position of the word INFORMATION_SCHEMA in it.
@@ -185,10 +187,10 @@ def _information_view(instance: Instance, parts: Sequence[str], place: int, proj
     owner = instance.catalog.id_of(owner)
     if dataset:
         instance.catalog.dataset(owner, dataset)
-    return Source(ref=TableRef(owner, dataset, name), fields=information_schema.fields(name))
+    return TableSource(ref=TableRef(owner, dataset, name), fields=information_schema.fields(name))
 
 
-def referenced_tables(sources: Sequence[Source]) -> list[dict[str, Any]]:
+def referenced_tables(sources: Sequence[TableSource]) -> list[dict[str, Any]]:
     """Return the tables that a query reads as the REST list `referencedTables`."""
     refs = {source.ref: None for source in sources if source.table is not None}
     return [ref.rest() for ref in refs]

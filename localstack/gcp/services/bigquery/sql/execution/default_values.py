@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ...state.catalog import Table
-from ...state.instance import Instance
-from ...state.job_work import Running
+from ...state.instance import BigQueryState
+from ...state.job_work import RunningJob
 from ..analysis import analyzer
 from . import reference_evaluation
 
 
-def values(instance: Instance, table: Table) -> dict[str, Any]:
+def values(instance: BigQueryState, table: Table) -> dict[str, Any]:
     """Return the current default values of a table's columns, by column name.
 
     They are computed anew, as a default may be an expression such as CURRENT_DATE().
@@ -23,10 +23,11 @@ def values(instance: Instance, table: Table) -> dict[str, Any]:
     }
 
 
-def _value(instance: Instance, table: Table, expression: str) -> Any:
+def _value(instance: BigQueryState, table: Table, expression: str) -> Any:
     """Compute a column's default expression, and return its current value."""
     meaning = analyzer.analyze(
-        instance, analyzer.Question(sql=f"SELECT {expression} AS value", project=table.ref.project)
+        instance,
+        analyzer.AnalysisRequest(sql=f"SELECT {expression} AS value", project=table.ref.project),
     )
     fields = [field for _, field in meaning.columns]
-    return reference_evaluation.table(instance, meaning, fields, Running()).column(0)[0].as_py()
+    return reference_evaluation.table(instance, meaning, fields, RunningJob()).column(0)[0].as_py()

@@ -11,16 +11,16 @@ from typing import Any
 
 from ...data import arrow
 from ...data.googlesql_values import proto_value, python_value, type_text
-from ...data.types import Field, duckdb_type, quoted
+from ...data.types import SchemaField, duckdb_type, quoted
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state import catalog
-from ...state.instance import Instance
-from ...state.job_work import Running
+from ...state.instance import BigQueryState
+from ...state.job_work import RunningJob
 from ...tables import row_writes, tables
 from ..analysis import analyzer, information_schema
-from ..analysis.analyzer import Analysis, analyzer_error, types_of
+from ..analysis.analyzer import AnalyzedStatement, analyzer_error, types_of
 from ..analysis.resolved_tree import statement
-from ..analysis.sources import Source
+from ..analysis.sources import TableSource
 from . import translation
 
 _QUERY = re.compile(
@@ -33,10 +33,10 @@ MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
 
 def select(
-    instance: Instance,
-    meaning: Analysis,
-    fields: Sequence[Field],
-    running: Running,
+    instance: BigQueryState,
+    meaning: AnalyzedStatement,
+    fields: Sequence[SchemaField],
+    running: RunningJob,
     write: Callable[[row_writes.Fill], int],
 ) -> int:
     """Run a query, and pass a function that inserts its rows to `write`; return `write`'s result.
@@ -55,7 +55,7 @@ def select(
             raise
         return write(row_writes.fill_rows(evaluate(instance, meaning, fields, error)))
 
-    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+    def fill(cursor: Any, name: str, columns: Sequence[SchemaField]) -> None:
         running.watch(cursor)
         with translation.bigquery_errors(running):
             row_writes.fill_from(sql)(cursor, name, columns)
@@ -69,7 +69,12 @@ def select(
     return write(row_writes.fill_rows(rows))
 
 
-def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
+def table(
+    instance: BigQueryState,
+    meaning: AnalyzedStatement,
+    fields: Sequence[SchemaField],
+    running: RunningJob,
+) -> Any:
     """Run an analyzed query, and return its rows as an Arrow table with DuckDB's types."""
     columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
     with instance.warehouse.session() as cursor:
@@ -84,7 +89,10 @@ def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], runnin
 
 
 def evaluate(
-    instance: Instance, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError
+    instance: BigQueryState,
+    meaning: AnalyzedStatement,
+    fields: Sequence[SchemaField],
+    reason: BigQueryError,
 ) -> Any:
     """Evaluate a query by Google's reference implementation; return the rows as an Arrow table.
 
@@ -145,7 +153,7 @@ def evaluate(
     return arrow.table(columns, fields)
 
 
-def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
+def _flattened(meaning: AnalyzedStatement) -> tuple[str, dict[tuple[str, ...], Any]]:
     """Return a query's SQL with one-part table names, and its tables by these names.
 
     Google's reference implementation needs such names, and named parameters, which positional ones
@@ -193,7 +201,7 @@ def _positional_name(place: int) -> str:
 
 
 def _add_rows(
-    instance: Instance, sources: Sequence[Source], request: Any, reason: BigQueryError
+    instance: BigQueryState, sources: Sequence[TableSource], request: Any, reason: BigQueryError
 ) -> None:
     """Copy the rows of the tables that a query reads into an evaluation request.
 
@@ -217,7 +225,7 @@ def _add_rows(
             )
 
 
-def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any]]:
+def rows_of(instance: BigQueryState, source: TableSource, most: int) -> list[dict[str, Any]]:
     """Return the rows of a table or view as dictionaries; of a table at most `most` + 1.
 
     More than `most` rows tell the caller that there are too many.
@@ -237,10 +245,10 @@ def _python_rows(cursor: Any, sql: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _view_rows(instance: Instance, view: catalog.Table) -> list[dict[str, Any]]:
+def _view_rows(instance: BigQueryState, view: catalog.Table) -> list[dict[str, Any]]:
     """Run a view's query, and return its rows as dictionaries."""
-    question = analyzer.Question(sql=view.written["view"]["query"], project=view.ref.project)
+    question = analyzer.AnalysisRequest(sql=view.written["view"]["query"], project=view.ref.project)
     meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]
-    rows: list[dict[str, Any]] = table(instance, meaning, fields, Running()).to_pylist()
+    rows: list[dict[str, Any]] = table(instance, meaning, fields, RunningJob()).to_pylist()
     return rows

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from ...errors import BigQueryError, invalid
 from ...state.catalog import Table
-from ...state.instance import Instance
+from ...state.instance import BigQueryState
 from ..analysis import analyzer
 from . import translation
 
 
-def condition(instance: Instance, table: Table, text: str) -> str:
+def condition(instance: BigQueryState, table: Table, text: str) -> str:
     """Return a read session's row_restriction as a condition in DuckDB SQL.
 
     Raises:
         BigQueryError: `invalid` in GoogleSQL's words.
     """
     name = f"`{table.ref.project}.{table.ref.dataset}.{table.ref.table}`"
-    question = analyzer.Question(
+    question = analyzer.AnalysisRequest(
         sql=f"SELECT * FROM {name} WHERE {text}", project=table.ref.project
     )
     try:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from ...data.types import Field, quoted
+from ...data.types import SchemaField, quoted
 from ...errors import BigQueryError, invalid_query, not_run
-from ...state.instance import Instance
-from ...state.job_work import Running
+from ...state.instance import BigQueryState
+from ...state.job_work import RunningJob
 from ...tables import tables
 from ..analysis import analyzer, information_schema
-from ..analysis.analyzer import Analysis
-from ..analysis.resolved_tree import Node
-from ..analysis.sources import Source
+from ..analysis.analyzer import AnalyzedStatement
+from ..analysis.resolved_tree import ResolvedNode
+from ..analysis.sources import TableSource
 from ..language import literals
 from ..language.expressions import EXPRESSIONS
 from ..language.scans import SCANS
-from ..language.translator import Translator
+from ..language.translator import SqlTranslator
 
 _NOT_RUN = "NOT RUN: "
 
 
-def translator(instance: Instance, meaning: Analysis) -> Translator:
+def translator(instance: BigQueryState, meaning: AnalyzedStatement) -> SqlTranslator:
     """Return a translator of an analyzed statement's nodes into DuckDB SQL."""
     relations = [
         (_relation(instance, source), [field.name for field in (*source.fields, *source.pseudo)])
@@ -30,7 +30,7 @@ def translator(instance: Instance, meaning: Analysis) -> Translator:
     ]
     question = meaning.question
     variables = (*question.variables, *question.system)
-    return Translator(
+    return SqlTranslator(
         relations,
         question.parameters,
         instance.clock.now(),
@@ -40,7 +40,7 @@ def translator(instance: Instance, meaning: Analysis) -> Translator:
     )
 
 
-def query(instance: Instance, meaning: Analysis) -> str:
+def query(instance: BigQueryState, meaning: AnalyzedStatement) -> str:
     """Return the DuckDB SELECT for an analyzed query, with the query's output names.
 
     Raises BigQueryError `notImplemented`, which names what DuckDB computes differently.
@@ -55,7 +55,7 @@ def query(instance: Instance, meaning: Analysis) -> str:
     )
 
 
-def _without_null_elements(number: int, field: Field) -> str:
+def _without_null_elements(number: int, field: SchemaField) -> str:
     """Return SQL of output column `number`, which fails if one of its arrays contains NULL."""
     name = f"c{number}"
     if not field.repeated:
@@ -67,7 +67,7 @@ def _without_null_elements(number: int, field: Field) -> str:
     )
 
 
-def condition(instance: Instance, meaning: Analysis) -> str:
+def condition(instance: BigQueryState, meaning: AnalyzedStatement) -> str:
     """Return the WHERE condition of an analyzed `SELECT * FROM t WHERE ...` as DuckDB SQL.
 
     It names the table's columns as they are.
@@ -86,7 +86,7 @@ def condition(instance: Instance, meaning: Analysis) -> str:
     )
 
 
-def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str:
+def _over_named_columns(t: SqlTranslator, node: ResolvedNode, names: dict[int, str]) -> str:
     """Return DuckDB SQL of an expression over named columns; `names` are by column number.
 
     The analyzer refers to columns by number, so it is a scalar subquery that renames them.
@@ -95,14 +95,14 @@ def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str
     return f"(SELECT {t.expression(node)} FROM (SELECT {numbered or '1 AS none_'}))"
 
 
-def _relation(instance: Instance, source: Source) -> str:
+def _relation(instance: BigQueryState, source: TableSource) -> str:
     """Return the DuckDB SQL by which FROM reads a table, view or wildcard, `source`."""
     if source.table is None:
         return _information_schema_rows(instance, source)
     if source.parts:
         return f"({wildcard(source)}) AS wildcard"
     if source.table.kind == "VIEW":
-        question = analyzer.Question(
+        question = analyzer.AnalysisRequest(
             sql=source.table.written["view"]["query"], project=source.ref.project
         )
         sql = query(instance, analyzer.analyze(instance, question))
@@ -110,7 +110,7 @@ def _relation(instance: Instance, source: Source) -> str:
     return tables.relation(source.ref)
 
 
-def wildcard(source: Source) -> str:
+def wildcard(source: TableSource) -> str:
     """Return a DuckDB query of all rows of the tables that a wildcard such as `events_*` names.
 
     A column that a table lacks is NULL, or empty, in its rows.
@@ -130,7 +130,7 @@ def wildcard(source: Source) -> str:
     return " UNION ALL ".join(selects)
 
 
-def _column_of_part(name: str | None, field: Field) -> str:
+def _column_of_part(name: str | None, field: SchemaField) -> str:
     """Return the SQL of a wildcard's column in one table: its name there, or NULL or [].
 
     `name` is None if the table has no such column.
@@ -138,7 +138,7 @@ def _column_of_part(name: str | None, field: Field) -> str:
     return quoted(name) if name else literals.constant([] if field.repeated else None, field)
 
 
-def _information_schema_rows(instance: Instance, source: Source) -> str:
+def _information_schema_rows(instance: BigQueryState, source: TableSource) -> str:
     """Return the rows of an INFORMATION_SCHEMA view as DuckDB SQL: a list of VALUES."""
     rows = information_schema.rows(instance, source.ref)
     columns = ", ".join(quoted(field.name) for field in source.fields)
@@ -155,7 +155,7 @@ def _information_schema_rows(instance: Instance, source: Source) -> str:
 
 
 @contextlib.contextmanager
-def bigquery_errors(running: Running) -> Iterator[None]:
+def bigquery_errors(running: RunningJob) -> Iterator[None]:
     """Translate DuckDB's errors in the `with` block into BigQuery's; `running` is the job's work.
 
     If the job was cancelled, its own error is raised instead.

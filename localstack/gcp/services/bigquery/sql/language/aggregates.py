@@ -5,8 +5,8 @@ from __future__ import annotations
 from ...data.googlesql_values import field_of
 from ...data.types import duckdb_type
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
-from .translator import Translator, ordering
+from ..analysis.resolved_tree import ResolvedNode
+from .translator import SqlTranslator, ordering
 from .type_kinds import BIGNUMERIC, FLOAT, INT64, STRING, STRUCT, type_kind
 
 _IGNORE = 1  # NullHandlingModifier
@@ -21,7 +21,7 @@ _SAME = {
 }  # fmt: skip
 
 
-def aggregate_scan(t: Translator, node: Node) -> str:
+def aggregate_scan(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for GROUP BY in a GoogleSQL query, with its grouping sets."""
     groups = {c.column.column_id: t.expression(c.expr) for c in node.group_by_list}
     values = {c.column.column_id: aggregate(t, c.expr) for c in node.aggregate_list}
@@ -42,7 +42,7 @@ def aggregate_scan(t: Translator, node: Node) -> str:
     return f"SELECT {columns}{t.source(node.input_scan)}{clause}"
 
 
-def _grouping_set(node: Node, groups: dict[int, str]) -> str:
+def _grouping_set(node: ResolvedNode, groups: dict[int, str]) -> str:
     """Return the SQL of one grouping set of ROLLUP, CUBE or GROUPING SETS.
 
     `groups` has the SQL of each grouping column by its number.
@@ -58,7 +58,7 @@ def _grouping_set(node: Node, groups: dict[int, str]) -> str:
     return f"{node.kind.upper()} ({', '.join(columns)})"
 
 
-def pivot_scan(t: Translator, node: Node) -> str:
+def pivot_scan(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for PIVOT in a GoogleSQL query: aggregate functions with conditions."""
     groups = {c.column.column_id: t.expression(c.expr) for c in node.group_by_list}
     chosen = t.expression(node.for_expr)
@@ -75,7 +75,7 @@ def pivot_scan(t: Translator, node: Node) -> str:
     return f"SELECT {columns}{t.source(node.input_scan)}{clause}"
 
 
-def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
+def aggregate(t: SqlTranslator, node: ResolvedNode, condition: str | None = None) -> str:
     """Return the DuckDB SQL for one GoogleSQL aggregate function call.
 
     Only the rows that fulfil `condition`, a condition in DuckDB SQL, are aggregated.
@@ -100,7 +100,9 @@ def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
     return _aggregate(t, node, name, arguments, where)
 
 
-def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
+def _aggregate(
+    t: SqlTranslator, node: ResolvedNode, name: str, arguments: list[str], where: str
+) -> str:
     """Return the DuckDB SQL for a call of the GoogleSQL aggregate function `name`.
 
     `arguments` and the FILTER clause `where` are DuckDB SQL.
@@ -116,7 +118,7 @@ def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where
     return _computed(node, name, arguments, where)
 
 
-def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
+def _computed(node: ResolvedNode, name: str, arguments: list[str], where: str) -> str:
     """Return the DuckDB SQL for a GoogleSQL aggregate function that takes no ORDER BY.
 
     `arguments` and the FILTER clause `where` are DuckDB SQL.
@@ -135,7 +137,9 @@ def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
     return _duckdb_function(node, name, kind, arguments, where)
 
 
-def _duckdb_function(node: Node, name: str, kind: int, arguments: list[str], where: str) -> str:
+def _duckdb_function(
+    node: ResolvedNode, name: str, kind: int, arguments: list[str], where: str
+) -> str:
     """Return DuckDB SQL that calls the aggregate function `name`, cast to GoogleSQL's result type.
 
     `kind` is GoogleSQL's type of the argument; `arguments` and the FILTER clause `where` are DuckDB
@@ -153,12 +157,12 @@ def _duckdb_function(node: Node, name: str, kind: int, arguments: list[str], whe
     )
 
 
-def _distinct(node: Node) -> str:
+def _distinct(node: ResolvedNode) -> str:
     """Return the keyword DISTINCT for an aggregate function call, or an empty text."""
     return "DISTINCT " if node.distinct else ""
 
 
-def _quantiles(node: Node, arguments: list[str], where: str) -> str:
+def _quantiles(node: ResolvedNode, arguments: list[str], where: str) -> str:
     """Return the DuckDB SQL for APPROX_QUANTILES: exact quantiles, which GoogleSQL permits.
 
     `arguments` and the FILTER clause `where` are DuckDB SQL.
@@ -171,7 +175,9 @@ def _quantiles(node: Node, arguments: list[str], where: str) -> str:
     return f"quantile_disc({arguments[0]}, [{shares}]){where}"
 
 
-def _collection(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
+def _collection(
+    t: SqlTranslator, node: ResolvedNode, name: str, arguments: list[str], where: str
+) -> str:
     """Return the DuckDB SQL for ARRAY_AGG or STRING_AGG in a GoogleSQL query.
 
     `arguments` and the FILTER clause `where` are DuckDB SQL.
@@ -191,7 +197,7 @@ def _collection(t: Translator, node: Node, name: str, arguments: list[str], wher
     )
 
 
-def window_function(node: Node, name: str, arguments: list[str]) -> str:
+def window_function(node: ResolvedNode, name: str, arguments: list[str]) -> str:
     """Return the DuckDB SQL of an aggregate function call, to which the caller appends OVER."""
     kind = type_kind(node)
     if name == "avg" and kind in (INT64, FLOAT):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...data.googlesql_values import element_of, field_of
-from ...data.types import Field, duckdb_type
+from ...data.types import SchemaField, duckdb_type
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
-from .translator import Translator
+from ..analysis.resolved_tree import ResolvedNode
+from .translator import SqlTranslator
 
 _DIGITS = r"\s*[+-]?[0-9]+\s*"
 _NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
@@ -17,7 +17,7 @@ _DAY = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{1,6})?"
 
 
-def cast(t: Translator, node: Node) -> str:
+def cast(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for CAST or SAFE_CAST in a GoogleSQL query."""
     source, target = field_of(node.expr.type), field_of(node.type)
     if "format" in node or "time_zone" in node or "extended_cast" in node:
@@ -27,7 +27,7 @@ def cast(t: Translator, node: Node) -> str:
     return conversion(t.expression(node.expr), source, target, safe=node.return_null_on_error)
 
 
-def conversion(sql: str, source: Field, target: Field, *, safe: bool = False) -> str:
+def conversion(sql: str, source: SchemaField, target: SchemaField, *, safe: bool = False) -> str:
     """Return DuckDB SQL that converts the expression `sql` from one BigQuery type to another.
 
     With `safe` a value that does not fit gives NULL. Raises BigQueryError `notImplemented` where
@@ -48,7 +48,7 @@ def conversion(sql: str, source: Field, target: Field, *, safe: bool = False) ->
     return rule(sql, "TRY_CAST" if safe else "CAST", "NULL" if safe else None)
 
 
-def _struct(sql: str, source: Field, target: Field, *, safe: bool) -> str:
+def _struct(sql: str, source: SchemaField, target: SchemaField, *, safe: bool) -> str:
     """Return DuckDB SQL that converts the STRUCT `sql`, one field after the other.
 
     With `safe` a value that does not fit gives NULL.

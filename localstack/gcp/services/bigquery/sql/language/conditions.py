@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
-from .translator import Translator, arguments
+from ..analysis.resolved_tree import ResolvedNode
+from .translator import SqlTranslator, arguments
 from .type_kinds import ARRAY, FLOAT, STRING, STRUCT, type_kind
 
 
-def _joining(word: str) -> Callable[[Translator, Node], str]:
+def _joining(word: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates AND or OR (`word`) of GoogleSQL into DuckDB SQL."""
     return lambda t, node: f"({f' {word} '.join(arguments(t, node))})"
 
@@ -30,17 +30,17 @@ def comparison(operator: str, left: str, right: str, kind: int) -> str:
     return f"({left} {operator} {right} AND NOT isnan({other}))"
 
 
-def _comparison(operator: str) -> Callable[[Translator, Node], str]:
+def _comparison(operator: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates a comparison of GoogleSQL into DuckDB SQL."""
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         left, right = arguments(t, node)
         return comparison(operator, left, right, type_kind(node))
 
     return write
 
 
-def _between(t: Translator, node: Node) -> str:
+def _between(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for BETWEEN in a GoogleSQL query."""
     value, low, high = arguments(t, node)
     return (
@@ -49,14 +49,14 @@ def _between(t: Translator, node: Node) -> str:
     )
 
 
-def _nullif(t: Translator, node: Node) -> str:
+def _nullif(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for NULLIF in a GoogleSQL query."""
     left, right = arguments(t, node)
     equal = comparison("=", left, right, type_kind(node))
     return f"CASE WHEN {equal} THEN NULL ELSE {left} END"
 
 
-def _in(t: Translator, node: Node) -> str:
+def _in(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for IN with a list in a GoogleSQL query."""
     value, *others = arguments(t, node)
     if type_kind(node) in (STRUCT, ARRAY):
@@ -66,7 +66,7 @@ def _in(t: Translator, node: Node) -> str:
     return f"({value} IN ({', '.join(others)}))"
 
 
-def _in_array(t: Translator, node: Node) -> str:
+def _in_array(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for IN UNNEST in a GoogleSQL query."""
     value, array = arguments(t, node)
     if type_kind(node) in (FLOAT, STRUCT, ARRAY):
@@ -81,20 +81,20 @@ def _in_array(t: Translator, node: Node) -> str:
     )
 
 
-def _distinct(word: str) -> Callable[[Translator, Node], str]:
+def _distinct(word: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates IS [NOT] DISTINCT FROM of GoogleSQL into DuckDB SQL.
 
     `word` is DuckDB's operator.
     """
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         left, right = arguments(t, node)
         return f"({left} {word} {right})"
 
     return write
 
 
-def _like(t: Translator, node: Node) -> str:
+def _like(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for LIKE in a GoogleSQL query."""
     if type_kind(node) != STRING:
         raise not_run("LIKE of BYTES")
@@ -102,7 +102,7 @@ def _like(t: Translator, node: Node) -> str:
     return f"({value} LIKE {pattern} ESCAPE '\\')"
 
 
-def _case(t: Translator, node: Node) -> str:
+def _case(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for CASE with conditions in a GoogleSQL query."""
     parts = arguments(t, node)
     whens = "".join(
@@ -112,7 +112,7 @@ def _case(t: Translator, node: Node) -> str:
     return f"CASE{whens} ELSE {parts[-1] if len(parts) % 2 else 'NULL'} END"
 
 
-def _case_value(t: Translator, node: Node) -> str:
+def _case_value(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for CASE with a value in a GoogleSQL query."""
     value, *parts = arguments(t, node)
     pairs = zip(parts[0:-1:2], parts[1::2], strict=False)
@@ -123,12 +123,12 @@ def _case_value(t: Translator, node: Node) -> str:
     return f"CASE{whens} ELSE {parts[-1] if len(parts) % 2 else 'NULL'} END"
 
 
-def _coalesce(t: Translator, node: Node) -> str:
+def _coalesce(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for COALESCE in a GoogleSQL query."""
     return f"coalesce({', '.join(arguments(t, node))})"
 
 
-FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
+FUNCTIONS: Mapping[str, Callable[[SqlTranslator, ResolvedNode], str]] = {
     "$and": _joining("AND"),
     "$or": _joining("OR"),
     "$equal": _comparison("="),

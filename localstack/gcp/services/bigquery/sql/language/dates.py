@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import literals
 from .casts import utc
-from .translator import Translator
+from .translator import SqlTranslator
 from .type_kinds import DATE, DATETIME, INT64, TIME, TIMESTAMP, type_kind
 
 # DateTimestampPart
@@ -33,7 +33,7 @@ _FORMATS = {"Y", "m", "d", "H", "M", "S", "j", "y", "B", "b", "A", "a", "p", "I"
 _LONGER = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y"}
 
 
-def part_of(node: Node) -> str:
+def part_of(node: ResolvedNode) -> str:
     """Return the name of the date part that a literal node stands for, such as MONTH."""
     if node.kind != "literal":
         raise not_run("a part of a date that is not a literal")
@@ -55,13 +55,13 @@ def _span(number: str, part: str) -> str:
     raise not_run(f"an interval of {part}")
 
 
-def _shift_rule(sign: str, kind: str) -> Callable[[Translator, Node], str]:
+def _shift_rule(sign: str, kind: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates DATE_ADD, DATE_SUB and the like into DuckDB SQL.
 
     `sign` is + or -, `kind` the type of the date.
     """
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         value, number = (t.expression(argument) for argument in node.argument_list[:2])
         if type_kind(node, 1) != INT64:
             raise not_run("adding an INTERVAL")
@@ -83,7 +83,7 @@ def _plus(value: str, sign: str, span: str, kind: str) -> str:
 _NAMES = {DATE: "DATE", TIMESTAMP: "TIMESTAMPTZ", DATETIME: "TIMESTAMP"}
 
 
-def arithmetic(t: Translator, node: Node, operator: str) -> str:
+def arithmetic(t: SqlTranslator, node: ResolvedNode, operator: str) -> str:
     """Return the DuckDB SQL for + or - of dates with days or intervals in a GoogleSQL query."""
     first, second = node.argument_list
     if operator in "+-" and type_kind(node) == DATE and type_kind(node, 1) == INT64:
@@ -97,7 +97,7 @@ def arithmetic(t: Translator, node: Node, operator: str) -> str:
     raise not_run(f"the operator {operator} of these types")
 
 
-def _difference(t: Translator, node: Node) -> str:
+def _difference(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for DATE_DIFF, TIMESTAMP_DIFF and DATETIME_DIFF of GoogleSQL.
 
     A TIMESTAMP counts whole units, towards zero; a DATE or DATETIME counts boundaries.
@@ -149,7 +149,7 @@ def truncation(value: str, part: str) -> str:
     return f"date_trunc('{part.lower()}', {value})"
 
 
-def _trunc(t: Translator, node: Node) -> str:
+def _trunc(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for DATE_TRUNC, TIMESTAMP_TRUNC and DATETIME_TRUNC of GoogleSQL."""
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
     kind = type_kind(node)
@@ -166,7 +166,7 @@ def _trunc(t: Translator, node: Node) -> str:
     return f"CAST({truncation(value, part)} AS {_NAMES[kind]})"
 
 
-def _extract(t: Translator, node: Node) -> str:
+def _extract(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for EXTRACT in a GoogleSQL query."""
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
     kind = type_kind(node)
@@ -201,10 +201,10 @@ def extraction(value: str, part: str) -> str:
     return f"CAST({word} AS BIGINT)"
 
 
-def _extract_part(part: str) -> Callable[[Translator, Node], str]:
+def _extract_part(part: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates EXTRACT of one date part into DuckDB SQL."""
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         value = t.expression(node.argument_list[0])
         if type_kind(node) == TIMESTAMP:
             zone = t.expression(node.argument_list[1]) if len(node.argument_list) > 1 else "'UTC'"
@@ -214,20 +214,20 @@ def _extract_part(part: str) -> Callable[[Translator, Node], str]:
     return write
 
 
-def _since(unit: int) -> Callable[[Translator, Node], str]:
+def _since(unit: int) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates UNIX_SECONDS and the like into DuckDB SQL.
 
     `unit` is the length of the result's unit in microseconds; fractions are rounded down.
     """
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         value = f"epoch_us({t.expression(node.argument_list[0])})"
         return value if unit == 1 else f"CAST(floor_div_({value}, {unit}) AS BIGINT)"
 
     return write
 
 
-def _from(unit: int) -> Callable[[Translator, Node], str]:
+def _from(unit: int) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates TIMESTAMP_SECONDS and the like into DuckDB SQL.
 
     `unit` is the length of the argument's unit in microseconds.
@@ -235,23 +235,23 @@ def _from(unit: int) -> Callable[[Translator, Node], str]:
     return lambda t, node: f"make_timestamptz_({t.expression(node.argument_list[0])} * {unit})"
 
 
-def _days_since_1970(t: Translator, node: Node) -> str:
+def _days_since_1970(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for UNIX_DATE in a GoogleSQL query."""
     return f"CAST(({t.expression(node.argument_list[0])} - DATE '1970-01-01') AS BIGINT)"
 
 
-def _date_of_days(t: Translator, node: Node) -> str:
+def _date_of_days(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for DATE_FROM_UNIX_DATE in a GoogleSQL query."""
     return f"(DATE '1970-01-01' + CAST({t.expression(node.argument_list[0])} AS INTEGER))"
 
 
-def _current(kind: str) -> Callable[[Translator, Node], str]:
+def _current(kind: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates CURRENT_DATE and the like, of type `kind`, into DuckDB SQL.
 
     The time is that of the stack's clock, not DuckDB's own.
     """
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         moment = f"CAST({literals.text(t.now.isoformat())} AS TIMESTAMPTZ)"
         zone = t.expression(node.argument_list[0]) if node.argument_list else "'UTC'"
         return (
@@ -261,7 +261,7 @@ def _current(kind: str) -> Callable[[Translator, Node], str]:
     return write
 
 
-def _pattern(node: Node) -> str:
+def _pattern(node: ResolvedNode) -> str:
     """Return a GoogleSQL format literal as DuckDB's strftime format, in a SQL literal.
 
     Raises:
@@ -281,7 +281,7 @@ def _pattern(node: Node) -> str:
     return literals.text(result)
 
 
-def _format(t: Translator, node: Node) -> str:
+def _format(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for FORMAT_DATE, FORMAT_TIMESTAMP and FORMAT_DATETIME of GoogleSQL."""
     pattern, value = _pattern(node.argument_list[0]), t.expression(node.argument_list[1])
     kind = type_kind(node, 1)
@@ -293,7 +293,7 @@ def _format(t: Translator, node: Node) -> str:
     return f"strftime({value}, {pattern})"
 
 
-def _date(t: Translator, node: Node) -> str:
+def _date(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for DATE() in a GoogleSQL query."""
     values = [t.expression(argument) for argument in node.argument_list]
     if len(values) == 3:
@@ -308,7 +308,7 @@ def _date(t: Translator, node: Node) -> str:
     raise not_run("DATE of these arguments")
 
 
-def _timestamp(t: Translator, node: Node) -> str:
+def _timestamp(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for TIMESTAMP() in a GoogleSQL query."""
     values = [t.expression(argument) for argument in node.argument_list]
     zone = values[1] if len(values) > 1 else "'UTC'"
@@ -319,7 +319,7 @@ def _timestamp(t: Translator, node: Node) -> str:
     raise not_run("TIMESTAMP of these arguments")
 
 
-def _datetime(t: Translator, node: Node) -> str:
+def _datetime(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for DATETIME() in a GoogleSQL query."""
     values = [t.expression(argument) for argument in node.argument_list]
     if type_kind(node) == TIMESTAMP:
@@ -331,7 +331,7 @@ def _datetime(t: Translator, node: Node) -> str:
     raise not_run("DATETIME of these arguments")
 
 
-FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
+FUNCTIONS: Mapping[str, Callable[[SqlTranslator, ResolvedNode], str]] = {
     **{
         f"{name}_{word}": _shift_rule(sign, kind)
         for name, kind in (

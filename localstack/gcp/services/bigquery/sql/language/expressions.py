@@ -5,31 +5,31 @@ from __future__ import annotations
 from ...data.googlesql_values import field_of, python_value
 from ...data.types import duckdb_element, quoted
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import casts, functions, literals
-from .translator import Translator, Words
+from .translator import SqlTranslator, Words
 
 
-def _literal(_t: Translator, node: Node) -> str:
+def _literal(_t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for a literal in a GoogleSQL query."""
     field = field_of(node.type)
     return literals.constant(python_value(node.value.value, field), field)
 
 
-def _parameter(t: Translator, node: Node) -> str:
+def _parameter(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the value of a query parameter as a DuckDB SQL constant."""
     named = (parameter for parameter in t.parameters if parameter.name == node.name.lower())
     parameter = next(named) if node.name else t.parameters[node.position - 1]
     return literals.constant(parameter.value, parameter.field)
 
 
-def _constant(t: Translator, node: Node) -> str:
+def _constant(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the value of a script's variable as a DuckDB SQL constant."""
     variable = t.variables[node.constant.name.lower()]
     return literals.constant(variable.value, variable.field)
 
 
-def _system(t: Translator, node: Node) -> str:
+def _system(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the value of a system variable (@@name) as a DuckDB SQL constant."""
     variable = t.variables[".".join(node.name_path).lower()]
     return literals.constant(variable.value, variable.field)
@@ -38,7 +38,7 @@ def _system(t: Translator, node: Node) -> str:
 _ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several times
 
 
-def _with(t: Translator, node: Node) -> str:
+def _with(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for an expression over columns that are computed for it alone.
 
     The analyzer makes such expressions where it inlines a SQL function.
@@ -61,12 +61,12 @@ def _with(t: Translator, node: Node) -> str:
     )
 
 
-def _column(t: Translator, node: Node) -> str:
+def _column(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for a reference to a column in a GoogleSQL query."""
     return t.bound.get(node.column.column_id) or f"c{node.column.column_id}"
 
 
-def _struct(t: Translator, node: Node) -> str:
+def _struct(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for STRUCT in a GoogleSQL query."""
     field = field_of(node.type)
     names = [child.name.lower() for child in field.fields]
@@ -79,7 +79,7 @@ def _struct(t: Translator, node: Node) -> str:
     return f"CAST(struct_pack({packed}) AS {duckdb_element(field)})"
 
 
-def _member(t: Translator, node: Node) -> str:
+def _member(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for the access to a STRUCT's field in a GoogleSQL query."""
     field = field_of(node.expr.type)
     return (
@@ -88,7 +88,7 @@ def _member(t: Translator, node: Node) -> str:
     )
 
 
-def _subquery(t: Translator, node: Node) -> str:
+def _subquery(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for a subquery in a GoogleSQL query: scalar, array, IN or EXISTS."""
     scan = t.scan(node.subquery)
     columns = node.subquery.column_list

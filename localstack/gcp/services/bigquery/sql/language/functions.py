@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import arrays, conditions, dates, json_functions, numbers, strings
-from .translator import Translator, arguments
+from .translator import SqlTranslator, arguments
 from .type_kinds import (
     ARRAY,
     FLOAT,
@@ -91,7 +91,7 @@ _SAFE = ("exp", "ln", "log10", "pow", "sqrt")  # whose SAFE. is null where they 
 _ARITY = {"split": 2, "array_to_string": 2}
 
 # name -> what writes it, where a template does not do.
-_WRITTEN: Mapping[str, Callable[[Translator, Node], str]] = {
+_WRITTEN: Mapping[str, Callable[[SqlTranslator, ResolvedNode], str]] = {
     **conditions.FUNCTIONS,
     **numbers.FUNCTIONS,
     **strings.FUNCTIONS,
@@ -101,7 +101,7 @@ _WRITTEN: Mapping[str, Callable[[Translator, Node], str]] = {
 }
 
 
-def call(t: Translator, node: Node) -> str:
+def call(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for a call of a scalar function or an operator in a GoogleSQL query."""
     name = node.function.name.removeprefix("ZetaSQL:")
     if node.error_mode and name not in _SAFE:

@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import literals
-from .translator import Translator
+from .translator import SqlTranslator
 from .type_kinds import JSON, type_kind
 
 _PATH = re.compile(r"\$(\.\w+|\[\d+\])*")
 
 
-def _value(t: Translator, node: Node) -> str:
+def _value(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for JSON_VALUE in a GoogleSQL query."""
     path = node.argument_list[1] if len(node.argument_list) > 1 else None
     if path is not None and (
@@ -35,7 +35,7 @@ def _value(t: Translator, node: Node) -> str:
     return f"CASE WHEN {simple} THEN json_extract_string({document}, {place}) WHEN {other} END"
 
 
-FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
+FUNCTIONS: Mapping[str, Callable[[SqlTranslator, ResolvedNode], str]] = {
     "json_value": _value,
     "json_extract_scalar": _value,
 }

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ...data.googlesql_values import element_of
-from ...data.types import Field, duckdb_element, duckdb_type, quoted
+from ...data.types import SchemaField, duckdb_element, duckdb_type, quoted
 
 
 def text(value: str) -> str:
@@ -15,7 +15,7 @@ def text(value: str) -> str:
     return "(" + " || chr(0) || ".join(parts) + ")" if len(parts) > 1 else parts[0]
 
 
-def constant(value: Any, field: Field) -> str:
+def constant(value: Any, field: SchemaField) -> str:
     """Return a DuckDB SQL constant for a Python value of the field's type."""
     if value is None:
         return f"CAST(NULL AS {duckdb_type(field)})"

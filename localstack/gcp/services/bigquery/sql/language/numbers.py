@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from ...data.googlesql_values import field_of
 from ...data.types import duckdb_type
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import dates
-from .translator import Translator, arguments
+from .translator import SqlTranslator, arguments
 from .type_kinds import ARRAY, FLOAT, INT64, NUMERIC, STRUCT, type_kind
 
 
-def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
+def _arithmetic(operator: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates +, - or * of numbers or dates into DuckDB SQL."""
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         first, second = type_kind(node), type_kind(node, 1)
         if first != second or first not in (INT64, FLOAT, NUMERIC):
             return dates.arithmetic(t, node, operator)
@@ -26,7 +26,7 @@ def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
     return write
 
 
-def _divide(t: Translator, node: Node) -> str:
+def _divide(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for division in a GoogleSQL query; division by zero is an error."""
     left, right = arguments(t, node)
     _check_floats(node, "/")
@@ -36,33 +36,33 @@ def _divide(t: Translator, node: Node) -> str:
     )
 
 
-def _safe_divide(t: Translator, node: Node) -> str:
+def _safe_divide(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for SAFE_DIVIDE in a GoogleSQL query."""
     left, right = arguments(t, node)
     _check_floats(node, "SAFE_DIVIDE")
     return f"CASE WHEN {right} = 0 THEN NULL ELSE {left} / {right} END"
 
 
-def _ieee_divide(t: Translator, node: Node) -> str:
+def _ieee_divide(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for IEEE_DIVIDE in a GoogleSQL query."""
     left, right = arguments(t, node)
     return f"({left} / {right})"
 
 
-def _check_floats(node: Node, name: str) -> None:
+def _check_floats(node: ResolvedNode, name: str) -> None:
     """Raise `notImplemented` if the function `name` is not called with FLOAT64 arguments."""
     if type_kind(node) != FLOAT:
         raise not_run(f"{name} of NUMERIC")
 
 
-def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node], str]:
+def _domain(sql: str, condition: str, name: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates the FLOAT64 function `name` by the template `sql`.
 
     The SQL fails where `condition` holds of the arguments, outside the function's domain, or gives
     NULL after SAFE. The reference implementation words the error.
     """
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         values = arguments(t, node)
         if type_kind(node) != FLOAT or len(values) != 1 + sql.count("{1}"):
             raise not_run(f"{name} of this type")
@@ -76,14 +76,14 @@ def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node],
     return write
 
 
-def _rounding(name: str) -> Callable[[Translator, Node], str]:
+def _rounding(name: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates ROUND and the like (`name`) into DuckDB SQL.
 
     Halves are rounded away from zero. ROUND to some digits is supported for numbers below 1e12 and
     up to three digits, where DuckDB gives Google's result.
     """
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         values = arguments(t, node)
         if name == "round" and len(values) == 2 and type_kind(node) == FLOAT:
             value, digits = values
@@ -99,7 +99,7 @@ def _rounding(name: str) -> Callable[[Translator, Node], str]:
     return write
 
 
-def _sign(t: Translator, node: Node) -> str:
+def _sign(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for SIGN in a GoogleSQL query."""
     (value,) = arguments(t, node)
     if type_kind(node) == FLOAT:
@@ -109,17 +109,17 @@ def _sign(t: Translator, node: Node) -> str:
     return f"CAST(sign({value}) AS BIGINT)"
 
 
-def _abs(t: Translator, node: Node) -> str:
+def _abs(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for ABS in a GoogleSQL query."""
     if type_kind(node) not in (INT64, FLOAT, NUMERIC):
         raise not_run("ABS of this type")
     return f"abs({arguments(t, node)[0]})"
 
 
-def _extreme(name: str) -> Callable[[Translator, Node], str]:
+def _extreme(name: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates GREATEST or LEAST of GoogleSQL into DuckDB SQL."""
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         if type_kind(node) in (FLOAT, STRUCT, ARRAY):
             raise not_run(f"{name.upper()} of FLOAT64")
         values = arguments(t, node)
@@ -131,7 +131,7 @@ def _extreme(name: str) -> Callable[[Translator, Node], str]:
     return write
 
 
-FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
+FUNCTIONS: Mapping[str, Callable[[SqlTranslator, ResolvedNode], str]] = {
     "$add": _arithmetic("+"),
     "$subtract": _arithmetic("-"),
     "$multiply": _arithmetic("*"),

@@ -10,12 +10,12 @@ from typing import Any
 
 from ...data.types import quoted
 from ...errors import invalid_query, not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import aggregates, windows
-from .translator import Translator, Words, column, column_list, ordering
+from .translator import SqlTranslator, Words, column, column_list, ordering
 
 
-def _table(t: Translator, node: Node) -> str:
+def _table(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for a table in the FROM of a GoogleSQL query."""
     relation, names = t.relations[node.table.serialization_id]
     if "for_system_time_expr" in node:
@@ -25,7 +25,7 @@ def _table(t: Translator, node: Node) -> str:
     return f"SELECT {columns or '1 AS none_'} FROM {relation}"
 
 
-def _project(t: Translator, node: Node) -> str:
+def _project(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for the computed columns of a SELECT."""
     computed = {c.column.column_id: t.expression(c.expr) for c in node.expr_list}
     columns = [
@@ -35,7 +35,7 @@ def _project(t: Translator, node: Node) -> str:
     return f"SELECT {', '.join(columns) or '1 AS none_'}{t.source(node.input_scan)}"
 
 
-def _filter(t: Translator, node: Node) -> str:
+def _filter(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for WHERE in a GoogleSQL query."""
     return (
         f"SELECT {column_list(node)}{t.source(node.input_scan)} WHERE "
@@ -46,7 +46,7 @@ def _filter(t: Translator, node: Node) -> str:
 _JOINS = {0: "INNER", 1: "LEFT", 2: "RIGHT", 3: "FULL"}
 
 
-def _join(t: Translator, node: Node) -> str:
+def _join(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for a join in a GoogleSQL query."""
     if node.is_lateral:
         raise not_run("LATERAL")
@@ -63,7 +63,7 @@ def _join(t: Translator, node: Node) -> str:
     )
 
 
-def _check_outer(node: Node) -> None:
+def _check_outer(node: ResolvedNode) -> None:
     """Raise BigQuery's errors about an outer join that GoogleSQL's analyzer accepts."""
     if node.join_type == 0:
         return
@@ -78,14 +78,14 @@ def _check_outer(node: Node) -> None:
         raise invalid_query(f"{_JOINS[node.join_type]} OUTER JOIN {words}")
 
 
-def _conjuncts(node: Node) -> list[Node]:
+def _conjuncts(node: ResolvedNode) -> list[ResolvedNode]:
     """Return the conditions that AND joins in a node, as a list of nodes."""
     if node.kind == "function_call" and node.function.name == "ZetaSQL:$and":
         return [part for argument in node.argument_list for part in _conjuncts(argument)]
     return [node]
 
 
-def _equates(node: Node, left: set[int], right: set[int]) -> bool:
+def _equates(node: ResolvedNode, left: set[int], right: set[int]) -> bool:
     """Return whether a join condition is a literal, or equates columns of both sides.
 
     `left` and `right` are the ids of each side's columns.
@@ -107,7 +107,7 @@ def _equates(node: Node, left: set[int], right: set[int]) -> bool:
     )
 
 
-def _array(t: Translator, node: Node) -> str:
+def _array(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for UNNEST in a GoogleSQL query."""
     if len(node.array_expr_list) != 1:
         raise not_run("UNNEST of several arrays")
@@ -140,7 +140,7 @@ def _array(t: Translator, node: Node) -> str:
 _SETS = ("UNION ALL", "UNION", "INTERSECT ALL", "INTERSECT", "EXCEPT ALL", "EXCEPT")
 
 
-def _set_operation(t: Translator, node: Node) -> str:
+def _set_operation(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for UNION, INTERSECT or EXCEPT in a GoogleSQL query."""
     parts = [
         _renaming(t, item.scan, item.output_column_list, node.column_list)
@@ -149,7 +149,9 @@ def _set_operation(t: Translator, node: Node) -> str:
     return f" {_SETS[node.op_type]} ".join(f"({part})" for part in parts)
 
 
-def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
+def _renaming(
+    t: SqlTranslator, scan: ResolvedNode, outputs: Sequence[Any], names: Sequence[Any]
+) -> str:
     """Return a SELECT over a scan that numbers its output columns anew, for a set operation.
 
     `outputs` are the scan's columns, and `names` those of the result.
@@ -160,13 +162,13 @@ def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence
     return f"SELECT {columns} FROM ({t.scan(scan)}) AS {t.name()}"
 
 
-def _order_by(t: Translator, node: Node) -> str:
+def _order_by(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for ORDER BY in a GoogleSQL query."""
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     return f"SELECT {column_list(node)}{t.source(node.input_scan)} ORDER BY {order}"
 
 
-def _limit(t: Translator, node: Node) -> str:
+def _limit(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for LIMIT and OFFSET in a GoogleSQL query."""
     limit = f" LIMIT {t.expression(node.limit)}" if "limit" in node else ""
     offset = f" OFFSET {t.expression(node.offset)}" if "offset" in node else ""
@@ -175,7 +177,7 @@ def _limit(t: Translator, node: Node) -> str:
     return f"SELECT {column_list(node)}{t.source(node.input_scan)}{limit}{offset}"
 
 
-def _with(t: Translator, node: Node) -> str:
+def _with(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for WITH in a GoogleSQL query."""
     entries = []
     for entry in node.with_entry_list:
@@ -184,7 +186,7 @@ def _with(t: Translator, node: Node) -> str:
     return f"WITH {'RECURSIVE ' if node.recursive else ''}{', '.join(entries)} {t.scan(node.query)}"
 
 
-def _entry(t: Translator, entry: Node) -> str:
+def _entry(t: SqlTranslator, entry: ResolvedNode) -> str:
     """Return the SQL of one query of WITH; a recursive one is a UNION of two terms."""
     query = entry.with_subquery
     if query.kind != "recursive_scan":
@@ -200,7 +202,7 @@ def _entry(t: Translator, entry: Node) -> str:
     return f"{terms[0]} {'UNION ALL' if query.op_type == 0 else 'UNION'} {terms[1]}"
 
 
-def _with_ref(t: Translator, node: Node) -> str:
+def _with_ref(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for a reference to a query of WITH."""
     name = node.with_query_name if node.kind == "with_ref_scan" else t.recursive[-1]
     pairs = zip(t.entry_columns(name), node.column_list, strict=True)

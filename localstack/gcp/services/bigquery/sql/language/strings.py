@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import literals
-from .translator import Translator, arguments
+from .translator import SqlTranslator, arguments
 from .type_kinds import STRING, type_kind
 
 _SPACE = (
@@ -17,18 +17,18 @@ _SPACE = (
 )
 
 
-def _concat(t: Translator, node: Node) -> str:
+def _concat(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for CONCAT in a GoogleSQL query."""
     return f"({' || '.join(arguments(t, node))})"
 
 
-def _length(t: Translator, node: Node) -> str:
+def _length(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for LENGTH of GoogleSQL: characters of a text, bytes of BYTES."""
     function = "length" if type_kind(node) == STRING else "octet_length"
     return f"CAST({function}({arguments(t, node)[0]}) AS BIGINT)"
 
 
-def _substr(t: Translator, node: Node) -> str:
+def _substr(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for SUBSTR in a GoogleSQL query."""
     if type_kind(node) != STRING:
         raise not_run("SUBSTR of BYTES")
@@ -40,10 +40,10 @@ def _substr(t: Translator, node: Node) -> str:
     return f"CASE WHEN {size[0]} < 0 THEN {wrong} ELSE substring({value}, {begin}, {size[0]}) END"
 
 
-def _trim(name: str) -> Callable[[Translator, Node], str]:
+def _trim(name: str) -> Callable[[SqlTranslator, ResolvedNode], str]:
     """Return a function that translates TRIM, LTRIM or RTRIM into DuckDB SQL."""
 
-    def write(t: Translator, node: Node) -> str:
+    def write(t: SqlTranslator, node: ResolvedNode) -> str:
         if type_kind(node) != STRING:
             raise not_run(f"{name.upper()} of BYTES")
         value, *characters = arguments(t, node)
@@ -52,7 +52,7 @@ def _trim(name: str) -> Callable[[Translator, Node], str]:
     return write
 
 
-def _replace(t: Translator, node: Node) -> str:
+def _replace(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for REPLACE in a GoogleSQL query."""
     value, pattern, new = arguments(t, node)
     if type_kind(node) != STRING:
@@ -60,7 +60,7 @@ def _replace(t: Translator, node: Node) -> str:
     return f"CASE WHEN {pattern} = '' THEN {value} ELSE replace({value}, {pattern}, {new}) END"
 
 
-def _translate(t: Translator, node: Node) -> str:
+def _translate(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for TRANSLATE of a STRING in a GoogleSQL query."""
     _, *letters = node.argument_list
     if type_kind(node) != STRING or any(text.kind != "literal" for text in letters):
@@ -71,7 +71,7 @@ def _translate(t: Translator, node: Node) -> str:
     return f"translate({', '.join(arguments(t, node))})"
 
 
-def _pattern(node: Node, name: str) -> tuple[str, int]:
+def _pattern(node: ResolvedNode, name: str) -> tuple[str, int]:
     """Return the literal regular expression of a call as SQL text, and its number of groups.
 
     `name` is the called function, for errors.
@@ -86,7 +86,7 @@ def _pattern(node: Node, name: str) -> tuple[str, int]:
         raise not_run(f"{name} with this pattern") from error
 
 
-def _regexp_extract(t: Translator, node: Node) -> str:
+def _regexp_extract(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for REGEXP_EXTRACT in a GoogleSQL query."""
     if len(node.argument_list) != 2:
         raise not_run("REGEXP_EXTRACT with a position")
@@ -100,7 +100,7 @@ def _regexp_extract(t: Translator, node: Node) -> str:
     )
 
 
-def _regexp_extract_all(t: Translator, node: Node) -> str:
+def _regexp_extract_all(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for REGEXP_EXTRACT_ALL in a GoogleSQL query."""
     pattern, groups = _pattern(node, "REGEXP_EXTRACT_ALL")
     if groups > 1:
@@ -108,14 +108,14 @@ def _regexp_extract_all(t: Translator, node: Node) -> str:
     return f"regexp_extract_all({arguments(t, node)[0]}, {pattern}, {groups})"
 
 
-def _regexp_replace(t: Translator, node: Node) -> str:
+def _regexp_replace(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for REGEXP_REPLACE in a GoogleSQL query."""
     pattern, _ = _pattern(node, "REGEXP_REPLACE")
     value, _, new = arguments(t, node)
     return f"regexp_replace({value}, {pattern}, {new}, 'g')"
 
 
-FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
+FUNCTIONS: Mapping[str, Callable[[SqlTranslator, ResolvedNode], str]] = {
     "concat": _concat,
     "$concat_op": _concat,
     "length": _length,

@@ -8,13 +8,15 @@ from typing import Any, TypeAlias
 
 from ...errors import not_run
 from ..analysis.parameters import Parameter
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from .type_kinds import FLOAT
 
-Words: TypeAlias = Mapping[str, "Callable[[Translator, Node], str]"]  # by the node's kind
+Words: TypeAlias = Mapping[
+    str, "Callable[[SqlTranslator, ResolvedNode], str]"
+]  # by the node's kind
 
 
-class Translator:
+class SqlTranslator:
     """Writes a resolved statement's nodes as SQL of DuckDB.
 
     `relations` has for each table of the statement, by its number, its SQL and the names of its
@@ -47,21 +49,21 @@ class Translator:
         self._names += 1
         return f"s{self._names}"
 
-    def expression(self, node: Node) -> str:
+    def expression(self, node: ResolvedNode) -> str:
         """Translate a GoogleSQL expression node into DuckDB SQL, and return the SQL text."""
         function = self._expressions.get(node.kind)
         if function is None:
             raise not_run(node.kind.replace("_", " "))
         return function(self, node)
 
-    def scan(self, node: Node) -> str:
+    def scan(self, node: ResolvedNode) -> str:
         """Translate a GoogleSQL scan node into a whole SELECT of DuckDB; return the SQL text."""
         function = self._scans.get(node.kind)
         if function is None:
             raise not_run(node.kind.removesuffix("_scan").replace("_", " ").upper())
         return function(self, node)
 
-    def source(self, node: Node) -> str:
+    def source(self, node: ResolvedNode) -> str:
         """Return the FROM clause that reads a scan; an empty text for a scan without columns."""
         return (
             "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
@@ -76,12 +78,12 @@ class Translator:
         return self._entries[name]
 
 
-def arguments(t: Translator, node: Node) -> list[str]:
+def arguments(t: SqlTranslator, node: ResolvedNode) -> list[str]:
     """Return the DuckDB SQL of each argument of a GoogleSQL function call."""
     return [t.expression(argument) for argument in node.argument_list]
 
 
-def column_list(node: Node) -> str:
+def column_list(node: ResolvedNode) -> str:
     """Return the SELECT list of a scan's columns, under the names that its input gives them."""
     return ", ".join(column(c) for c in node.column_list) or "1 AS none_"
 
@@ -91,7 +93,7 @@ def column(message: Any) -> str:
     return f"c{message.column_id}"
 
 
-def ordering(item: Node, *, keys: int = 2) -> str:
+def ordering(item: ResolvedNode, *, keys: int = 2) -> str:
     """Return the SQL of one ORDER BY item; NULL is the smallest value, then NaN, as in BigQuery.
 
     `keys` is how many SQL expressions the item may become; with 1, NaN is not treated apart.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 
 INT64, BOOL, FLOAT, STRING, BYTES, DATE, ARRAY, STRUCT, TIMESTAMP, TIME, DATETIME = (
     2,
@@ -20,7 +20,7 @@ INT64, BOOL, FLOAT, STRING, BYTES, DATE, ARRAY, STRUCT, TIMESTAMP, TIME, DATETIM
 NUMERIC, BIGNUMERIC, JSON = 23, 24, 26
 
 
-def type_kind(node: Node, place: int = 0) -> int:
+def type_kind(node: ResolvedNode, place: int = 0) -> int:
     """Return the type of a function call's argument at `place`; 0 if it has none there."""
     if place >= len(node.argument_list):
         return 0

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...data.types import DUCKDB, Field, check_names
+from ...data.types import DUCKDB, SchemaField, check_names
 from ...errors import invalid_query, not_run
 from ...state import warehouse
-from ...state.instance import Instance
-from ..analysis.analyzer import Question
+from ...state.instance import BigQueryState
+from ..analysis.analyzer import AnalysisRequest
 from ..analysis.sources import source_of
 from . import literals
 
@@ -30,7 +30,9 @@ _NAMES = {
 }
 
 
-def query(instance: Instance, question: Question) -> tuple[str, tuple[Field, ...]]:
+def query(
+    instance: BigQueryState, question: AnalysisRequest
+) -> tuple[str, tuple[SchemaField, ...]]:
     """Translate a query by sqlglot, without GoogleSQL's analyzer; return its SQL and columns.
 
     The SQL is DuckDB's. It is the way where the analyzer is not installed.
@@ -67,7 +69,7 @@ def query(instance: Instance, question: Question) -> tuple[str, tuple[Field, ...
     return sql, _columns(instance, sql)
 
 
-def _replace_table(instance: Instance, table: exp.Table, question: Question) -> None:
+def _replace_table(instance: BigQueryState, table: exp.Table, question: AnalysisRequest) -> None:
     """Replace a table in a parsed query by the DuckDB table, or by a view's query, in place."""
     import sqlglot
     from sqlglot import exp
@@ -83,19 +85,19 @@ def _replace_table(instance: Instance, table: exp.Table, question: Question) -> 
     if source.table.kind == "VIEW":
         view, _ = query(
             instance,
-            Question(sql=source.table.written["view"]["query"], project=source.ref.project),
+            AnalysisRequest(sql=source.table.written["view"]["query"], project=source.ref.project),
         )
         table.replace(exp.alias_(sqlglot.parse_one(f"({view})", read="duckdb"), alias, table=True))
     else:
         table.replace(exp.alias_(exp.to_table(relation, dialect="duckdb"), alias, table=True))
 
 
-def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
+def describe(instance: BigQueryState, project: str, sql: str) -> tuple[SchemaField, ...]:
     """Return the columns of a view's query, described without GoogleSQL's analyzer."""
-    return query(instance, Question(sql=sql, project=project))[1]
+    return query(instance, AnalysisRequest(sql=sql, project=project))[1]
 
 
-def _columns(instance: Instance, sql: str) -> tuple[Field, ...]:
+def _columns(instance: BigQueryState, sql: str) -> tuple[SchemaField, ...]:
     """Return the columns of a DuckDB query's result, as DuckDB describes them."""
     import duckdb
 
@@ -109,22 +111,22 @@ def _columns(instance: Instance, sql: str) -> tuple[Field, ...]:
     return fields
 
 
-def _field(name: str, kind: str) -> Field:
+def _field(name: str, kind: str) -> SchemaField:
     """Return a BigQuery column of this name, for a DuckDB type."""
     if kind.endswith("[]"):
         element = _field(name, kind.removesuffix("[]"))
-        return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)
+        return SchemaField(name=name, type=element.type, mode="REPEATED", fields=element.fields)
     if kind.startswith("STRUCT("):
         from sqlglot import exp
 
         parsed: Any = exp.DataType.build(kind, dialect="duckdb")
-        return Field(
+        return SchemaField(
             name=name,
             type="RECORD",
             fields=tuple(_field(d.name, d.args["kind"].sql("duckdb")) for d in parsed.expressions),
         )
     if kind.startswith("DECIMAL"):
-        return Field(name=name, type="NUMERIC")
+        return SchemaField(name=name, type="NUMERIC")
     if kind not in _NAMES:
         raise not_run(f"a result of DuckDB's type {kind}")
-    return Field(name=name, type=_NAMES[kind])
+    return SchemaField(name=name, type=_NAMES[kind])

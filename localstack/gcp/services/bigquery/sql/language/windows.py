@@ -5,9 +5,9 @@ from __future__ import annotations
 from ...data.googlesql_values import field_of
 from ...data.types import duckdb_type
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import aggregates
-from .translator import Translator, ordering
+from .translator import SqlTranslator, ordering
 from .type_kinds import FLOAT, type_kind
 
 _FUNCTIONS = {
@@ -25,7 +25,7 @@ _BOUNDS = {
 }
 
 
-def analytic_scan(t: Translator, node: Node) -> str:
+def analytic_scan(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the DuckDB SELECT for a scan that computes analytic (window) functions.
 
     Its columns are those of the input, and the functions' values.
@@ -41,7 +41,7 @@ def analytic_scan(t: Translator, node: Node) -> str:
     return f"SELECT {', '.join(columns) or '1 AS none_'}{t.source(node.input_scan)}"
 
 
-def _function(t: Translator, group: Node, node: Node) -> str:
+def _function(t: SqlTranslator, group: ResolvedNode, node: ResolvedNode) -> str:
     """Return the DuckDB SQL for the analytic function call `node`, with OVER of its `group`.
 
     A group is the calls that share PARTITION BY and ORDER BY.
@@ -60,7 +60,7 @@ def _function(t: Translator, group: Node, node: Node) -> str:
     return _window_aggregate(node, name, arguments, over)
 
 
-def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) -> str:
+def _window_aggregate(node: ResolvedNode, name: str, arguments: list[str], over: str) -> str:
     """Return the DuckDB SQL for an aggregate function with the window clause `over`."""
     if name == "$count_star":
         return f"count(*) {over}"
@@ -74,7 +74,7 @@ def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) ->
     return f"CAST({written} {over} AS {duckdb_type(field_of(node.type))})"
 
 
-def _partition(group: Node) -> str:
+def _partition(group: ResolvedNode) -> str:
     """Return the PARTITION BY clause of a group of window functions as DuckDB SQL."""
     if group.partition_by is None:
         return ""
@@ -84,7 +84,7 @@ def _partition(group: Node) -> str:
     )
 
 
-def _order(group: Node, node: Node) -> str:
+def _order(group: ResolvedNode, node: ResolvedNode) -> str:
     """Return the ORDER BY clause of a window function of a group as DuckDB SQL.
 
     A frame of values (RANGE) takes one expression only.
@@ -102,7 +102,7 @@ def _order(group: Node, node: Node) -> str:
     return f"ORDER BY {', '.join(items)} "
 
 
-def _frame(t: Translator, node: Node) -> str:
+def _frame(t: SqlTranslator, node: ResolvedNode) -> str:
     """Return the frame clause of a window function, such as ROWS BETWEEN ..., as DuckDB SQL."""
     frame = node.window_frame
     if frame is None:
@@ -111,7 +111,7 @@ def _frame(t: Translator, node: Node) -> str:
     return f"{'RANGE' if frame.frame_unit else 'ROWS'} BETWEEN {bounds[0]} AND {bounds[1]}"
 
 
-def _frame_bound(t: Translator, bound: Node) -> str:
+def _frame_bound(t: SqlTranslator, bound: ResolvedNode) -> str:
     """Return one end of a window's frame as DuckDB SQL."""
     words = _BOUNDS[bound.boundary_type]
     return f"{t.expression(bound.expression)} {words}" if "expression" in bound else words

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from ...data.types import Field
+from ...data.types import SchemaField
 from ...errors import BigQueryError, invalid_query, not_run
 from ..analysis import analyzer
 from ..analysis.parameters import Parameter
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from .parsing import label_of, makes_function, statements, text_of
 from .script import Script, function_definition, variable
 from .structure import REFUSED
@@ -38,7 +38,7 @@ class _Jump(Exception):
         self.again, self.label, self.ends = again, label, ends
 
 
-def execute(script: Script, nodes: Sequence[Node]) -> None:
+def execute(script: Script, nodes: Sequence[ResolvedNode]) -> None:
     """Run all statements of a script, whose structure was checked before.
 
     Raises:
@@ -48,19 +48,19 @@ def execute(script: Script, nodes: Sequence[Node]) -> None:
         _run(script, nodes)
 
 
-def _run(script: Script, nodes: Sequence[Node]) -> None:
+def _run(script: Script, nodes: Sequence[ResolvedNode]) -> None:
     """Run a list of a script's statements, one after the other."""
     for node in nodes:
         script.running.check()
         _ACTIONS.get(node.kind, _run_statement)(script, node)
 
 
-def _run_statement(script: Script, node: Node) -> None:
+def _run_statement(script: Script, node: ResolvedNode) -> None:
     """Run an ordinary SQL statement of a script, such as a query or DML."""
     script.ran(script.question(text_of(script.sql, node), node))
 
 
-def _create_function(script: Script, node: Node) -> None:
+def _create_function(script: Script, node: ResolvedNode) -> None:
     """Run CREATE FUNCTION; a temporary function is the script's own."""
     if not makes_function(node):
         _run_statement(script, node)
@@ -71,9 +71,9 @@ def _create_function(script: Script, node: Node) -> None:
     script.functions[function_name] = function
 
 
-def _execute_immediate(script: Script, node: Node) -> None:
+def _execute_immediate(script: Script, node: ResolvedNode) -> None:
     """Run a script's EXECUTE IMMEDIATE: compute a text, and run it as a statement."""
-    sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
+    sql = script.value(node.sql, SchemaField(name="sql", type="STRING"))[1]
     if sql is None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
     parts = statements(sql)
@@ -94,7 +94,7 @@ def _execute_immediate(script: Script, node: Node) -> None:
     _assign_row(script, names, *script.rows(question))
 
 
-def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
+def _arguments(script: Script, nodes: Sequence[ResolvedNode]) -> tuple[Parameter, ...]:
     """Return the query parameters that the USING of an EXECUTE IMMEDIATE passes.
 
     Raises:
@@ -111,7 +111,7 @@ def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
     return arguments
 
 
-def _argument(script: Script, node: Node) -> Parameter:
+def _argument(script: Script, node: ResolvedNode) -> Parameter:
     """Compute one argument of USING, and return it as a query parameter."""
     field, value = script.value(node.expression)
     name = node.alias.identifier.id_string.lower() if "alias" in node else ""
@@ -119,7 +119,10 @@ def _argument(script: Script, node: Node) -> Parameter:
 
 
 def _assign_row(
-    script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
+    script: Script,
+    names: Sequence[str],
+    fields: Sequence[SchemaField],
+    rows: Sequence[Mapping[str, Any]],
 ) -> None:
     """Assign a query's only row to the script's variables that INTO names, in order.
 
@@ -144,7 +147,7 @@ def _check_different(names: Sequence[str]) -> None:
         raise invalid_query(f"Assigning multiple values to variable: {twice}")
 
 
-def _declare(script: Script, node: Node) -> None:
+def _declare(script: Script, node: ResolvedNode) -> None:
     """Run a DECLARE statement: add variables to the current scope."""
     declared = _declared_column(script, node) if "type" in node else None
     field, value = (
@@ -153,11 +156,11 @@ def _declare(script: Script, node: Node) -> None:
     for identifier in node.variable_list.identifier_list:
         name = identifier.id_string
         script.scopes[-1][name.lower()] = variable(
-            name, declared or field or Field(name=name, type="INTEGER"), value
+            name, declared or field or SchemaField(name=name, type="INTEGER"), value
         )
 
 
-def _declared_column(script: Script, node: Node) -> Field:
+def _declared_column(script: Script, node: ResolvedNode) -> SchemaField:
     """Return the type that a DECLARE names, as a column."""
     text = text_of(script.sql, node.type).strip()
     if "(" in text or "COLLATE" in text.upper():
@@ -168,31 +171,31 @@ def _declared_column(script: Script, node: Node) -> Field:
     return meaning.columns[0][1]
 
 
-def _set(script: Script, node: Node) -> None:
+def _set(script: Script, node: ResolvedNode) -> None:
     """Run a SET statement of one variable."""
     name = node.variable.id_string
     field = script.variable(name).field
     script.assign(name, field, script.value(node.expression, field)[1])
 
 
-def _set_several(script: Script, node: Node) -> None:
+def _set_several(script: Script, node: ResolvedNode) -> None:
     """Run a SET statement of several variables."""
     names = [identifier.id_string for identifier in node.variables.identifier_list]
     _check_different(names)
     fields = tuple(script.variable(name).field for name in names)
     value = script.value(
-        node.struct_expression, Field(name="several", type="RECORD", fields=fields)
+        node.struct_expression, SchemaField(name="several", type="RECORD", fields=fields)
     )[1]
     for name, field in zip(names, fields, strict=True):
         script.assign(name, field, None if value is None else value[field.name])
 
 
-def _set_system(script: Script, node: Node) -> None:
+def _set_system(script: Script, node: ResolvedNode) -> None:
     """Run a script's SET of a system variable such as @@dataset_id."""
     name = text_of(script.sql, node.system_variable).strip().lower()
     if name != "@@dataset_id":
         raise not_run(f"SET {name}")
-    value = script.value(node.expression, Field(name="dataset", type="STRING"))[1]
+    value = script.value(node.expression, SchemaField(name="dataset", type="STRING"))[1]
     project, _, dataset = (value or "").rpartition(".")
     script.instance.catalog.dataset(project or script.outer.project, dataset)
     script.outer = msgspec.structs.replace(
@@ -200,7 +203,7 @@ def _set_system(script: Script, node: Node) -> None:
     )
 
 
-def _if(script: Script, node: Node) -> None:
+def _if(script: Script, node: ResolvedNode) -> None:
     """Run a script's IF statement: the first branch whose condition is true."""
     if script.is_true(node.condition):
         _run(script, node.then_list.statement_list)
@@ -213,7 +216,7 @@ def _if(script: Script, node: Node) -> None:
         _run(script, node.else_list.statement_list)
 
 
-def _case(script: Script, node: Node) -> None:
+def _case(script: Script, node: ResolvedNode) -> None:
     """Run a script's CASE statement: the first branch that matches."""
     clauses = node.when_then_clauses.when_then_clauses
     if "expression" in node:
@@ -229,7 +232,9 @@ def _case(script: Script, node: Node) -> None:
         _run(script, node.else_list.statement_list)
 
 
-def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
+def _first_match(
+    script: Script, expression: ResolvedNode, conditions: Sequence[ResolvedNode]
+) -> int | None:
     """Return the index of the first condition that equals a CASE expression, or None.
 
     The expression is computed once.
@@ -242,25 +247,25 @@ def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -
     return place
 
 
-def _while(script: Script, node: Node) -> None:
+def _while(script: Script, node: ResolvedNode) -> None:
     """Run a script's WHILE loop; LOOP is one without a condition."""
     while "condition" not in node or script.is_true(node.condition):
         if _leaves_loop(script, node):
             return
 
 
-def _repeat(script: Script, node: Node) -> None:
+def _repeat(script: Script, node: ResolvedNode) -> None:
     """Run a script's REPEAT ... UNTIL loop."""
     while not _leaves_loop(script, node):
         if script.is_true(node.until_clause.condition):
             return
 
 
-def _for(script: Script, node: Node) -> None:
+def _for(script: Script, node: ResolvedNode) -> None:
     """Run a script's FOR ... IN loop: its statements for each row of a query."""
     name = node.variable.id_string
     fields, rows = script.rows(script.question(text_of(script.sql, node.query), node.query))
-    record = Field(name=name, type="RECORD", fields=tuple(fields))
+    record = SchemaField(name=name, type="RECORD", fields=tuple(fields))
     for row in rows:
         script.scopes.append({name.lower(): variable(name, record, row)})
         try:
@@ -270,7 +275,7 @@ def _for(script: Script, node: Node) -> None:
             script.scopes.pop()
 
 
-def _leaves_loop(script: Script, node: Node) -> bool:
+def _leaves_loop(script: Script, node: ResolvedNode) -> bool:
     """Run a loop's body once, and return whether a BREAK leaves the loop."""
     script.running.check()
     try:
@@ -282,7 +287,7 @@ def _leaves_loop(script: Script, node: Node) -> bool:
     return False
 
 
-def _block(script: Script, node: Node) -> None:
+def _block(script: Script, node: ResolvedNode) -> None:
     """Run BEGIN ... END of a script, whose variables are its own."""
     depth = len(script.scopes)
     script.scopes.append({})
@@ -295,7 +300,7 @@ def _block(script: Script, node: Node) -> None:
         del script.scopes[depth:]
 
 
-def _run_guarded(script: Script, node: Node, depth: int) -> None:
+def _run_guarded(script: Script, node: ResolvedNode, depth: int) -> None:
     """Run a block's statements; if one fails, run the block's exception handler.
 
     `depth` is the number of variable scopes to which the handler returns.
@@ -309,7 +314,7 @@ def _run_guarded(script: Script, node: Node, depth: int) -> None:
         _handle(script, node.handler_list.exception_handler_list[0], error)
 
 
-def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
+def _handle(script: Script, handler: ResolvedNode, error: BigQueryError) -> None:
     """Run the exception handler of a block; @@error.message there is the error's."""
     script.errors.append(error)
     try:
@@ -318,30 +323,30 @@ def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
         script.errors.pop()
 
 
-def _raise(script: Script, node: Node) -> None:
+def _raise(script: Script, node: ResolvedNode) -> None:
     """Run a script's RAISE statement: raise an error, new or the one that is handled."""
     if "message" not in node:
         raise script.errors[-1]
-    message = script.value(node.message, Field(name="message", type="STRING"))[1]
+    message = script.value(node.message, SchemaField(name="message", type="STRING"))[1]
     raise invalid_query("NULL" if message is None else message)
 
 
-def _break(_script: Script, node: Node) -> None:
+def _break(_script: Script, node: ResolvedNode) -> None:
     """Run a script's BREAK statement: leave a loop or block by an exception."""
     raise _Jump(label=label_of(node))
 
 
-def _continue(_script: Script, node: Node) -> None:
+def _continue(_script: Script, node: ResolvedNode) -> None:
     """Run a script's CONTINUE statement: go on with the loop's next round, by an exception."""
     raise _Jump(again=True, label=label_of(node))
 
 
-def _return(_script: Script, _node: Node) -> None:
+def _return(_script: Script, _node: ResolvedNode) -> None:
     """Run a script's RETURN statement: end the script by an exception."""
     raise _Jump(ends=True)
 
 
-_ACTIONS: Mapping[str, Callable[[Script, Node], None]] = {
+_ACTIONS: Mapping[str, Callable[[Script, ResolvedNode], None]] = {
     "variable_declaration": _declare,
     "single_assignment": _set,
     "assignment_from_struct": _set_several,

@@ -6,7 +6,7 @@ import re
 
 from .....googlesql.analyzer import parsed
 from ..analysis.analyzer import analyzer_error
-from ..analysis.resolved_tree import Node, script
+from ..analysis.resolved_tree import ResolvedNode, script
 
 _COMMENT = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
 _CONTROL = re.compile(
@@ -24,7 +24,7 @@ def is_script(sql: str) -> bool:
     )
 
 
-def statements(sql: str) -> list[Node]:
+def statements(sql: str) -> list[ResolvedNode]:
     """Parse a script, and return its statements as syntax nodes.
 
     Raises:
@@ -39,17 +39,17 @@ def statements(sql: str) -> list[Node]:
     return list(root.statement_list_node.statement_list)
 
 
-def makes_function(node: Node) -> bool:
+def makes_function(node: ResolvedNode) -> bool:
     """Return whether a statement is CREATE TEMP FUNCTION."""
     return node.kind == "create_function_statement" and node.scope == _TEMPORARY
 
 
-def label_of(node: Node) -> str:
+def label_of(node: ResolvedNode) -> str:
     """Return the label of a loop or block in lower case, or an empty text."""
     return node.label.name.id_string.lower() if "label" in node else ""
 
 
-def text_of(sql: str, node: Node) -> str:
+def text_of(sql: str, node: ResolvedNode) -> str:
     """Return a node's SQL text, padded with spaces to its position in the script `sql`.
 
     So an error message names the position in the script.
@@ -58,7 +58,7 @@ def text_of(sql: str, node: Node) -> str:
     return _blank(data[: place.start].decode()) + data[place.start : place.end].decode()
 
 
-def query_of(sql: str, node: Node) -> str:
+def query_of(sql: str, node: ResolvedNode) -> str:
     """Return an expression as the query `SELECT expression`, at its position in the script.
 
     The position is kept where there is room for the word SELECT before it.

@@ -12,19 +12,19 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ...data.googlesql_values import type_text
-from ...data.types import Field
+from ...data.types import SchemaField
 from ...errors import BigQueryError, invalid_query
-from ...state.instance import Instance
-from ...state.job_work import Running
+from ...state.instance import BigQueryState
+from ...state.job_work import RunningJob
 from ...state.jobs import Outcome
 from ..analysis import routines
-from ..analysis.analyzer import Question, analyze
+from ..analysis.analyzer import AnalysisRequest, analyze
 from ..analysis.parameters import Parameter
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from ..execution import reference_evaluation
 from .parsing import query_of
 
-Run: TypeAlias = Callable[[Question], Outcome]
+Run: TypeAlias = Callable[[AnalysisRequest], Outcome]
 
 
 class Script:
@@ -36,10 +36,10 @@ class Script:
 
     def __init__(
         self,
-        instance: Instance,
-        question: Question,
-        nodes: Sequence[Node],
-        running: Running,
+        instance: BigQueryState,
+        question: AnalysisRequest,
+        nodes: Sequence[ResolvedNode],
+        running: RunningJob,
         run: Run,
     ) -> None:
         self.instance, self.sql, self.running, self._run = instance, question.sql, running, run
@@ -51,7 +51,7 @@ class Script:
         self._places = sorted(place for node in nodes for place in _positional_parameters(node))
         self.children: list[tuple[str, Outcome]] = []
 
-    def question(self, sql: str, *nodes: Node, **more: Any) -> Question:
+    def question(self, sql: str, *nodes: ResolvedNode, **more: Any) -> AnalysisRequest:
         """Return parts of the script as a statement to analyze, with the variables' current values.
 
         `nodes` are the parts in `sql`, in its order; `more` sets other fields of the Question.
@@ -67,7 +67,7 @@ class Script:
             **more,
         )
 
-    def _parameters(self, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
+    def _parameters(self, nodes: Sequence[ResolvedNode]) -> tuple[Parameter, ...]:
         """Return the query parameters that parts of the script use, positional ones in order."""
         parameters = self.outer.parameters
         if not parameters or parameters[0].name:
@@ -89,17 +89,21 @@ class Script:
             "time_zone": "UTC",
         }
         count = Parameter(
-            name="row_count", field=Field(name="row_count", type="INTEGER"), value=self._affected
+            name="row_count",
+            field=SchemaField(name="row_count", type="INTEGER"),
+            value=self._affected,
         )
         return (
             *(
-                Parameter(name=name, field=Field(name=name, type="STRING"), value=value)
+                Parameter(name=name, field=SchemaField(name=name, type="STRING"), value=value)
                 for name, value in texts.items()
             ),
             count,
         )
 
-    def value(self, node: Node, target: Field | None = None) -> tuple[Field, Any]:
+    def value(
+        self, node: ResolvedNode, target: SchemaField | None = None
+    ) -> tuple[SchemaField, Any]:
         """Compute an expression of the script, and return its column and its value.
 
         With a `target` the value is coerced to its type as an assignment does.
@@ -108,7 +112,7 @@ class Script:
         fields, rows = self.rows(self.question(query_of(self.sql, node), node, target=kind))
         return fields[0], rows[0][fields[0].name]
 
-    def rows(self, question: Question) -> tuple[Sequence[Field], list[dict[str, Any]]]:
+    def rows(self, question: AnalysisRequest) -> tuple[Sequence[SchemaField], list[dict[str, Any]]]:
         """Run a query, and return its columns and its rows as dictionaries."""
         meaning = analyze(self.instance, question)
         fields = [field for _, field in meaning.columns]
@@ -116,11 +120,11 @@ class Script:
             self.instance, meaning, fields, self.running
         ).to_pylist()
 
-    def is_true(self, node: Node) -> bool:
+    def is_true(self, node: ResolvedNode) -> bool:
         """Compute a condition of the script, and return whether it is true and not NULL."""
-        return self.value(node, Field(name="condition", type="BOOLEAN"))[1] is True
+        return self.value(node, SchemaField(name="condition", type="BOOLEAN"))[1] is True
 
-    def ran(self, question: Question) -> None:
+    def ran(self, question: AnalysisRequest) -> None:
         """Run a statement of the script, and record its outcome and number of changed rows."""
         outcome = self._run(question)
         self.children.append((question.sql, outcome))
@@ -141,7 +145,7 @@ class Script:
                 return scope
         raise invalid_query(f"Undeclared variable: {name}")
 
-    def assign(self, name: str, field: Field, value: Any) -> None:
+    def assign(self, name: str, field: SchemaField, value: Any) -> None:
         """Assign a value of the type `field` to a declared variable of the script, coercing it."""
         scope = self._scope_of(name)
         current = scope[name.lower()]
@@ -149,7 +153,7 @@ class Script:
             value = self._coerce(field, value, current.field)
         scope[name.lower()] = msgspec.structs.replace(current, value=value)
 
-    def _coerce(self, field: Field, value: Any, target: Field) -> Any:
+    def _coerce(self, field: SchemaField, value: Any, target: SchemaField) -> Any:
         """Return a value of the type `field` converted to the type `target`, as assignments do."""
         own = variable("value_", field, value)
         question = msgspec.structs.replace(
@@ -163,7 +167,7 @@ class Script:
         return rows[0][fields[0].name]
 
 
-def _positional_parameters(node: Node) -> list[int]:
+def _positional_parameters(node: ResolvedNode) -> list[int]:
     """Return the offsets in the script of the positional parameters (?) in a node."""
     return [
         part.parse_location_range.start
@@ -172,16 +176,16 @@ def _positional_parameters(node: Node) -> list[int]:
     ]
 
 
-def variable(name: str, field: Field, value: Any) -> Parameter:
+def variable(name: str, field: SchemaField, value: Any) -> Parameter:
     """Return a script's variable of this name, type and value."""
     return Parameter(
         name=name.lower(),
-        field=Field(name=name, type=field.type, mode=field.mode, fields=field.fields),
+        field=SchemaField(name=name, type=field.type, mode=field.mode, fields=field.fields),
         value=value,
     )
 
 
-def function_definition(instance: Instance, question: Question) -> tuple[str, Any]:
+def function_definition(instance: BigQueryState, question: AnalysisRequest) -> tuple[str, Any]:
     """Return the name of the function that a CREATE TEMP FUNCTION makes, and the function."""
     node = analyze(instance, question).statement
     if len(node.name_path) != 1:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ...errors import BigQueryError, invalid, invalid_query, not_run
-from ..analysis.analyzer import Question
-from ..analysis.resolved_tree import Node
+from ..analysis.analyzer import AnalysisRequest
+from ..analysis.resolved_tree import ResolvedNode
 from .parsing import label_of, text_of
 
 _REFUSED = {
@@ -39,7 +39,7 @@ class _Surroundings(msgspec.Struct, frozen=True):
     handler: bool = False
 
 
-def check(question: Question, nodes: Sequence[Node]) -> None:
+def check(question: AnalysisRequest, nodes: Sequence[ResolvedNode]) -> None:
     """Raise an error for the first mistake in the structure of a parsed script, before it runs.
 
     Raises:
@@ -54,7 +54,7 @@ def check(question: Question, nodes: Sequence[Node]) -> None:
     _check_list(question.sql, nodes, _Surroundings(), declares=True)
 
 
-def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
+def check_parameters(question: AnalysisRequest, nodes: Sequence[ResolvedNode]) -> None:
     """Raise an error if a parameter in a script has no value in the request."""
     parts = [part for node in nodes for part in node.walk() if part.kind == "parameter_expr"]
     names = {part.name.id_string.lower() for part in parts if "name" in part}
@@ -70,7 +70,9 @@ def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
         raise invalid_query(f"Unknown named query parameter: {unknown[0]}")
 
 
-def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, declares: bool) -> None:
+def _check_list(
+    sql: str, nodes: Sequence[ResolvedNode], around: _Surroundings, *, declares: bool
+) -> None:
     """Check a list of statements within `around`; DECLARE must come first.
 
     `around` holds the variables, labels and loop around them; `declares` allows DECLARE.
@@ -91,7 +93,7 @@ def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, decla
         _check(sql, node, around)
 
 
-def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundings:
+def _with_name(sql: str, identifier: ResolvedNode, around: _Surroundings) -> _Surroundings:
     """Return a statement's surroundings (variables, labels, loop) with one more variable."""
     name = identifier.id_string.lower()
     if name in around.names:
@@ -99,7 +101,7 @@ def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundin
     return msgspec.structs.replace(around, names=around.names | {name})
 
 
-def _check(sql: str, node: Node, around: _Surroundings) -> None:
+def _check(sql: str, node: ResolvedNode, around: _Surroundings) -> None:
     """Check one statement of a script, and those within it, against its surroundings."""
     if node.kind in _REFUSED:
         raise not_run(f"the script statement {_REFUSED[node.kind]}")
@@ -115,7 +117,7 @@ def _check(sql: str, node: Node, around: _Surroundings) -> None:
         _check_parts(sql, node, around)
 
 
-def _check_jump(sql: str, node: Node, around: _Surroundings) -> None:
+def _check_jump(sql: str, node: ResolvedNode, around: _Surroundings) -> None:
     """Raise an error if a BREAK or CONTINUE is in no loop, or its label does not exist."""
     word, label = text_of(sql, node).split()[0].upper(), label_of(node)
     if not label and not around.loop:
@@ -126,7 +128,7 @@ def _check_jump(sql: str, node: Node, around: _Surroundings) -> None:
         raise _error_at(sql, node, f"{word} with label must refer to a loop")
 
 
-def _inside(sql: str, node: Node, around: _Surroundings) -> _Surroundings:
+def _inside(sql: str, node: ResolvedNode, around: _Surroundings) -> _Surroundings:
     """Return the surroundings (variables, labels, loop) of the statements in a loop or block."""
     loop, label = node.kind in _LOOPS, label_of(node)
     if label in around.labels:
@@ -137,7 +139,7 @@ def _inside(sql: str, node: Node, around: _Surroundings) -> _Surroundings:
     return msgspec.structs.replace(around, labels=labels, loop=around.loop or loop)
 
 
-def _check_parts(sql: str, node: Node, around: _Surroundings) -> None:
+def _check_parts(sql: str, node: ResolvedNode, around: _Surroundings) -> None:
     """Check the statement lists within a statement, such as the branches of IF."""
     for part in node.children():
         if part.kind == "statement_list":
@@ -153,7 +155,7 @@ def _check_parts(sql: str, node: Node, around: _Surroundings) -> None:
             _check_parts(sql, part, inner)
 
 
-def _error_at(sql: str, node: Node, words: str) -> BigQueryError:
+def _error_at(sql: str, node: ResolvedNode, words: str) -> BigQueryError:
     """Return an `invalidQuery` error that ends with the line and column of a node in `sql`."""
     text_before = sql.encode()[: node.parse_location_range.start].decode()
     line, column = text_before.count("\n") + 1, len(text_before.rpartition("\n")[2]) + 1

@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from ...data.types import Field
+from ...data.types import SchemaField
 from ...errors import invalid_query, not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Instance, time_of_rest
+from ...state.instance import BigQueryState, time_of_rest
 from ...tables import tables
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import column_definitions, ddl_options
 
 _WIDER = {"INTEGER": ("NUMERIC", "FLOAT"), "NUMERIC": ("FLOAT",)}  # what a column's values fit, too
 _PARAMETERS = ("maxLength", "precision", "scale")  # of a type
 
 
-def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
+def alter(instance: BigQueryState, ref: TableRef, actions: Sequence[ResolvedNode]) -> None:
     """Apply the actions of an ALTER TABLE to a table, all of them or none.
 
     Raises:
@@ -40,7 +40,7 @@ def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
         tables.alter(instance, new)
 
 
-def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
+def _rename(instance: BigQueryState, ref: TableRef, actions: Sequence[ResolvedNode]) -> None:
     """Run ALTER TABLE ... RENAME TO."""
     path = next(action.new_path for action in actions if action.kind == "rename_to_action")
     if len(actions) > 1:
@@ -50,7 +50,7 @@ def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
     tables.rename(instance, ref, path[0])
 
 
-def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, str]]:
+def _change(table: Table, actions: Sequence[ResolvedNode]) -> tuple[Table, Mapping[str, str]]:
     """Return a table's definition after ALTER TABLE actions, and the old names of columns.
 
     The old names are by the new name in lower case.
@@ -67,12 +67,12 @@ def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, 
     return table, origins
 
 
-def _with_fields(table: Table, fields: Sequence[Field]) -> Table:
+def _with_fields(table: Table, fields: Sequence[SchemaField]) -> Table:
     """Return a table's definition with other columns."""
     return msgspec.structs.replace(table, fields=tuple(fields))
 
 
-def _set_options(table: Table, action: Node) -> Table:
+def _set_options(table: Table, action: ResolvedNode) -> Table:
     """Return a table's definition after SET OPTIONS."""
     changes = ddl_options.table(action.option_list)
     if "expirationTime" in changes:
@@ -81,7 +81,7 @@ def _set_options(table: Table, action: Node) -> Table:
     return msgspec.structs.replace(table, written=ddl_options.with_changes(table.written, changes))
 
 
-def _add_column(table: Table, action: Node) -> Table:
+def _add_column(table: Table, action: ResolvedNode) -> Table:
     """Return a table's definition after ADD COLUMN."""
     column = column_definitions.column(action.column_definition)
     if column.name.lower() in {field.name.lower() for field in table.fields}:
@@ -119,7 +119,7 @@ def _partitioning(table: Table) -> list[str]:
     return [layout["field"] for layout in layouts if layout.get("field")]
 
 
-def _rename_column(table: Table, action: Node) -> Table:
+def _rename_column(table: Table, action: ResolvedNode) -> Table:
     """Return a table's definition after RENAME COLUMN."""
     place = _column_index(table, action.name, optional=action.is_if_exists)
     if place is None:
@@ -134,7 +134,7 @@ def _rename_column(table: Table, action: Node) -> Table:
     return _with_fields(table, fields)
 
 
-def _drop_column(table: Table, action: Node) -> Table:
+def _drop_column(table: Table, action: ResolvedNode) -> Table:
     """Return a table's definition after DROP COLUMN."""
     place = _column_index(table, action.name, optional=action.is_if_exists)
     if place is None:
@@ -145,10 +145,12 @@ def _drop_column(table: Table, action: Node) -> Table:
     return _with_fields(table, [*table.fields[:place], *table.fields[place + 1 :]])
 
 
-def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], Table]:
+def _column_action(
+    change: Callable[[SchemaField, ResolvedNode], SchemaField],
+) -> Callable[[Table, ResolvedNode], Table]:
     """Turn a function that changes one column's definition into one that changes a table's."""
 
-    def change_table(table: Table, action: Node) -> Table:
+    def change_table(table: Table, action: ResolvedNode) -> Table:
         place = _column_index(table, action.column, optional=action.is_if_exists)
         if place is None:
             return table
@@ -166,7 +168,7 @@ def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, N
     return change_table
 
 
-def _drop_not_null(field: Field, _action: Node) -> Field:
+def _drop_not_null(field: SchemaField, _action: ResolvedNode) -> SchemaField:
     """Return a column's definition after DROP NOT NULL."""
     if field.mode != "REQUIRED":
         raise invalid_query(
@@ -176,7 +178,7 @@ def _drop_not_null(field: Field, _action: Node) -> Field:
     return msgspec.structs.replace(field, mode="NULLABLE")
 
 
-def _set_column_options(field: Field, action: Node) -> Field:
+def _set_column_options(field: SchemaField, action: ResolvedNode) -> SchemaField:
     """Return a column's definition after ALTER COLUMN ... SET OPTIONS."""
     about = {**field.about, **ddl_options.column(action.option_list)}
     return msgspec.structs.replace(
@@ -184,7 +186,7 @@ def _set_column_options(field: Field, action: Node) -> Field:
     )
 
 
-def _set_data_type(old: Field, action: Node) -> Field:
+def _set_data_type(old: SchemaField, action: ResolvedNode) -> SchemaField:
     """Return a column's definition after SET DATA TYPE, which may only widen the type."""
     new = column_definitions.column_of(action)
     same = (new.type, new.repeated, new.fields) == (old.type, old.repeated, old.fields)
@@ -198,7 +200,7 @@ def _set_data_type(old: Field, action: Node) -> Field:
     return msgspec.structs.replace(old, type=new.type, about=about)
 
 
-def _set_default(field: Field, action: Node) -> Field:
+def _set_default(field: SchemaField, action: ResolvedNode) -> SchemaField:
     """Return a column's definition after SET DEFAULT or DROP DEFAULT."""
     about = {key: value for key, value in field.about.items() if key != "defaultValueExpression"}
     if action.kind == "alter_column_set_default_action":
@@ -206,7 +208,7 @@ def _set_default(field: Field, action: Node) -> Field:
     return msgspec.structs.replace(field, about=about)
 
 
-_ACTIONS: Mapping[str, Callable[[Table, Node], Table]] = {
+_ACTIONS: Mapping[str, Callable[[Table, ResolvedNode], Table]] = {
     "set_options_action": _set_options,
     "add_column_action": _add_column,
     "rename_column_action": _rename_column,

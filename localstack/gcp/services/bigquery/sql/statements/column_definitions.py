@@ -5,19 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from ...data.googlesql_values import field_of
-from ...data.types import Field
+from ...data.types import SchemaField
 from ...errors import not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 from . import ddl_options
 
 
-def column(definition: Node) -> Field:
+def column(definition: ResolvedNode) -> SchemaField:
     """Return the column that a column definition in CREATE TABLE describes."""
     field = field_of(definition.type, definition.name)
     return _annotated(field, definition.annotations)
 
 
-def _annotated(field: Field, annotations: Node | None) -> Field:
+def _annotated(field: SchemaField, annotations: ResolvedNode | None) -> SchemaField:
     """Return a column with NOT NULL, OPTIONS and type parameters from its definition."""
     if annotations is None:
         return field
@@ -34,7 +34,7 @@ def _annotated(field: Field, annotations: Node | None) -> Field:
     return msgspec.structs.replace(field, mode=mode, about=about, fields=inner)
 
 
-def _parameters(annotations: Node, field: Field) -> dict[str, str]:
+def _parameters(annotations: ResolvedNode, field: SchemaField) -> dict[str, str]:
     """Return a type's parameters, such as those of NUMERIC(9, 2), as REST schema members."""
     if "type_parameters" not in annotations:
         return {}
@@ -50,7 +50,7 @@ def _parameters(annotations: Node, field: Field) -> dict[str, str]:
     raise not_run(f"type parameters of the column {field.name}")
 
 
-def column_of(action: Node) -> Field:
+def column_of(action: ResolvedNode) -> SchemaField:
     """Return the column that ALTER COLUMN ... SET DATA TYPE describes."""
     return _annotated(
         field_of(action.updated_type, action.column), action.part("updated_annotations")

@@ -8,13 +8,13 @@ import msgspec
 
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state.catalog import TableRef
-from ...state.instance import Instance
-from ...state.job_work import Running
+from ...state.instance import BigQueryState
+from ...state.job_work import RunningJob
 from ...state.jobs import Outcome
 from ...tables import datasets, row_writes, tables
 from ..analysis import routines, sources
-from ..analysis.analyzer import Analysis
-from ..analysis.resolved_tree import Node
+from ..analysis.analyzer import AnalyzedStatement
+from ..analysis.resolved_tree import ResolvedNode
 from ..execution import reference_evaluation
 from ..language.dates import part_of
 from . import alter_table, column_definitions, ddl_options
@@ -24,12 +24,12 @@ _CASCADE = 2  # DropMode
 _TEMPORARY = 3  # CreateScope
 
 
-def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+def run(instance: BigQueryState, meaning: AnalyzedStatement, running: RunningJob) -> Outcome:
     """Run a DDL statement, and return its outcome; `running` lets a cancelled job stop it."""
     return _RUN[meaning.statement.kind](instance, meaning, running)
 
 
-def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
+def _table_ref(instance: BigQueryState, meaning: AnalyzedStatement) -> TableRef:
     """Return the table that a DDL statement creates, changes or drops."""
     node, question = meaning.statement, meaning.question
     if "create_scope" in node and node.create_scope == _TEMPORARY:
@@ -49,7 +49,7 @@ def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcom
     return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
 
 
-def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
+def _create_operation(instance: BigQueryState, node: ResolvedNode, ref: TableRef) -> str:
     """Return the operation that a CREATE TABLE or VIEW performs: CREATE, REPLACE or SKIP.
 
     Raises BigQueryError `duplicate` if the table exists, without OR REPLACE or IF NOT EXISTS.
@@ -64,7 +64,9 @@ def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
     raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
 
 
-def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+def _create_table(
+    instance: BigQueryState, meaning: AnalyzedStatement, running: RunningJob
+) -> Outcome:
     """Run CREATE TABLE, also AS a query; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     if any(
@@ -100,7 +102,7 @@ def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Ou
     fields = [field for _, field in meaning.columns]
 
     def write(fill: row_writes.Fill) -> int:
-        target = row_writes.Target(ref=ref, write="WRITE_TRUNCATE", written=written)
+        target = row_writes.WriteTarget(ref=ref, write="WRITE_TRUNCATE", written=written)
         return row_writes.write(instance, target, defined, fill)
 
     if operation == "REPLACE" and instance.catalog.table(ref).kind != "TABLE":
@@ -115,7 +117,7 @@ def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Ou
     return _outcome(operation, ref, rows=rows)
 
 
-def _layout(node: Node) -> dict[str, Any]:
+def _layout(node: ResolvedNode) -> dict[str, Any]:
     """Return the partitioning and clustering of a CREATE TABLE as REST members."""
     layout: dict[str, Any] = {}
     if node.partition_by_list:
@@ -127,7 +129,7 @@ def _layout(node: Node) -> dict[str, Any]:
     return layout
 
 
-def _range_partitioning(node: Node) -> dict[str, Any]:
+def _range_partitioning(node: ResolvedNode) -> dict[str, Any]:
     """Return the REST member rangePartitioning for a PARTITION BY RANGE_BUCKET(...)."""
     name, bounds = node.argument_list
     if (
@@ -151,7 +153,7 @@ def _range_partitioning(node: Node) -> dict[str, Any]:
     }
 
 
-def _partitioning(node: Node) -> dict[str, Any]:
+def _partitioning(node: ResolvedNode) -> dict[str, Any]:
     """Return the partitioning of a PARTITION BY as a REST member."""
     name, granularity = node, "DAY"
     if node.kind == "function_call":
@@ -169,7 +171,9 @@ def _partitioning(node: Node) -> dict[str, Any]:
     return {"timePartitioning": {"type": granularity, "field": name.column.name}}
 
 
-def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+def _create_view(
+    instance: BigQueryState, meaning: AnalyzedStatement, _running: RunningJob
+) -> Outcome:
     """Run CREATE VIEW; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     operation = _create_operation(instance, node, ref)
@@ -190,7 +194,7 @@ def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Ou
     return _outcome(operation, ref)
 
 
-def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+def _drop(instance: BigQueryState, meaning: AnalyzedStatement, _running: RunningJob) -> Outcome:
     """Run DROP TABLE, VIEW or SCHEMA; return the statement's outcome."""
     node = meaning.statement
     if node.object_type == "SCHEMA":
@@ -209,7 +213,9 @@ def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     return _outcome("DROP", ref)
 
 
-def _create_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+def _create_function(
+    instance: BigQueryState, meaning: AnalyzedStatement, _running: RunningJob
+) -> Outcome:
     """Run CREATE FUNCTION; return the statement's outcome."""
     node, question = meaning.statement, meaning.question
     function = routines.function_of(question.sql, node)
@@ -221,7 +227,9 @@ def _create_function(instance: Instance, meaning: Analysis, _running: Running) -
     return _routine_outcome(routines.store(instance, ref, function, node.create_mode), ref)
 
 
-def _drop_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+def _drop_function(
+    instance: BigQueryState, meaning: AnalyzedStatement, _running: RunningJob
+) -> Outcome:
     """Run DROP FUNCTION; return the statement's outcome."""
     node, question = meaning.statement, meaning.question
     ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
@@ -234,7 +242,7 @@ def _routine_outcome(operation: str, ref: TableRef) -> Outcome:
     return Outcome(statistics={"ddlOperationPerformed": operation, "ddlTargetRoutine": target})
 
 
-def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
+def _dataset_name(instance: BigQueryState, meaning: AnalyzedStatement) -> tuple[str, str]:
     """Return the project and the name of the dataset that a CREATE or DROP SCHEMA names."""
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
     if len(parts) == 1:
@@ -242,7 +250,7 @@ def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
     return instance.catalog.id_of(parts[0]), parts[1]
 
 
-def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
+def _drop_schema(instance: BigQueryState, meaning: AnalyzedStatement) -> Outcome:
     """Run DROP SCHEMA (a dataset); return the statement's outcome."""
     project, name = _dataset_name(instance, meaning)
     if meaning.statement.is_if_exists and not any(
@@ -253,7 +261,9 @@ def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
     return _outcome("DROP")
 
 
-def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+def _create_schema(
+    instance: BigQueryState, meaning: AnalyzedStatement, _running: RunningJob
+) -> Outcome:
     """Run CREATE SCHEMA (a dataset); return the statement's outcome."""
     node, (project, name) = meaning.statement, _dataset_name(instance, meaning)
     if node.create_mode == _IF_NOT_EXISTS and any(
@@ -266,7 +276,9 @@ def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> 
     return _outcome("CREATE")
 
 
-def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+def _alter_table(
+    instance: BigQueryState, meaning: AnalyzedStatement, _running: RunningJob
+) -> Outcome:
     """Run ALTER TABLE; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     if instance.catalog.find(ref) is None and node.is_if_exists:
@@ -275,7 +287,9 @@ def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Ou
     return _outcome("ALTER", ref)
 
 
-def _set_options(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+def _set_options(
+    instance: BigQueryState, meaning: AnalyzedStatement, _running: RunningJob
+) -> Outcome:
     """Run ALTER TABLE SET OPTIONS; return the statement's outcome."""
     ref = _table_ref(instance, meaning)
     changes = ddl_options.table(meaning.statement.option_list)

@@ -8,7 +8,7 @@ from typing import Any
 from ...data.encode import microseconds
 from ...data.googlesql_values import field_of, python_value
 from ...errors import invalid_query, not_run
-from ..analysis.resolved_tree import Node
+from ..analysis.resolved_tree import ResolvedNode
 
 _TABLE = {
     "description": "description",
@@ -19,12 +19,12 @@ _TABLE = {
 _DAY = 86_400_000  # ms
 
 
-def values(nodes: Sequence[Node]) -> dict[str, Any]:
+def values(nodes: Sequence[ResolvedNode]) -> dict[str, Any]:
     """Return the Python values of a DDL statement's OPTIONS, by option name."""
     return {node.name.lower(): _constant(node.value) for node in nodes}
 
 
-def _constant(node: Node) -> Any:
+def _constant(node: ResolvedNode) -> Any:
     """Return the Python value of an option in OPTIONS, which must be a constant."""
     if node.kind == "literal":
         return python_value(node.value.value, field_of(node.value.type))
@@ -35,7 +35,7 @@ def _constant(node: Node) -> Any:
     raise not_run("an option that is not a constant")
 
 
-def table(nodes: Sequence[Node]) -> dict[str, Any]:
+def table(nodes: Sequence[ResolvedNode]) -> dict[str, Any]:
     """Return a table's OPTIONS as members of a REST Table resource; None removes one."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
@@ -56,7 +56,7 @@ def table(nodes: Sequence[Node]) -> dict[str, Any]:
     return written
 
 
-def column(nodes: Sequence[Node]) -> dict[str, Any]:
+def column(nodes: Sequence[ResolvedNode]) -> dict[str, Any]:
     """Return a column's OPTIONS as members of its REST schema; None removes one."""
     about = values(nodes)
     if others := sorted(set(about) - {"description"}):
@@ -91,7 +91,7 @@ def _labels(value: Any) -> dict[str, str]:
     return {str(key): str(text) for key, text in pairs}
 
 
-def dataset(nodes: Sequence[Node]) -> dict[str, Any]:
+def dataset(nodes: Sequence[ResolvedNode]) -> dict[str, Any]:
     """Return the OPTIONS of a CREATE SCHEMA as members of a REST Dataset resource."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():

@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...data import arrow
-from ...data.types import Field, quoted
+from ...data.types import SchemaField, quoted
 from ...errors import invalid_query, not_run
 from ...state.catalog import Table
-from ...state.instance import Instance
-from ...state.job_work import Running
+from ...state.instance import BigQueryState
+from ...state.job_work import RunningJob
 from ...state.jobs import Outcome
 from ...tables import tables
-from ..analysis.analyzer import Analysis
-from ..analysis.resolved_tree import Node
-from ..analysis.sources import Source
+from ..analysis.analyzer import AnalyzedStatement
+from ..analysis.resolved_tree import ResolvedNode
+from ..analysis.sources import TableSource
 from ..execution import default_values, translation
 from ..language import literals
-from ..language.translator import Translator
+from ..language.translator import SqlTranslator
 from .record_members import Change, new_value
 
 KINDS = ("insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "truncate_stmt")
@@ -30,12 +30,12 @@ _MATCHED, _BY_SOURCE, _BY_TARGET = 0, 1, 2  # MatchType
 _TWICE = "UPDATE/MERGE must match at most one source row for each target row"
 
 
-class _Work:
+class _DmlStatement:
     """A statement over its target table, in a transaction."""
 
-    def __init__(self, instance: Instance, meaning: Analysis, cursor: Any) -> None:
+    def __init__(self, instance: BigQueryState, meaning: AnalyzedStatement, cursor: Any) -> None:
         self.statement = meaning.statement
-        self.t: Translator = translation.translator(instance, meaning)
+        self.t: SqlTranslator = translation.translator(instance, meaning)
         self.cursor = cursor
         self.table = target_of(meaning)
         self.name = tables.relation(self.table.ref)
@@ -58,16 +58,16 @@ class _Work:
         return int(self.cursor.execute(sql).fetchall()[0][0])
 
 
-def target_of(meaning: Analysis) -> Table:
+def target_of(meaning: AnalyzedStatement) -> Table:
     """Return the table that a DML statement changes."""
-    source: Source = meaning.sources[meaning.statement.table_scan.table.serialization_id]
+    source: TableSource = meaning.sources[meaning.statement.table_scan.table.serialization_id]
     table = source.table
     if table is None or table.kind != "TABLE" or source.parts:
         raise invalid_query("DML statements need a table")
     return table
 
 
-def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+def run(instance: BigQueryState, meaning: AnalyzedStatement, running: RunningJob) -> Outcome:
     """Run a DML statement in a transaction; return an outcome with the numbers of changed rows."""
     table = target_of(meaning)
     if any(
@@ -83,13 +83,13 @@ def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
     with instance.warehouse.transaction(tables.relation(table.ref)) as cursor:
         running.watch(cursor)
         with translation.bigquery_errors(running):
-            affected = _RUN[meaning.statement.kind](_Work(instance, meaning, cursor))
+            affected = _RUN[meaning.statement.kind](_DmlStatement(instance, meaning, cursor))
         running.check()
     tables.note_write(instance, table.ref)
     return Outcome(affected=affected)
 
 
-def _insert(work: _Work) -> Mapping[str, int]:
+def _insert(work: _DmlStatement) -> Mapping[str, int]:
     """Run INSERT; return the number of rows, as "inserted"."""
     node = work.statement
     if node.insert_mode != 0:
@@ -108,7 +108,7 @@ def _insert(work: _Work) -> Mapping[str, int]:
     return {"inserted": insert(work, fields, rows)}
 
 
-def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
+def insert(work: _DmlStatement, fields: Sequence[SchemaField], rows: str) -> int:
     """Insert the rows of the SELECT `rows` into `fields`; return how many rows were inserted.
 
     Other columns get their defaults.
@@ -129,7 +129,7 @@ def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
     return work.number(sql)
 
 
-def _values(work: _Work, row: Node) -> str:
+def _values(work: _DmlStatement, row: ResolvedNode) -> str:
     """Return one row of an INSERT's VALUES as DuckDB SQL."""
     values = []
     for value in row.value_list:
@@ -139,19 +139,19 @@ def _values(work: _Work, row: Node) -> str:
     return f"({', '.join(values)})"
 
 
-def _truncate(work: _Work) -> Mapping[str, int]:
+def _truncate(work: _DmlStatement) -> Mapping[str, int]:
     """Run TRUNCATE TABLE; return the number of rows, as "deleted"."""
     return {"deleted": work.number(f"DELETE FROM {work.name}")}
 
 
-def _delete(work: _Work) -> Mapping[str, int]:
+def _delete(work: _DmlStatement) -> Mapping[str, int]:
     """Run DELETE; return the number of rows, as "deleted"."""
     where = work.t.expression(work.statement.where_expr)
     rows = f"SELECT row_ FROM ({work.target()}) AS target_ WHERE {where}"
     return {"deleted": work.number(f"DELETE FROM {work.name} WHERE rowid IN ({rows})")}
 
 
-def _update(work: _Work) -> Mapping[str, int]:
+def _update(work: _DmlStatement) -> Mapping[str, int]:
     """Run UPDATE; return the number of rows, as "updated"."""
     node = work.statement
     source = f", ({work.t.scan(node.from_scan)}) AS source_" if "from_scan" in node else ""
@@ -163,7 +163,7 @@ def _update(work: _Work) -> Mapping[str, int]:
     }
 
 
-def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
+def _set_items(work: _DmlStatement, items: Sequence[ResolvedNode], rows: str) -> int:
     """Run an UPDATE's SET items on the chosen rows; return how many rows were changed.
 
     `rows` is what follows FROM in the SELECT of these rows.
@@ -184,7 +184,9 @@ def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
     )
 
 
-def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
+def _new_values(
+    work: _DmlStatement, items: Sequence[ResolvedNode]
+) -> list[tuple[SchemaField, str]]:
     """Return the columns that a SET clause changes, each with DuckDB SQL of its new value.
 
     Changes to several members of one record are combined.
@@ -218,7 +220,7 @@ def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
     ]
 
 
-def _merge(work: _Work) -> Mapping[str, int]:
+def _merge(work: _DmlStatement) -> Mapping[str, int]:
     """Run MERGE; return how many rows were inserted, updated and deleted."""
     node, cursor = work.statement, work.cursor
     source = ", ".join(f"c{c.column_id}" for c in node.from_scan.column_list)
@@ -265,7 +267,7 @@ def _merge(work: _Work) -> Mapping[str, int]:
     return affected
 
 
-def _merge_action(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
+def _merge_action(work: _DmlStatement, clause: ResolvedNode, rows: str) -> tuple[str, int]:
     """Run one WHEN clause of MERGE; return the kind of change and the number of changed rows.
 
     `rows` is what follows FROM in the SELECT of the rows to which it applies.

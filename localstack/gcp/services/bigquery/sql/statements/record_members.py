@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...data.types import Field, duckdb_element, quoted
+from ...data.types import SchemaField, duckdb_element, quoted
 from ...errors import invalid_query, not_run
 from ..language import literals
 
@@ -13,7 +13,7 @@ Change = tuple[
 ]  # the members' places on the way down, and SQL of the new value
 
 
-def new_value(sql: str, field: Field, changes: Sequence[Change]) -> str:
+def new_value(sql: str, field: SchemaField, changes: Sequence[Change]) -> str:
     """Return DuckDB SQL of a column's new value after changes to it or to its record's members.
 
     `sql` is the old value.

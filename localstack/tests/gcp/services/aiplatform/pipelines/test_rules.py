@@ -21,7 +21,7 @@ from isthmus_stack.gcp.services.aiplatform.pipelines.specification import (
 from isthmus_stack.gcp.services.aiplatform.pipelines.specification.expressions import BadExpression
 from isthmus_stack.gcp.services.aiplatform.pipelines.specification.placeholders import (
     BadPlaceholder,
-    Run,
+    RunPlaceholders,
 )
 from isthmus_stack.gcp.services.aiplatform.pipelines.specification.validation import BadSpec
 from isthmus_stack.gcp.services.aiplatform.pipelines.specification.values import WrongType
@@ -252,20 +252,20 @@ EXECUTOR_INPUT = {
 def test_a_placeholder_becomes_its_value(word, resolved):
     assert (
         placeholders.resolve_command(
-            [word], EXECUTOR_INPUT, Run(names={"pipeline_job_name": "run-1"})
+            [word], EXECUTOR_INPUT, RunPlaceholders(names={"pipeline_job_name": "run-1"})
         )
         == resolved
     )
 
 
 def test_the_whole_input_is_one_json_object():
-    (word,) = placeholders.resolve_command(["{{$}}"], EXECUTOR_INPUT, Run(names={}))
+    (word,) = placeholders.resolve_command(["{{$}}"], EXECUTOR_INPUT, RunPlaceholders(names={}))
     assert json.loads(word) == EXECUTOR_INPUT
 
 
 def test_a_placeholder_of_nothing_is_an_error():
     with pytest.raises(BadPlaceholder, match="nowhere"):
-        placeholders.resolve("{{$.nowhere}}", EXECUTOR_INPUT, Run(names={}))
+        placeholders.resolve("{{$.nowhere}}", EXECUTOR_INPUT, RunPlaceholders(names={}))
 
 
 @pytest.mark.parametrize(
