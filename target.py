@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .events.port import EventLog, Sources
     from .feature_store.port import OnlineStore, Warehouse
     from .pipelines.port import ModelRegistry, PipelineEngine
-    from .project.reading.shapes import Key
+    from .project.reading.shapes import RecordKey
     from .storage import BlobStore, Inventory, LogSource, StateStore
 
 
@@ -139,7 +139,7 @@ class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
 class Configured(Protocol):
     """An adapter with keys of its own in profiles.yaml."""
 
-    def keys(self) -> Mapping[str, Key]:
+    def keys(self) -> Mapping[str, RecordKey]:
         """Return the profiles.yaml keys of this adapter's targets, with their value shapes."""
         ...
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from ..errors import Problem
 from ..project.endpoints.rules import counts_units, places
 from ..project.reading.report import problem_at
-from ..project.specs.description import Description, Endpoint
+from ..project.specs.description import Endpoint, ParsedProject
 from ..project.specs.rules import UnitCap
 from ..target import Capability
 from .hosting import STICKY, aims
@@ -37,7 +37,7 @@ def can_shadow(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bo
 
 
 def check_target(
-    description: Description,
+    description: ParsedProject,
     endpoint: Endpoint,
     target: str,
     capabilities: Mapping[str, Capability],

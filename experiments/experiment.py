@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..core.runtime.project import Project
 from ..endpoints.gateway.decide.live_document import Change
-from ..reports.results import Rows
+from ..reports.results import StructRows
 from .design import runs
 from .design.definition import never_ran
 from .measure.audit import audit as audit_run
@@ -28,7 +28,7 @@ from .running.stop import stop as stop_run
 from .simulation.clock import by_simulated_clock
 
 if TYPE_CHECKING:
-    from .simulation.simulate import Simulated
+    from .simulation.simulate import PlayedSimulation
 
 __all__ = [  # im.experiment
     "audit",
@@ -59,7 +59,7 @@ status = by_simulated_clock(status_of)
 stop = by_simulated_clock(stop_run)
 
 
-def history(project: Project, name: str | None = None) -> Rows[Change]:
+def history(project: Project, name: str | None = None) -> StructRows[Change]:
     """Return every change of the experiments' runs on a target, or of one, oldest first.
 
     Raises:
@@ -68,10 +68,10 @@ def history(project: Project, name: str | None = None) -> Rows[Change]:
     changes = runs.history(project.target.state, name)
     if name is not None and not changes:
         raise never_ran(project, name)
-    return Rows(changes)
+    return StructRows(changes)
 
 
-def simulate(project: Project, path: str | Path) -> Simulated:
+def simulate(project: Project, path: str | Path) -> PlayedSimulation:
     """Simulate visitors who call the gateway, and measure an experiment on them.
 
     The clock is simulated, too.

@@ -39,13 +39,13 @@ from .predictions.build import build_prediction
 from .profiles import profiles
 from .project_keys import PROJECT, SECTIONS
 from .reading import files, yaml
-from .reading.fence import Fence, fence
+from .reading.fence import ProjectPaths, fence
 from .reading.names import name_problem
-from .reading.report import Report, sort_problems
+from .reading.report import ProblemReport, sort_problems
 from .reading.shapes import WRONG
 from .rollouts import rollouts
-from .sections.references import Declared
-from .specs.description import Description, Model, ProjectSpec
+from .sections.references import DeclaredNames
+from .specs.description import Model, ParsedProject, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is
 # still a description.
@@ -67,7 +67,7 @@ _LEAVES = (
 Entries = dict[str, dict[str, Any]]  # of a section, by name
 
 
-def load(path: Path) -> Description:
+def load(path: Path) -> ParsedProject:
     """Read and validate a project's files, and return its Description.
 
     Mistakes in a single target of profiles.yaml are raised only when that target is opened.
@@ -87,7 +87,7 @@ def load(path: Path) -> Description:
 
 def parse(
     path: Path, drafts: Mapping[str, str] | None = None, *, target: str | None = None
-) -> tuple[Description | None, tuple[Problem, ...]]:
+) -> tuple[ParsedProject | None, tuple[Problem, ...]]:
     """Parse a project's files; return what is valid of it, with all problems and warnings.
 
     If all errors lie in endpoints, experiments, metrics, monitors, rollouts, models, trainers,
@@ -107,7 +107,7 @@ def parse(
 
 def _parse(
     path: Path, drafts: Mapping[str, str], target: str | None
-) -> tuple[Description | None, tuple[Problem, ...], tuple[Problem, ...]]:
+) -> tuple[ParsedProject | None, tuple[Problem, ...], tuple[Problem, ...]]:
     """Parse a project's files; return what is valid, the problems, and those of other targets.
 
     `drafts` are texts of files that are not written yet; problems of targets other than `target`
@@ -129,7 +129,7 @@ def _parse(
             ),
             (),
         )
-    report = Report()
+    report = ProblemReport()
     others = report.with_same_places()
     root = files.read_yaml(path, path.name, "", report)
     fenced = fence(folder, _paths(root))
@@ -148,19 +148,21 @@ def _parse(
     )
     if spec is None or not whole:
         return None, report.sorted(), others.sorted()
-    description = Description(
+    description = ParsedProject(
         spec=_sound(spec, report), folder=str(folder), places=dict(report.places), profiles=targets
     )
     return description, report.sorted(), others.sorted()
 
 
-def _paths(root: yaml.Node | None) -> tuple[str, ...]:
+def _paths(root: yaml.YamlNode | None) -> tuple[str, ...]:
     """Return the extra paths that project.yaml allows to read; empty if they are malformed.
 
     Malformed ones are reported with the rest of the file.
     """
     node = root.entries.get("paths") if isinstance(root, yaml.Mapping) else None
-    paths = PROJECT.keys["paths"].shape.read(node, "paths", Report()) if node is not None else ()
+    paths = (
+        PROJECT.keys["paths"].shape.read(node, "paths", ProblemReport()) if node is not None else ()
+    )
     return () if paths is WRONG else tuple(paths)
 
 
@@ -170,7 +172,7 @@ def _where(path: Path) -> Path:
     return path / "project.yaml" if path.is_dir() else path
 
 
-def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec | None:
+def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) -> ProjectSpec | None:
     """Build the ProjectSpec struct from the YAML tree; None if it is too broken to go on."""
     folder = fenced.folder
     values = PROJECT.read(root, "", report)
@@ -185,7 +187,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
             if report.sound(f"{section}.{name}") and values is not WRONG
         }
 
-    declared = Declared(**{section: tuple(values) for section, values in sections.items()})
+    declared = DeclaredNames(**{section: tuple(values) for section, values in sections.items()})
     entities = {name: build_entity(name, values) for name, values in sound("entities").items()}
     events = {
         name: build_event(name, values, entities, declared.events, report)
@@ -271,7 +273,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
 
 
 def _with_experiments(
-    spec: ProjectSpec, declared: Declared, sections: dict[str, Entries], report: Report
+    spec: ProjectSpec, declared: DeclaredNames, sections: dict[str, Entries], report: ProblemReport
 ) -> ProjectSpec:
     """Return the project with its metrics, layers, experiments and monitors built."""
     built = {
@@ -304,7 +306,9 @@ def _with_experiments(
     )
 
 
-def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
+def _models(
+    fenced: ProjectPaths, report: ProblemReport
+) -> tuple[dict[str, Model], dict[str, set[str]]]:
     """Return the valid model configurations, and the aliases that any of them gives each model."""
     models: dict[str, Model] = {}
     registered: dict[str, set[str]] = {}
@@ -324,7 +328,7 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
     return models, registered
 
 
-def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
+def _sound(spec: ProjectSpec, report: ProblemReport) -> ProjectSpec:
     """Return the project without the endpoints, rollouts and experiments that have errors."""
     return msgspec.structs.replace(
         spec,

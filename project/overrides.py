@@ -17,13 +17,13 @@ from .models.checks import check_model
 from .models.keys import MODEL
 from .reading import files, yaml
 from .reading.fence import fence
-from .reading.report import Report
+from .reading.report import ProblemReport
 from .reading.shapes import WRONG
-from .sections.references import Declared
-from .specs.description import Description, Model
+from .sections.references import DeclaredNames
+from .specs.description import Model, ParsedProject
 
 
-def overridden(description: Description, model: Model, overrides: Sequence[str]) -> Model:
+def overridden(description: ParsedProject, model: Model, overrides: Sequence[str]) -> Model:
     """Return a model's configuration with some keys changed for one run (`--set KEY=VALUE`).
 
     Args:
@@ -36,7 +36,7 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
         Invalid: an override is no KEY=VALUE, or nothing that a file could hold.
         ProjectError: the file would be refused if it said so; the place is the override.
     """
-    key, report = f"{model.path}:", Report()
+    key, report = f"{model.path}:", ProblemReport()
     fenced = fence(Path(description.folder), description.spec.paths)
     node = files.read_yaml(fenced.folder / model.path, model.path, key, report, fenced)
     for override in overrides:
@@ -60,7 +60,7 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
     return built
 
 
-def _split(override: str) -> tuple[list[str], yaml.Node]:
+def _split(override: str) -> tuple[list[str], yaml.YamlNode]:
     """Parse a `--set KEY=VALUE` into the key's path and the value's YAML node."""
     path, equals, text = override.partition("=")
     if not equals or not all(path.split(".")):
@@ -74,7 +74,9 @@ def _split(override: str) -> tuple[list[str], yaml.Node]:
     return path.split("."), node or yaml.scalar("")
 
 
-def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: str) -> yaml.Node:
+def _put(
+    node: yaml.YamlNode | None, path: list[str], value: yaml.YamlNode, override: str
+) -> yaml.YamlNode:
     """Return a copy of a YAML tree with a value set at a path; missing mappings are added.
 
     `override` is what the user wrote, for errors.
@@ -95,10 +97,10 @@ def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: st
     )
 
 
-def _declared(description: Description) -> Declared:
+def _declared(description: ParsedProject) -> DeclaredNames:
     """Return the names of the project's events, objectives and feature views."""
     spec = description.spec
-    return Declared(
+    return DeclaredNames(
         events=tuple(spec.events),
         objectives=tuple(spec.objectives),
         feature_views=tuple(spec.feature_views),

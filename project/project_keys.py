@@ -16,7 +16,7 @@ from .reading import quantities
 from .reading.common_shapes import name_text
 from .reading.names import NAME, PROJECT_LENGTH, name_problem, relation_problem
 from .reading.quantities import Mistake
-from .reading.shapes import Key, ListOf, MapOf, Record, Shape, Text
+from .reading.shapes import ListOf, MapOf, Record, RecordKey, Shape, Text
 from .rollouts.keys import ROLLOUT
 
 
@@ -68,8 +68,8 @@ PROJECT = Record(
         for name in names
     },
     keys={
-        "name": Key(shape=name_text(PROJECT_LENGTH), required=True, example="shop"),
-        "now": Key(
+        "name": RecordKey(shape=name_text(PROJECT_LENGTH), required=True, example="shop"),
+        "now": RecordKey(
             shape=Text(
                 what="a time",
                 pattern=quantities.MOMENT,
@@ -78,7 +78,7 @@ PROJECT = Record(
             ),
             description="The clock of an old log. Live projects leave it out.",
         ),
-        "paths": Key(
+        "paths": RecordKey(
             shape=ListOf(
                 of=Text(
                     what="a path", parse=_declared_path, pattern=r"[^~].*", example="/data/logs"
@@ -89,7 +89,7 @@ PROJECT = Record(
             "read, absolute or from the folder. Links are followed to their end.",
         ),
         **{
-            section: Key(shape=MapOf(of=shape, names=judge, pattern=NAME))
+            section: RecordKey(shape=MapOf(of=shape, names=judge, pattern=NAME))
             for section, (shape, judge) in SECTIONS.items()
         },
     },

@@ -13,7 +13,7 @@ from .models.keys import MODEL
 from .profiles import options, variables
 from .project_keys import PROJECT, SECTIONS
 from .reading.names import NAME, TARGET
-from .reading.shapes import Key, Record
+from .reading.shapes import Record, RecordKey
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN = ("integer", "number", "boolean")
@@ -81,10 +81,10 @@ def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
     another one may have the keys of any adapter.
     """
     adapter_names = [adapter.name for adapter in adapters]
-    anything: dict[str, Key] = {}
+    anything: dict[str, RecordKey] = {}
     for adapter in adapters:
         anything |= {
-            name: Key(shape=key.shape)
+            name: RecordKey(shape=key.shape)
             for name, key in options.keys_of(adapter).items()
             if name not in anything
         }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import get_args
 
-from .reading.report import Report
-from .sections.references import Declared
+from .reading.report import ProblemReport
+from .sections.references import DeclaredNames
 from .specs import reach
 from .specs.description import ProjectSpec
 from .specs.streams import Stream
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report declared things whose tables or views would have the same name in the warehouse.
 
     The names are made by events/tables/relations.py and feature_store/tables/relations.py.

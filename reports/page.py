@@ -133,32 +133,32 @@ def verdict(lines: Sequence[str], kind: str = "") -> str:
 _SHORT = 16  # letters of a row's title that may stand on one line of a phone
 
 
-class Drawn(str):
+class MarkupCell(str):
     """A cell that is markup already: a picture."""
 
     __slots__ = ()
 
 
-def with_interval(value: str, interval: str) -> Drawn:
+def with_interval(value: str, interval: str) -> MarkupCell:
     """Return an HTML table cell with a value and, below it, its confidence interval."""
-    return Drawn(f'{escape(value)}<br><span class="soft">{escape(interval)}</span>')
+    return MarkupCell(f'{escape(value)}<br><span class="soft">{escape(interval)}</span>')
 
 
-def box(text: str, name: str, value: str, *, ticked: bool) -> Drawn:
+def box(text: str, name: str, value: str, *, ticked: bool) -> MarkupCell:
     """Return an HTML checkbox as a table cell, which sends `name=value` if it is ticked.
 
     `text` describes it to screen readers.
     """
     checked = " checked" * ticked
-    return Drawn(
+    return MarkupCell(
         f'<input type="checkbox" name="{escape(name, quote=True)}" '
         f'value="{escape(value, quote=True)}" aria-label="{escape(text, quote=True)}"{checked}> '
     )
 
 
-def link(text: str, to: str) -> Drawn:
+def link(text: str, to: str) -> MarkupCell:
     """Return an HTML link for a table cell, to a place relative to the page or on its own host."""
-    return Drawn(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>')
+    return MarkupCell(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>')
 
 
 def table(
@@ -178,13 +178,13 @@ def table(
     """
     wrapping = {wordy} if isinstance(wordy, int) else wordy
     rows = list(rows)
-    long = any(len(row[0]) > _SHORT for row in rows if row and not isinstance(row[0], Drawn))
+    long = any(len(row[0]) > _SHORT for row in rows if row and not isinstance(row[0], MarkupCell))
 
     def cell(tag: str, number: int, text: str) -> str:
         kinds = ["n"] * (numbers and number > 0) + ["words"] * (number in wrapping)
         kinds += ["long"] * (tag == "th" and number == 0 and long)
         named = ' class="' + " ".join(kinds) + '"' if kinds else ""
-        return f"<{tag}{named}>{text if isinstance(text, Drawn) else escape(text)}</{tag}>"
+        return f"<{tag}{named}>{text if isinstance(text, MarkupCell) else escape(text)}</{tag}>"
 
     top = (
         "<thead><tr>"
@@ -226,7 +226,9 @@ def links(targets: Sequence[tuple[str, str]]) -> str:
 
 def line(*parts: str) -> str:
     """Return an HTML paragraph of texts and links (as HTML), with a dot between two."""
-    inner = " &middot; ".join(part if isinstance(part, Drawn) else escape(part) for part in parts)
+    inner = " &middot; ".join(
+        part if isinstance(part, MarkupCell) else escape(part) for part in parts
+    )
     return f'<p class="soft">{inner}</p>' if parts else ""
 
 

@@ -49,7 +49,7 @@ class Shown:
         )
 
 
-class Rows(tuple[_Row, ...]):
+class StructRows(tuple[_Row, ...]):
     """A tuple of a verb's structs, or dicts, which is a table with a column for each field."""
 
     __slots__ = ()

@@ -11,11 +11,13 @@ from ..errors import IsthmusError
 from . import notices
 from .notices import Delivery, Post
 from .page import report
-from .state.ports import Ports
-from .state.states import State
+from .state.ports import ControllerPorts
+from .state.states import RolloutState
 
 
-def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None) -> Delivery:
+def tell(
+    ports: ControllerPorts, state: RolloutState, now: datetime, *, post: Post | None = None
+) -> Delivery:
     """Send a rollout's due webhook notices, and write its report page once it is over.
 
     Its controller calls this, or any process once it has ended. A page that cannot be drawn delays
@@ -29,7 +31,7 @@ def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None)
     return Delivery(owing=page.owing or notice.owing, problems=(*page.problems, *notice.problems))
 
 
-def _write_page(ports: Ports, state: State, now: datetime) -> Delivery:
+def _write_page(ports: ControllerPorts, state: RolloutState, now: datetime) -> Delivery:
     """Write a rollout's report page once it is over, unless the page exists.
 
     Return whether that is still to be done, with the problems.
@@ -42,7 +44,7 @@ def _write_page(ports: Ports, state: State, now: datetime) -> Delivery:
     return Delivery()
 
 
-def _failed_delivery(state: State, now: datetime, error: IsthmusError) -> Delivery:
+def _failed_delivery(state: RolloutState, now: datetime, error: IsthmusError) -> Delivery:
     """Return the outcome of an announcement that failed: its error, and whether to try again.
 
     It is tried again for a limited time after the end of the rollout.
@@ -53,7 +55,7 @@ def _failed_delivery(state: State, now: datetime, error: IsthmusError) -> Delive
     )
 
 
-def _has_page(ports: Ports, state: State) -> bool:
+def _has_page(ports: ControllerPorts, state: RolloutState) -> bool:
     """Return whether the report page of a rollout is stored."""
     uri = report.report_uri(ports, state)
     return any(blob.uri == uri for blob in ports.blobs.list(uri))

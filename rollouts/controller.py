@@ -32,8 +32,8 @@ from .observation import is_due, minutes_so_far, observe
 from .state import documents
 from .state.actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .state.documents import Stored
-from .state.ports import Ports
-from .state.states import Observation, State
+from .state.ports import ControllerPorts
+from .state.states import Observation, RolloutState
 from .tick import outcome, tick
 
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
@@ -51,7 +51,7 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
     read.
     """
 
-    state: State | None
+    state: RolloutState | None
     driver: str = ""  # who holds the lease
     action: Action | None = None  # that was done, or tried
     again: bool = False  # there is more to do at once
@@ -69,7 +69,7 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(
-    ports: Ports,
+    ports: ControllerPorts,
     endpoint: str,
     *,
     holder: str,
@@ -108,7 +108,7 @@ def look(
     return _advance(ports, stored, holder=holder, clock=clock, seize=seize, leaving=leaving)
 
 
-def _is_ours(state: State, holder: str, now: datetime) -> bool:
+def _is_ours(state: RolloutState, holder: str, now: datetime) -> bool:
     """Return whether a controller holds a rollout's lease (a lock that expires) at a time."""
     return (
         state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
@@ -116,7 +116,7 @@ def _is_ours(state: State, holder: str, now: datetime) -> bool:
 
 
 def _advance(
-    ports: Ports,
+    ports: ControllerPorts,
     stored: Stored,
     *,
     holder: str,
@@ -163,7 +163,7 @@ def _advance(
     )
 
 
-def _is_announced(state: State) -> bool:
+def _is_announced(state: RolloutState) -> bool:
     """Return whether all webhook notices are sent and no report page is due.
 
     Entries in the outbox do not count: the next iteration, by any controller, writes them.
@@ -172,9 +172,9 @@ def _is_announced(state: State) -> bool:
 
 
 def _carry_out(
-    ports: Ports,
+    ports: ControllerPorts,
     stored: Stored,
-    decided: State,
+    decided: RolloutState,
     actions: tuple[Action, ...],
     *,
     observation: Observation,
@@ -195,7 +195,9 @@ def _carry_out(
     return stored, problems
 
 
-def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) -> None:
+def _announce_end(
+    ports: ControllerPorts, previous: RolloutState, decided: RolloutState, now: datetime
+) -> None:
     """Record until when an ended rollout keeps the traffic, for others who want to own it.
 
     `previous` and `decided` are the states before and after the decision to end it. If this is not
@@ -210,7 +212,7 @@ def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) 
 
 
 def _keep_minutes(
-    ports: Ports, previous: State, decided: State, observation: Observation
+    ports: ControllerPorts, previous: RolloutState, decided: RolloutState, observation: Observation
 ) -> tuple[str, ...]:
     """Store the metrics that a decision is based on, before the decision; return the problems.
 
@@ -226,7 +228,7 @@ def _keep_minutes(
     return ()
 
 
-def _stands_on_minutes(previous: State, decided: State) -> bool:
+def _stands_on_minutes(previous: RolloutState, decided: RolloutState) -> bool:
     """Return whether a decision is based on metrics, which must then be stored before it.
 
     `previous` and `decided` are the states before and after the decision.
@@ -240,7 +242,7 @@ def _stands_on_minutes(previous: State, decided: State) -> bool:
 
 
 def _act(
-    ports: Ports, stored: Stored, action: Action, clock: Clock
+    ports: ControllerPorts, stored: Stored, action: Action, clock: Clock
 ) -> tuple[Stored, tuple[str, ...]]:
     """Perform an action, if the lease outlives the call, and record its outcome in the state.
 
@@ -264,7 +266,7 @@ def _act(
         return stored, (*problems, _unwritten(state, raised))
 
 
-def _unwritten(state: State, error: IsthmusError) -> str:
+def _unwritten(state: RolloutState, error: IsthmusError) -> str:
     """Return a sentence on why a rollout's state could not be stored, for those who watch it.
 
     It is shown to whoever watches the rollout.
@@ -277,7 +279,7 @@ def _unwritten(state: State, error: IsthmusError) -> str:
     return str(error)
 
 
-def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
+def _do(ports: ControllerPorts, state: RolloutState, action: Action, now: datetime) -> None:
     """Carry out one action of a rollout, such as a traffic shift, by calls to the target."""
     endpoint = state.endpoint
     match action:
@@ -304,7 +306,9 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
             ports.registry.set_alias(model, alias, version)
 
 
-def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
+def tell_of(
+    ports: ControllerPorts, result: LookResult, *, holder: str, now: datetime
+) -> LookResult:
     """Send the notices and write the report page that an iteration's result calls for.
 
     Return the result, with the problems of that added.
@@ -315,7 +319,7 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
 
 
 def give_back(
-    ports: Ports, endpoint: str, *, holder: str, stored_last: Stored | None = None
+    ports: ControllerPorts, endpoint: str, *, holder: str, stored_last: Stored | None = None
 ) -> None:
     """Release a controller's lease (a lock that expires), so that the next one need not wait.
 
@@ -330,7 +334,7 @@ def give_back(
             _free_lease(ports, stored, holder)
 
 
-def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
+def _free_lease(ports: ControllerPorts, stored: Stored, holder: str) -> bool:
     """Release a holder's lease in a stored document; return False if the document has changed."""
     if stored.state.lease.holder != holder:
         return True
@@ -346,7 +350,7 @@ def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
 
 
 def drive(
-    ports: Ports,
+    ports: ControllerPorts,
     endpoint: str,
     *,
     holder: str,

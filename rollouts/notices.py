@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from ..errors import Invalid, IsthmusError, Unavailable
 from ..storage import StateStore
 from .state import documents
-from .state.states import Entry, State, What
+from .state.states import HistoryEntry, RolloutState, What
 
 NOTABLE: tuple[What, ...] = ("started", "waiting", "held", "promoted", "aborted", "lost", "drift")
 TIMEOUT = 5.0  # seconds
@@ -39,7 +39,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deliver(
-    store: StateStore, state: State, now: datetime, *, post: Post | None = None
+    store: StateStore, state: RolloutState, now: datetime, *, post: Post | None = None
 ) -> Delivery:
     """Post a rollout's due notices to its webhook in order, and store how many were posted.
 
@@ -62,12 +62,12 @@ def deliver(
     return Delivery(owing=bool(problem), problems=(problem,) if problem else ())
 
 
-def _due(store: StateStore, state: State) -> Iterator[Entry]:
+def _due(store: StateStore, state: RolloutState) -> Iterator[HistoryEntry]:
     """Yield the history entries of a rollout that were not posted to its webhook yet."""
     return (entry for entry in documents.history(store, state) if entry.seq > state.notified)
 
 
-def _write(store: StateStore, state: State, notified: int) -> None:
+def _write(store: StateStore, state: RolloutState, notified: int) -> None:
     """Store in a rollout's present document that so many notices were posted.
 
     If that fails, they are posted again, with the same ids.
@@ -85,12 +85,12 @@ def _write(store: StateStore, state: State, notified: int) -> None:
         return
 
 
-def _id(state: State, entry: Entry) -> str:
+def _id(state: RolloutState, entry: HistoryEntry) -> str:
     """Return a webhook notice's id, `<rollout>/<entry number>`, the same at each retry."""
     return f"{state.id}/{entry.seq}"
 
 
-def _body(state: State, entry: Entry) -> bytes:
+def _body(state: RolloutState, entry: HistoryEntry) -> bytes:
     """Return the JSON body of a webhook notice about one entry of a rollout's history."""
     return msgspec.json.encode(
         {"id": _id(state, entry), "endpoint": state.endpoint, "rollout": state.id}

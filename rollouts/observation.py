@@ -20,8 +20,8 @@ from .evidence.judgement import is_alone, judged_until
 from .phases.promoted import model_of
 from .state.capacity import hand_over_spec
 from .state.convergence import settled_by
-from .state.ports import Ports
-from .state.states import Observation, State
+from .state.ports import ControllerPorts
+from .state.states import Observation, RolloutState
 
 
 class PartialObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class PartialObservation(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
-def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
+def observe(ports: ControllerPorts, state: RolloutState, now: datetime) -> PartialObservation:
     """Read from the target all that one control loop iteration of a rollout needs to decide.
 
     That is the endpoint, the owner of its traffic, aliases, metrics and the smoke test.
@@ -61,7 +61,12 @@ def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
 
 
 def _owner(
-    ports: Ports, state: State, endpoint: EndpointState | None, now: datetime, *, absent: bool
+    ports: ControllerPorts,
+    state: RolloutState,
+    endpoint: EndpointState | None,
+    now: datetime,
+    *,
+    absent: bool,
 ) -> dict[str, Any]:
     """Return the observation's field on who owns the endpoint's traffic: ours, free or other.
 
@@ -88,7 +93,7 @@ def _owner(
 
 
 def _aliases(
-    ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
+    ports: ControllerPorts, state: RolloutState, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
     """Return the observation's fields on the model versions that the rollout's aliases point to.
 
@@ -107,7 +112,7 @@ def _aliases(
     return fields
 
 
-def _alias_version(ports: Ports, model: str, alias: str) -> int:
+def _alias_version(ports: ControllerPorts, model: str, alias: str) -> int:
     """Return the number of the model version that an alias points to; 0 if there is no alias."""
     try:
         return ports.registry.get(model, alias).version
@@ -115,7 +120,7 @@ def _alias_version(ports: Ports, model: str, alias: str) -> int:
         return 0
 
 
-def is_due(state: State, now: datetime) -> bool:
+def is_due(state: RolloutState, now: datetime) -> bool:
     """Return whether a further minute's metrics are final by now, so that they can be judged."""
     begun = judged_until(state)
     return (
@@ -127,7 +132,7 @@ def is_due(state: State, now: datetime) -> bool:
 
 
 def _metrics(
-    ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
+    ports: ControllerPorts, state: RolloutState, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
     """Return the observation's fields with all metrics since the bake began.
 
@@ -140,7 +145,7 @@ def _metrics(
     return _read(ports, state, Window(start=state.bake_from, end=settled_by(state.plan, now)))
 
 
-def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
+def _read(ports: ControllerPorts, state: RolloutState, window: Window) -> dict[str, Any]:
     """Return the observation's fields with the metrics and the scores of a time window.
 
     Scores are read only where variants are compared; else the numbers of requests suffice.
@@ -155,7 +160,9 @@ def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
     return {"settled": window.end, **fields}
 
 
-def minutes_so_far(ports: Ports, state: State, observation: Observation) -> Observation:
+def minutes_so_far(
+    ports: ControllerPorts, state: RolloutState, observation: Observation
+) -> Observation:
     """Return an observation with the metrics of the last checks, if it read none itself.
 
     Minutes that cannot be read are left out.
@@ -175,7 +182,7 @@ def minutes_so_far(ports: Ports, state: State, observation: Observation) -> Obse
 
 
 def _smoke(
-    ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
+    ports: ControllerPorts, state: RolloutState, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
     """Return the observation's field with the error of a smoke test, if one is due.
 

@@ -20,10 +20,10 @@ from .phases.promoted import promote
 from .phases.shifting import shifting, sizing, starting
 from .state.actions import Action, Shift, Take, Touch
 from .state.convergence import is_lost, target_split
-from .state.states import Observation, Phase, State, Wish
-from .state.transitions import Step, note, to_aborting, to_ended
+from .state.states import Observation, Phase, RolloutState, Wish
+from .state.transitions import NextState, note, to_aborting, to_ended
 
-_PHASES: dict[Phase, Callable[[State, Observation, datetime], Step]] = {
+_PHASES: dict[Phase, Callable[[RolloutState, Observation, datetime], NextState]] = {
     "starting": starting,
     "sizing": sizing,
     "shifting": shifting,
@@ -41,8 +41,13 @@ _MOST_MOVES = 16  # of one look; there are fewer phases
 
 
 def tick(
-    state: State, observation: Observation, now: datetime, *, holder: str, seize: bool = False
-) -> Step:
+    state: RolloutState,
+    observation: Observation,
+    now: datetime,
+    *,
+    holder: str,
+    seize: bool = False,
+) -> NextState:
     """Decide what a rollout does next: return its next state and at most one action.
 
     It calls nothing. The state is to be stored before the action is done.
@@ -81,7 +86,7 @@ def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = Fal
     )
 
 
-def _advance(state: State, observation: Observation, now: datetime) -> Step:
+def _advance(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Decide phase after phase, until a phase waits or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
@@ -92,12 +97,12 @@ def _advance(state: State, observation: Observation, now: datetime) -> Step:
     return state, actions
 
 
-def _progress(state: State) -> tuple[object, ...]:
+def _progress(state: RolloutState) -> tuple[object, ...]:
     """Return the fields that change when a rollout makes progress, to be compared."""
     return state.phase, state.stage, state.attempt, state.handover, state.released
 
 
-def _step(state: State, observation: Observation, now: datetime) -> Step:
+def _step(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Make one decision, by the rules of the state's phase."""
     if state.released:
         return state, ()
@@ -113,7 +118,7 @@ def _step(state: State, observation: Observation, now: datetime) -> Step:
     return _PHASES[state.phase](state, observation, now)
 
 
-def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
+def _precondition(state: RolloutState, observation: Observation, now: datetime) -> NextState | None:
     """Return the step that must come before any other decision, or None.
 
     The rollout must own the traffic, and calls of a former controller must have lost their effect.
@@ -127,7 +132,7 @@ def _precondition(state: State, observation: Observation, now: datetime) -> Step
     return None
 
 
-def _touch(state: State, observation: Observation) -> Step:
+def _touch(state: RolloutState, observation: Observation) -> NextState:
     """Return the step that makes the tokens which a former controller holds invalid.
 
     It sets the same split again, which gives the endpoint a new token. If the token is still the
@@ -143,7 +148,9 @@ def _touch(state: State, observation: Observation) -> Step:
     )
 
 
-def _abort(state: State, wish: Wish, observation: Observation, now: datetime) -> State:
+def _abort(
+    state: RolloutState, wish: Wish, observation: Observation, now: datetime
+) -> RolloutState:
     """Return the state after a person's abort: aborting, or ended if no traffic was owned yet."""
     cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
     if state.phase != "starting" or observation.owner == "ours":
@@ -155,7 +162,7 @@ def _abort(state: State, wish: Wish, observation: Observation, now: datetime) ->
     return to_ended(note(state, now, "aborted", cause), now, "aborted")
 
 
-def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
+def outcome(state: RolloutState, action: Action, error: IsthmusError | None) -> RolloutState:
     """Return the state after an action, which succeeded or raised an error.
 
     If the process dies before this is stored, only the count of calls is wrong.

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 import msgspec
 
-from ..endpoints.http.door import OPEN_PATHS, Door, Refusal, ambiguous, refusal
+from ..endpoints.http.door import OPEN_PATHS, AccessRules, Refusal, ambiguous, refusal
 
 COOKIE = "isthmus_ui"
 FORM = b"application/x-www-form-urlencoded"
@@ -36,7 +36,7 @@ _HELD = "whoever has ISTHMUS_TOKEN"  # in the history, where nobody says a name
 _LONGEST = 200  # characters of a name
 
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
+class UiAccessRules(msgspec.Struct, frozen=True, kw_only=True):
     """The rules by which requests are let in.
 
     `proxy`: the header, in lower case, in which a proxy names who asks.
@@ -47,7 +47,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     has it is the user of this machine.
     """
 
-    door: Door
+    door: AccessRules
     write: bool = False
     proxy: bytes | None = None
     drawn: bool = False
@@ -55,7 +55,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def access_refusal(
-    access: Access,
+    access: UiAccessRules,
     method: str,
     path: str,
     headers: list[tuple[bytes, bytes]],
@@ -104,7 +104,9 @@ def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
     return method == "GET" and elsewhere and navigates and b"origin" not in headers
 
 
-def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:
+def _write_refusal(
+    access: UiAccessRules, method: str, headers: Mapping[bytes, bytes]
+) -> Refusal | None:
     """Return why a form (POST) is refused: read-only mode, or no Origin header; None if allowed."""
     if method in ("GET", "HEAD"):
         return None
@@ -134,7 +136,7 @@ def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
     return headers
 
 
-def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
+def who(access: UiAccessRules, headers: Mapping[bytes, bytes]) -> str | None:
     """Return the user's name for the change history, from the proxy's header or the token.
 
     None stands for the user of this machine, whom alone the server then admits.
@@ -154,11 +156,11 @@ def new_cookie() -> str:
     return secrets.token_urlsafe(24)
 
 
-def token(access: Access, cookie: str) -> str:
+def token(access: UiAccessRules, cookie: str) -> str:
     """Return the anti-forgery token that forms carry on pages drawn for this session cookie."""
     return hmac.new(access.secret, cookie.encode(), hashlib.sha256).hexdigest()
 
 
-def is_ours(access: Access, cookie: str, sent: str) -> bool:
+def is_ours(access: UiAccessRules, cookie: str, sent: str) -> bool:
     """Return whether a form's anti-forgery token `sent` was made for this session cookie."""
     return bool(cookie) and hmac.compare_digest(token(access, cookie).encode(), sent.encode())

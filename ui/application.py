@@ -32,13 +32,13 @@ from ..experiments.design import runs
 from ..experiments.simulation.clock import is_simulated
 from ..reports import page as kit
 from . import access
-from .access import Access
+from .access import UiAccessRules
 from .pages import ACTIONS, HOME, PAGES, Action, Page
 from .parts import failures, forms, frame
-from .parts.frame import Frame
+from .parts.frame import PageFrame
 from .parts.script import SCRIPT
 from .parts.style import SHEET
-from .parts.view import View
+from .parts.view import PageContent
 
 _LARGEST = 65_536  # bytes of a form
 _FIELDS = 200
@@ -56,7 +56,7 @@ class Application:
     `same`: the options of a command for the same target.
     """
 
-    def __init__(self, read: Callable[[], Project], to: Access, *, same: str = "") -> None:
+    def __init__(self, read: Callable[[], Project], to: UiAccessRules, *, same: str = "") -> None:
         self._read, self._access, self._same = read, to, same
         self._threads = ThreadPoolExecutor(_THREADS, "page")
         # of changes that are under way, or wait for it
@@ -125,7 +125,7 @@ class Application:
         query = {name: " ".join(typed.getlist(name)) for name in typed} | request.path_params
         try:
             project = self._read()
-            view: View = _function(page.draw)(project, query)
+            view: PageContent = _function(page.draw)(project, query)
             if ending == _JSON:
                 return _json(view.data)
             return (
@@ -136,10 +136,10 @@ class Application:
         except Exception as error:  # noqa: BLE001  whoever asked must hear, and the pages go on
             return self._failure(error, request.url.path)
 
-    def _page(self, view: View, request: Request, project: Project) -> Response:
+    def _page(self, view: PageContent, request: Request, project: Project) -> Response:
         """Return a page as an HTML response, with navigation, footer and session cookie."""
         cookie = request.cookies.get(access.COOKIE) or access.new_cookie()
-        around = Frame(
+        around = PageFrame(
             project=project.spec.name,
             target=project.target.name,
             links=[(page.title, page.path) for page in PAGES if page.title],
@@ -206,12 +206,12 @@ class Application:
             )
         return response
 
-    def _error_page(self, path: str, status: int, view: View) -> Response:
+    def _error_page(self, path: str, status: int, view: PageContent) -> Response:
         """Return an error page: a page in a frame without any of the project's data."""
         if path.endswith(_JSON):
             return _json(view.data, status)
         links = [(page.title, page.path) for page in PAGES if page.title]
-        around = Frame(
+        around = PageFrame(
             project="Isthmus",
             target="",
             links=links,
@@ -259,7 +259,7 @@ def _json(data: object, status: int = 200) -> Response:
     )
 
 
-def _download(view: View, ending: str, path: str) -> Response:
+def _download(view: PageContent, ending: str, path: str) -> Response:
     """Return an HTTP response that downloads a file of a page, such as a diff.
 
     `ending` is the file's extension, `path` the page's.

@@ -9,20 +9,20 @@ from functools import partial
 from pathlib import Path
 
 from ..core.runtime.project import Project, reopen
-from ..endpoints.http.door import Door, door, is_loopback
+from ..endpoints.http.door import AccessRules, door, is_loopback
 from ..endpoints.http.peers import allowed_users, kernel_tells
 from ..endpoints.http.server import Server
 from ..endpoints.http.server import config as listening_config
 from ..errors import Invalid
 from ..experiments.simulation.clock import on_simulated_clock
 from ..target import Target
-from .access import FORM, Access
+from .access import FORM, UiAccessRules
 from .application import Application
 
 
 def access(
     *, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool
-) -> Access:
+) -> UiAccessRules:
     """Return the rules by which the pages' server admits requests: hosts, token, proxy, writing.
 
     Where the system does not say which user a connection belongs to, a random token is generated.
@@ -41,12 +41,14 @@ def access(
         raise Invalid(
             str(error), remedy="or let a proxy say who asks: --behind-proxy HEADER"
         ) from None
-    return Access(
+    return UiAccessRules(
         door=checked_door, write=write, proxy=proxy.lower().encode() if proxy else None, drawn=drawn
     )
 
 
-def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool) -> Door:
+def _door(
+    host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool
+) -> AccessRules:
     """Return the network rules of the pages' server: its hosts, this machine's users, the token.
 
     `behind` says whether a proxy stands in front of it.
@@ -62,7 +64,7 @@ def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind:
     return door(listen=host, allow_hosts=allow_hosts, token=token, users=users, bodies=bodies)
 
 
-def with_token(where: str, to: Access) -> str:
+def with_token(where: str, to: UiAccessRules) -> str:
     """Return the pages' URL with the access token as its password, which a browser sends along.
 
     `where` is the URL, and `to` has the token if one was generated.
@@ -77,7 +79,7 @@ def reread(path: Path, target: Target) -> Project:
 
 
 def serve(
-    project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = ""
+    project: Project, path: Path, to: UiAccessRules, listening: socket.socket, *, same: str = ""
 ) -> None:
     """Serve the pages over HTTP until SIGTERM or SIGINT, then finish open requests.
 

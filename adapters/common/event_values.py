@@ -14,7 +14,7 @@ import msgspec
 from ...errors import Invalid
 from ...events.port import Column, ColumnType, Rejected, Row, StreamSpec
 from ...events.tables.column_types import COLUMN_TYPES
-from .warehouse.tables import PARTITION, Document
+from .warehouse.tables import PARTITION, TableDocument
 
 T = TypeVar("T")
 TIME = "event_timestamp"
@@ -41,7 +41,7 @@ def check_stream(stream: StreamSpec) -> None:
         raise Invalid(f"stream {stream.name}: its key {stream.key} is not among its columns")
 
 
-def rules_of(document: Document) -> EventRules:
+def rules_of(document: TableDocument) -> EventRules:
     """Return the rules by which events of a stream are checked, from its table's description."""
     names = [column.name for column in document.columns]
     key = document.stream_key or ""

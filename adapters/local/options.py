@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...project.reading import quantities
 from ...project.reading.names import name_problem
-from ...project.reading.shapes import Folder, Key, MapOf, Record, Text
+from ...project.reading.shapes import Folder, MapOf, Record, RecordKey, Text
 
 
 def _duration(text: str) -> str:
@@ -16,29 +16,29 @@ def _duration(text: str) -> str:
 _DURATION = Text(what="a duration", pattern=quantities.DURATION, parse=_duration, example="60s")
 
 KEYS = {
-    "home": Key(
+    "home": RecordKey(
         shape=Folder(default=".isthmus"),
         description="Where the laptop keeps things. Default .isthmus beside project.yaml.",
     ),
-    "serving": Key(
+    "serving": RecordKey(
         shape=Record(
             noun="serving",
             keys={
-                "timeout": Key(
+                "timeout": RecordKey(
                     shape=_DURATION,
                     description="Of a prediction; the process that hangs is replaced. Default 60s.",
                 ),
-                "timeouts": Key(
+                "timeouts": RecordKey(
                     shape=MapOf(of=_DURATION, names=name_problem),
                     example="{ranker: 5s}",
                     description="Of endpoints that need another one.",
                 ),
-                "return_wait": Key(
+                "return_wait": RecordKey(
                     shape=_DURATION,
                     description="For so long a request waits for the return of a variant "
                     "whose processes died. Default 2s.",
                 ),
-                "request_log": Key(
+                "request_log": RecordKey(
                     shape=_DURATION,
                     description="How long the requests are kept that metrics are read from. "
                     "Default 48h.",

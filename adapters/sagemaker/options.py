@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...project.profiles.options import BUDGET, IMAGE, OFFLINE, adopted
-from ...project.reading.shapes import Key, Number, Record, Text
+from ...project.reading.shapes import Number, Record, RecordKey, Text
 
 _ROLE = Text(
     what="a role's ARN",
@@ -15,30 +15,30 @@ _ENDPOINT = Text(
 )
 
 KEYS = {
-    "account": Key(
+    "account": RecordKey(
         shape=Text(what="an account of 12 digits", pattern=r"[0-9]{12}", example='"123456789012"'),
         description="Credentials of another account are refused before the first call.",
     ),
-    "region": Key(
+    "region": RecordKey(
         shape=Text(what="a region", pattern=r"[a-z]{2}(-[a-z]+)+-[0-9]", example="ap-northeast-1")
     ),
-    "bucket": Key(
+    "bucket": RecordKey(
         shape=Text(
             what="a bucket",
             pattern=r"s3://[a-z0-9][a-z0-9.-]+(/.*)?",
             example="s3://example-ranker",
         )
     ),
-    "role": Key(shape=_ROLE),
+    "role": RecordKey(shape=_ROLE),
     "image": IMAGE,
-    "serving": Key(
+    "serving": RecordKey(
         shape=Record(
             noun="serving",
             keys={
-                "instance": Key(
+                "instance": RecordKey(
                     shape=Text(what="an instance type", pattern=r"ml\..+", example="ml.m5.large")
                 ),
-                "count": Key(shape=Number(whole=True, least=1)),
+                "count": RecordKey(shape=Number(whole=True, least=1)),
             },
         )
     ),

@@ -28,7 +28,7 @@ _OFFLINE_ACCOUNT = "123456789012"
 
 
 @final
-class Aws:
+class AwsSession:
     """The session that the files of this adapter share for one Target."""
 
     def __init__(self, target: Target) -> None:
@@ -212,7 +212,7 @@ class Aws:
         return names.tags(self.project, kind, name)
 
 
-aws_of = one_for_each(Aws)
+aws_of = one_for_each(AwsSession)
 
 
 def where(target: Target) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 from ...errors import Busy, Invalid, IsthmusError, NotFound
 from ...storage import wait
 from .errors import from_status
-from .session import Session
+from .session import VertexSession
 
 USUAL = timedelta(minutes=10)
 
 
 def wait_until_done(
-    session: Session,
+    session: VertexSession,
     client: Any,
     operation: Any,
     *,
@@ -47,7 +47,7 @@ def wait_until_done(
 
 
 def wait_for_success(
-    session: Session,
+    session: VertexSession,
     client: Any,
     operation: Any,
     *,
@@ -74,7 +74,7 @@ def error_of(operation: Any, what: str) -> IsthmusError:
     return Invalid(error.message) if isinstance(error, Busy) else error
 
 
-def list_operations(session: Session, client: Any, resource: str) -> list[Any]:
+def list_operations(session: VertexSession, client: Any, resource: str) -> list[Any]:
     """Return all long-running operations on a resource, in the service's order."""
     listed: list[Any] = []
     token = ""

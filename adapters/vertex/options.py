@@ -6,7 +6,7 @@ import re
 
 from ...project.profiles.options import BUDGET, IMAGE, OFFLINE, adopted
 from ...project.reading.quantities import Mistake
-from ...project.reading.shapes import FILLED, Key, OneOf, Record, Text
+from ...project.reading.shapes import FILLED, OneOf, Record, RecordKey, Text
 
 _REPLICAS = r"[1-9][0-9]{0,3}(\.\.[1-9][0-9]{0,3})?"
 _ACCOUNT = Text(
@@ -35,25 +35,25 @@ def _replicas(text: str) -> str:
 
 
 KEYS = {
-    "project": Key(shape=FILLED, description="The Google Cloud project's id."),
-    "location": Key(
+    "project": RecordKey(shape=FILLED, description="The Google Cloud project's id."),
+    "location": RecordKey(
         shape=Text(what="a location", pattern=r"[a-z]+(-[a-z]+)+[0-9]+", example="asia-northeast1")
     ),
-    "bucket": Key(
+    "bucket": RecordKey(
         shape=Text(
             what="a bucket",
             pattern=r"gs://[a-z0-9][a-z0-9._-]+(/.*)?",
             example="gs://example-ranker",
         )
     ),
-    "service_account": Key(shape=_ACCOUNT),
+    "service_account": RecordKey(shape=_ACCOUNT),
     "image": IMAGE,
-    "serving": Key(
+    "serving": RecordKey(
         shape=Record(
             noun="serving",
             keys={
-                "machine": Key(shape=FILLED),
-                "replicas": Key(
+                "machine": RecordKey(shape=FILLED),
+                "replicas": RecordKey(
                     shape=Text(
                         what="a number of replicas",
                         pattern=_REPLICAS,
@@ -66,7 +66,7 @@ KEYS = {
             },
         )
     ),
-    "endpoint": Key(
+    "endpoint": RecordKey(
         shape=OneOf(words=("dedicated", "shared")),
         description="dedicated: 10 MB a request and no quota of requests; shared: 1.5 MB and "
         "30,000 requests a minute.",

@@ -77,7 +77,7 @@ class RetryingClient:
 
 
 @final
-class Session:
+class VertexSession:
     """The session that the files of this adapter share for one Target."""
 
     def __init__(self, target: Target) -> None:
@@ -296,7 +296,7 @@ class Session:
             return opened
 
 
-session_of = one_for_each(Session)
+session_of = one_for_each(VertexSession)
 
 
 def where(target: Target) -> str:

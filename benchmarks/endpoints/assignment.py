@@ -18,7 +18,12 @@ import numpy as np
 from scipy import stats
 
 from isthmus.endpoints.gateway.decide.assignment import Assigner, bucket
-from isthmus.endpoints.gateway.decide.live_document import Live, LiveArm, LiveLayer, LiveRun
+from isthmus.endpoints.gateway.decide.live_document import (
+    LiveArm,
+    LiveExperiments,
+    LiveLayer,
+    LiveRun,
+)
 from isthmus.project.specs.description import BUCKETS
 
 from ..measure import Line, scaled, table
@@ -89,7 +94,7 @@ def cost() -> None:
         salt="a.1",
         started=moment,
     )
-    live = Live(
+    live = LiveExperiments(
         version=1,
         written=moment,
         layers={"home": LiveLayer(endpoint="ranker", salt="home", holdout=200)},

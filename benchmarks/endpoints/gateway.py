@@ -29,7 +29,13 @@ import msgspec
 import isthmus
 from isthmus.adapters.local.endpoints.client import Client
 from isthmus.endpoints.deploy.deploy import deploy
-from isthmus.endpoints.gateway.decide.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
+from isthmus.endpoints.gateway.decide.live_document import (
+    LIVE,
+    LiveArm,
+    LiveExperiments,
+    LiveLayer,
+    LiveRun,
+)
 from isthmus.endpoints.gateway.decide.live_reader import LiveReader
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.log.streams import STREAMS
@@ -218,7 +224,7 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
     table(f"the same over HTTP, 2 layers, p50 of {CALLS:,}", lines)
 
 
-def two_layers() -> Live:
+def two_layers() -> LiveExperiments:
     """Return two layers with a run of every unit each, one of them over the variants."""
     arms = {
         "home": (LiveArm("control", 5_000), LiveArm("treatment", 10_000, {"blend": 0.7})),
@@ -241,7 +247,7 @@ def two_layers() -> Live:
         for name, run_arms in arms.items()
     ]
     layers = {name: LiveLayer(endpoint="ranker", salt=name, holdout=200) for name in arms}
-    return Live(version=1, written=NOW, layers=layers, runs=tuple(runs))
+    return LiveExperiments(version=1, written=NOW, layers=layers, runs=tuple(runs))
 
 
 def answers(client: Client) -> bool:

@@ -25,7 +25,7 @@ from typing import Self
 
 from isthmus.adapters import targets
 from isthmus.adapters.local.endpoints import supervision
-from isthmus.adapters.local.endpoints.rows import Address
+from isthmus.adapters.local.endpoints.rows import SupervisorAddress
 from isthmus.errors import ModelError, OutcomeUnknown, Unavailable
 from isthmus.target import Profile, Target
 from isthmus.tests.conformance.toy_models import (
@@ -112,7 +112,7 @@ def served(folder: Path, *, instances: int, timeout: str = "60s") -> Iterator[tu
         target.close()
 
 
-def address(home: Path) -> Address:
+def address(home: Path) -> SupervisorAddress:
     router = supervision.address(home, "ranker")
     assert router is not None
     return router

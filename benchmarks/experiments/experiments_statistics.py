@@ -4,7 +4,7 @@
 [--runs 20000]`. Arms of tests/experiments/statistics/worlds.py: a rate, a ratio of people with
 several rows, a
 mean, revenue that few bring; each with and without the metric of the time before. What is compared
-is the relative difference by `ratio.cautious_points` and `inference.Horizon`, as in results.
+is the relative difference by `ratio.cautious_points` and `inference.LookSchedule`, as in results.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from datetime import date, timedelta
 import numpy as np
 
 from isthmus.experiments.statistics import split
-from isthmus.experiments.statistics.inference import Horizon, counting_looks
+from isthmus.experiments.statistics.inference import LookSchedule, counting_looks
 from isthmus.experiments.statistics.ratio import cautious_points, log_ratio, points
 from isthmus.experiments.statistics.sample_size import planned_units
 from isthmus.experiments.statistics.spending import bounds
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.tests.experiments.statistics.worlds import KINDS, sums, sums_so_far, units
 
 from ..measure import scaled
@@ -98,18 +98,20 @@ def single(runs):
 
 
 def called(control, treatment):
-    bound = Horizon(inference="fixed", units=0).multiple()
+    bound = LookSchedule(inference="fixed", units=0).multiple()
     return sum(abs(z(*pair)) > bound for pair in zip(control, treatment, strict=True))
 
 
 def by_row(totals):
-    return Sums(units=int(totals.d), y=totals.y, d=totals.d, yy=totals.y, yd=totals.y, dd=totals.d)
+    return UnitSums(
+        units=int(totals.d), y=totals.y, d=totals.d, yy=totals.y, yd=totals.y, dd=totals.d
+    )
 
 
 def multiples(inference):
     return np.array(
         [
-            Horizon(
+            LookSchedule(
                 inference=inference, units=n, planned=PLANNED[-1], looks=PLANNED[: look + 1]
             ).multiple()
             for look, n in enumerate(PLANNED)
@@ -179,7 +181,7 @@ def acting(runs):
         true_information = tuple((1 / spreads).mean(0).tolist())
         limits = [
             [
-                Horizon(
+                LookSchedule(
                     inference="planned",
                     units=n,
                     planned=PLANNED[-1],
@@ -249,7 +251,7 @@ def sized(runs):
     )
     for name, shares in {"50 : 50": (50, 50), "80 : 20": (80, 20)}.items():
         random = np.random.default_rng(400)
-        control, effect = Sums(units=10_000, y=400, d=10_000, yy=400, yd=400, dd=10_000), 0.25
+        control, effect = UnitSums(units=10_000, y=400, d=10_000, yy=400, yd=400, dd=10_000), 0.25
         number = planned_units(control, effect, shares)
         sizes = [round(number * share / sum(shares)) for share in shares]
         outcomes = [
@@ -263,7 +265,7 @@ def sized(runs):
 
 
 def row_sums(y, size):
-    return Sums(units=size, y=y, d=size, yy=y, yd=y, dd=size)
+    return UnitSums(units=size, y=y, d=size, yy=y, yd=y, dd=size)
 
 
 def splits(runs):

@@ -24,7 +24,7 @@ import time
 import numpy as np
 from msgspec.structs import replace
 
-from isthmus.experiments.statistics.inference import ONCE, Horizon
+from isthmus.experiments.statistics.inference import ONCE, LookSchedule
 from isthmus.experiments.statistics.ratio import (
     are_comparable,
     cautious_points,
@@ -128,7 +128,7 @@ def planned_multiples(number, pairs):
     units = tuple(2 * (number * look // LOOKS) for look in range(1, LOOKS + 1))
     known = () if pairs is None else tuple(map(mean_information, pairs))
     return [
-        Horizon(
+        LookSchedule(
             inference="planned",
             units=units[look],
             planned=2 * number,

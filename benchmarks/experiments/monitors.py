@@ -12,13 +12,13 @@ import time
 
 import numpy as np
 
-from isthmus.project.specs.monitors import Alarms
+from isthmus.project.specs.monitors import AlarmLimits
 from isthmus.tests.experiments.monitors.feedback_world import KINDS, VERSIONS, alarms, windows
 
 from ..measure import scaled
 
 SEED = 20261126
-ALARM = Alarms(satisfied_ratio=0.8, mix_drift=0.05)
+ALARM = AlarmLimits(satisfied_ratio=0.8, mix_drift=0.05)
 SHOWN = scaled(10, 1)  # worlds whose figures are printed
 
 

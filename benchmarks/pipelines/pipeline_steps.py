@@ -103,7 +103,7 @@ def chain(command: tuple[str, ...]) -> tuple[float, float]:
     from isthmus.pipelines.graphs.graph import Pipeline, Step
     from isthmus.pipelines.runs.submission import submit
     from isthmus.pipelines.runs.watch import watch
-    from isthmus.project.specs.description import Description, ProjectSpec
+    from isthmus.project.specs.description import ParsedProject, ProjectSpec
     from isthmus.target import Profile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +114,7 @@ def chain(command: tuple[str, ...]) -> tuple[float, float]:
             options={"home": str(Path(folder) / ".isthmus")},
         )
         with Project(
-            Description(spec=ProjectSpec(name="bench"), folder=folder), targets.load(profile)
+            ParsedProject(spec=ProjectSpec(name="bench"), folder=folder), targets.load(profile)
         ) as project:
             names = [f"s{number}" for number in range(STEPS)]
             steps = tuple(
@@ -167,7 +167,7 @@ def fsyncs() -> int:
     from isthmus.pipelines.graphs.graph import Pipeline, Step
     from isthmus.pipelines.runs.submission import submit
     from isthmus.pipelines.step import job as module
-    from isthmus.project.specs.description import Description, ProjectSpec
+    from isthmus.project.specs.description import ParsedProject, ProjectSpec
     from isthmus.target import Profile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -178,7 +178,7 @@ def fsyncs() -> int:
             options={"home": str(Path(folder) / ".isthmus")},
         )
         with Project(
-            Description(spec=ProjectSpec(name="bench"), folder=folder), targets.load(profile)
+            ParsedProject(spec=ProjectSpec(name="bench"), folder=folder), targets.load(profile)
         ) as project:
             with patch.object(type(project.target.pipelines), "submit"):
                 submit(

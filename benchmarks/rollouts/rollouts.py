@@ -28,7 +28,7 @@ from isthmus.rollouts.rehearsal.target_setting import TargetSetting
 from isthmus.rollouts.state import documents
 from isthmus.rollouts.state.documents import Stored
 from isthmus.rollouts.state.planning import beginning
-from isthmus.rollouts.state.states import State
+from isthmus.rollouts.state.states import RolloutState
 from isthmus.rollouts.tick import tick
 from isthmus.rollouts.world import traits_of
 from isthmus.target import Call, Target
@@ -223,7 +223,7 @@ class Baking:
             self.setting.advance(EVERY)
 
     @property
-    def state(self) -> State:
+    def state(self) -> RolloutState:
         stored = documents.read(self.ports.state, "ranker")
         assert stored is not None
         return stored.state

@@ -24,7 +24,7 @@ from ...errors import (
     Refused,
     Unavailable,
 )
-from .tables import Grid
+from .tables import TextTable
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -109,13 +109,13 @@ class Console:
             )
         click.confirm(f"{what()}     {question}", abort=True)
 
-    def say(self, *parts: str | Grid) -> None:
+    def say(self, *parts: str | TextTable) -> None:
         """Print lines for people to read; print nothing with `--json` or `--quiet`."""
         if not (self.as_json or self.quiet):
             self._clear()
             _show(parts, err=self.aside)
 
-    def result(self, value: object, *parts: str | Grid, raw: bool = False) -> None:
+    def result(self, value: object, *parts: str | TextTable, raw: bool = False) -> None:
         """Print the command's result as JSON, or as its text (default: `str(value)`).
 
         `raw`: text to be copied as it is.
@@ -278,7 +278,7 @@ def _terminal(stream: TextIO) -> Terminal | None:
     return Terminal(beneath(stream))
 
 
-def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
+def _show(parts: tuple[str | TextTable, ...], *, err: bool = False, raw: bool = False) -> None:
     """Print text and tables to stdout or stderr, laid out for a terminal if it is one.
 
     With `raw` they are never wrapped or coloured, so that they can be copied.
@@ -290,7 +290,7 @@ def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False
         )  # before click, which takes colours out of a pipe's text
         return
     for part in parts or ("",):
-        if isinstance(part, Grid):
+        if isinstance(part, TextTable):
             terminal.table(part)
         else:
             terminal.text(part)

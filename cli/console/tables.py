@@ -11,7 +11,7 @@ from ...core.escapes import escaped_line
 GAP = "  "
 
 
-class Grid(msgspec.Struct, frozen=True):
+class TextTable(msgspec.Struct, frozen=True):
     """A table of cells as they are shown.
 
     As text: columns aligned, numbers on the right; a terminal has its own way (terminal.py).
@@ -41,12 +41,14 @@ class Grid(msgspec.Struct, frozen=True):
         return "\n".join(lines)
 
 
-def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> Grid:
+def grid(
+    rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = ""
+) -> TextTable:
     """Return rows of values as a table of text cells, below the column titles `head`.
 
     Numbers get separators, and None becomes an empty cell. `indent` is put before each line.
     """
-    return Grid(
+    return TextTable(
         tuple(tuple(map(_cell, row)) for row in rows), tuple(map(escaped_line, head)), indent
     )
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core.escapes import escaped, escaped_line
-from .tables import GAP, Grid
+from .tables import GAP, TextTable
 
 _WIDTH = 80  # where the terminal does not say
 _BAR = 24
@@ -64,7 +64,7 @@ class Terminal:
                     )
         self._console.print(coloured, soft_wrap=True)
 
-    def table(self, grid: Grid) -> None:
+    def table(self, grid: TextTable) -> None:
         """Print a table to the terminal; a row that is too wide is printed cell below cell."""
         longest = [
             _longest_word(grid, column)
@@ -141,13 +141,13 @@ def _wrapped(cell: str, room: int) -> list[str]:
     return TextWrapper(width=room, break_long_words=False, break_on_hyphens=False).wrap(cell)
 
 
-def _longest_word(grid: Grid, column: int) -> int:
+def _longest_word(grid: TextTable, column: int) -> int:
     """Return the length of the longest word in a column of a table."""
     cells = [row[column] for row in (*grid.rows, *([grid.head] if grid.head else []))]
     return max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
-def _columns(grid: Grid, longest: list[int]) -> Table:
+def _columns(grid: TextTable, longest: list[int]) -> Table:
     """Return a table as a rich.Table, each column at least as wide as its number in `longest`."""
     table = Table(
         box=None,

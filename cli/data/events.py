@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...events.intake.ingest import IngestReport
     from ...events.intake.staging import Late
     from ...events.refusals.reasons import Reason
-    from ...project.specs.description import Description
+    from ...project.specs.description import ParsedProject
 
 _WORTH_SAYING = 0.3  # seconds
 
@@ -262,7 +262,7 @@ def _short(value: object) -> object:
     return f"{value[:57]}..." if isinstance(value, str) and len(value) > 60 else value
 
 
-def _description(console: Console) -> Description:
+def _description(console: Console) -> ParsedProject:
     """Return the parsed project files, for commands that need no target."""
     from ...project.load import load
 

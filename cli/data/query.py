@@ -10,7 +10,7 @@ import click
 from ...reports.columns import plural
 from ..console.command import command
 from ..console.console import Console
-from ..console.tables import Grid, grid
+from ..console.tables import TextTable, grid
 from ..serving.endpoints import parameter
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> No
         click.echo(f"more than {plural(limit, 'row')}: --limit shows more of them", err=True)
 
 
-def _table(rows: pa.Table) -> Grid:
+def _table(rows: pa.Table) -> TextTable:
     """Return a query's result as a table of text cells for the terminal."""
     return grid(
         [[_short(value) for value in row.values()] for row in rows.to_pylist()],

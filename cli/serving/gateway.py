@@ -81,7 +81,7 @@ def run(
     from ...endpoints.http.peers import allowed_users
     from ...endpoints.http.server import listener, url
 
-    settings = gateway_server.Settings(
+    settings = gateway_server.GatewaySettings(
         project=console.path,
         target=console.target,
         offline=console.offline,

@@ -154,12 +154,12 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
 @click.argument("run")
 def show(console: Console, run: str) -> None:
     from ...lifecycle.verbs.runs import show as read
-    from ...pipelines.run_pages.run_list import NotedRun
+    from ...pipelines.run_pages.run_list import AnnotatedRun
 
     with console.open() as project:
         shown = read(project, run)
         where = project.target.name
-    if isinstance(shown, NotedRun):
+    if isinstance(shown, AnnotatedRun):
         console.result(shown)
     else:  # no record yet: it may be running, or have been stopped
         rows = [

@@ -22,7 +22,7 @@ from .. import spans
 from ..user_state import FOLDER, claim, known_id, make
 
 if TYPE_CHECKING:
-    from ...project.specs.description import Description, ProjectSpec
+    from ...project.specs.description import ParsedProject, ProjectSpec
     from ...storage import BlobStore
     from ...target import CallLog, Profile, Target
     from ...times import Clock
@@ -41,7 +41,7 @@ class Project:
 
     def __init__(
         self,
-        description: Description,
+        description: ParsedProject,
         target: Target,
         *,
         progress: Progress = _silent,

@@ -21,7 +21,7 @@ from ...reports.results import Shown
 from ...storage import wait
 from ..gateway.log.streams import STREAMS
 from ..gateway.request.inputs import manifest_of, union, view_keys
-from ..gateway.smoke import Smoke, smoke
+from ..gateway.smoke import SmokeResult, smoke
 from ..port import EndpointSpec, EndpointState
 from ..split import check, percent_text
 from ..traffic import owner
@@ -48,7 +48,7 @@ class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
     created: bool
     seconds: float  # until every variant was ready
     url: str | None
-    smoke: Smoke
+    smoke: SmokeResult
     notes: tuple[str, ...] = ()  # what differs from project.yaml, and why
 
     def __str__(self) -> str:
@@ -194,8 +194,8 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
 
 
 def _intend(
-    project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None
-) -> owner.Claim:
+    project: Project, name: str, split: Mapping[str, Decimal], claim: owner.OwnerDocument | None
+) -> owner.OwnerDocument:
     """Record the traffic split that a deploy will set, before it changes any; return the record.
 
     A deploy that is repeated after a crash goes on from this record. `claim` is the record on who
@@ -206,7 +206,9 @@ def _intend(
     )
 
 
-def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
+def _first_split(
+    project: Project, state: EndpointState, claim: owner.OwnerDocument
+) -> EndpointState:
     """Set a new endpoint's traffic to its declared split, and wait until the target serves it.
 
     `claim` is the record of that split, by which a repeated deploy goes on after a crash.

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from ...errors import Invalid
-from ...pipelines.models.predictor import Manifest
+from ...pipelines.models.predictor import ModelManifest
 from ...project.specs.description import Endpoint, Parameter
 
 
-def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
+def comparison(endpoint: Endpoint, manifests: Sequence[ModelManifest]) -> tuple[str, ...]:
     """Return warnings, a line of text each, where a declared parameter and the models disagree.
 
     Examples: no deployed model accepts the parameter, or one has another default for it.
@@ -33,7 +33,10 @@ def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, 
 
 
 def _compare(
-    endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]
+    endpoint: str,
+    parameter: Parameter,
+    manifests: Sequence[ModelManifest],
+    figures: Collection[str],
 ) -> Iterator[str]:
     """Yield warnings, a line of text each, on how the models treat one declared parameter.
 

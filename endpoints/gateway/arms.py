@@ -14,7 +14,7 @@ from typing import Any, final
 from ...events.port import Row
 from ...project.specs.description import Endpoint
 from ...project.specs.streams import Stream
-from .decide.assignment import Assigner, Assignment, Decision
+from .decide.assignment import Assigner, Assignment, UnitDecision
 from .decide.live_reader import LiveReader
 from .log import log_rows
 from .processes.forks import renewed_when_forked
@@ -50,7 +50,7 @@ class Arms:
     def unlogged(
         self,
         assigner: Assigner,
-        decision: Decision,
+        decision: UnitDecision,
         unit: str,
         moment: datetime,
         context: Mapping[str, Any],

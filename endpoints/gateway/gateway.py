@@ -19,7 +19,7 @@ from ...project.specs.streams import Stream, exposed_events, streams_of, watched
 from ..port import NO_PARAMETERS, Reply
 from ..traffic.resolution import ranking_endpoint_of
 from .arms import Arms
-from .decide.assignment import Assigner, Decision, Duel
+from .decide.assignment import Assigner, Interleaving, UnitDecision
 from .decide.live_reader import LiveReader, reader_of
 from .decide.rulebook import Rulebook, pinned_items
 from .log import log_rows
@@ -35,7 +35,7 @@ from .rank.explanation import Explanation, explanation
 from .rank.models import REFRESH, Models
 from .rank.ranking import as_scores
 from .rank.ranking_answer import Assigned, Ranking
-from .rank.scores import Question, ScoredCandidates, Scoring
+from .rank.scores import ResolvedRequest, ScoredCandidates, Scoring
 from .rank.unit_caps import Counting
 from .request.request import asked_of, context_of, parsed, shape_of, unit_of
 from .shadow import shadowing
@@ -183,7 +183,7 @@ class Gateway:
             self.endpoint.name, scored, every, problems=(*question.counted.problems, *halved)
         )
 
-    def _question(self, request: Mapping[str, Any]) -> Question:
+    def _question(self, request: Mapping[str, Any]) -> ResolvedRequest:
         """Check a ranking request; return it with its rules, models, features, experiments."""
         began = time.perf_counter()
         ranked_request = parsed(request, self._shape)
@@ -203,13 +203,15 @@ class Gateway:
             self._models.rows(ranked_request, deployed.inputs),
             self._counting.read(rules, ranked_request.unit, now),
         )
-        return Question(ranked_request, assigner, deployed, rows, sent, rules, counted, began)
+        return ResolvedRequest(
+            ranked_request, assigner, deployed, rows, sent, rules, counted, began
+        )
 
-    def _decide(self, question: Question) -> Decision:
+    def _decide(self, question: ResolvedRequest) -> UnitDecision:
         """Return the arms of a request's unit in the running experiments, and their parameters."""
         return question.assigner.decide(question.asked.unit, question.asked.context)
 
-    def _answer(self, question: Question, request_id: str) -> Ranking:
+    def _answer(self, question: ResolvedRequest, request_id: str) -> Ranking:
         """Answer a checked request: assign arms, score and order its candidates, and log them."""
         ranked_request, assigner, decision = (
             question.asked,
@@ -260,7 +262,7 @@ class Gateway:
         )
 
     def _rivals(
-        self, question: Question, request_id: str, decision: Decision
+        self, question: ResolvedRequest, request_id: str, decision: UnitDecision
     ) -> tuple[ScoredCandidates, ...]:
         """Return the candidates as scored by one variant, or by each of two interleaved ones."""
         if decision.duel is not None and self._rulebook.drawable:
@@ -270,7 +272,7 @@ class Gateway:
         return (self._scoring.scored(question, request_id, decision),)
 
     def _draw(
-        self, question: Question, request_id: str, rivals: Sequence[ScoredCandidates]
+        self, question: ResolvedRequest, request_id: str, rivals: Sequence[ScoredCandidates]
     ) -> Placement:
         """Return the items to show in order: by one variant's ranking, or by two interleaved.
 
@@ -301,7 +303,7 @@ class Gateway:
 
     def _rows(
         self,
-        question: Question,
+        question: ResolvedRequest,
         answered: LoggedAnswer,
         outcome: Placement,
         rivals: Sequence[ScoredCandidates],
@@ -356,7 +358,7 @@ class Gateway:
             ),
         )
 
-    def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
+    def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[UnitDecision, int | None]:
         """Return a unit's arms and parameters for feature flags, and the live document's version.
 
         New assignments are logged. Attributes in `context` that are not declared are ignored.
@@ -368,7 +370,7 @@ class Gateway:
         return decision, assigner.version
 
     def _log(
-        self, assigner: Assigner, decision: Decision, unit: str, context: Mapping[str, Any]
+        self, assigner: Assigner, decision: UnitDecision, unit: str, context: Mapping[str, Any]
     ) -> tuple[str, ...]:
         """Log the unit's assignments that are new today; return problems of the log as text."""
         return self._writer.put(
@@ -419,7 +421,7 @@ class Gateway:
             self._models.rows(parsed(request, self._shape), inputs)
 
 
-def _undrawn(duel: Duel | None) -> tuple[str, ...]:
+def _undrawn(duel: Interleaving | None) -> tuple[str, ...]:
     """Return a warning if a unit is in an interleaving run, as only /rank can interleave.
 
     `duel` is that run, or None; then the result is empty.
@@ -435,7 +437,7 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
     )
 
 
-def _half_of_duel_text(duel: Duel, variant: str) -> str:
+def _half_of_duel_text(duel: Interleaving, variant: str) -> str:
     """Return a note for `explain` that the shown order is of one of two interleaved variants."""
     return (
         f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order "

@@ -17,7 +17,7 @@ REQUESTS = 20
 CANDIDATES = 4
 
 
-class Smoke(msgspec.Struct, frozen=True, kw_only=True):
+class SmokeResult(msgspec.Struct, frozen=True, kw_only=True):
     sent: int
     answered: int
     first_error: str | None = None
@@ -32,7 +32,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
         return counts if self.first_error is None else f"{counts} (first error: {self.first_error})"
 
 
-def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
+def smoke(project: Project, name: str, variants: list[str]) -> SmokeResult:
     """Send test requests to each variant of an endpoint, and return how many were answered.
 
     Nothing is shown to anybody, so no exposure is logged.
@@ -48,7 +48,7 @@ def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
 
 def smoke_arm(
     project: Project, name: str, variant: str | None, parameters: Mapping[str, object]
-) -> Smoke:
+) -> SmokeResult:
     """Send test requests with the parameters of an experiment's arm.
 
     They are aimed at `variant`, or follow the split if it is None.
@@ -58,14 +58,16 @@ def smoke_arm(
 
 def _send(
     project: Project, name: str, variants: Sequence[str | None], parameters: Mapping[str, object]
-) -> Smoke:
+) -> SmokeResult:
     """Send an example request to each variant, and return how many requests it answered."""
     gateway = Gateway(project, name)
     answered, first = 0, None
     try:
         request = example_request(project, name)
     except IsthmusError as error:
-        return Smoke(sent=len(variants), answered=0, first_error=f"no example request: {error}")
+        return SmokeResult(
+            sent=len(variants), answered=0, first_error=f"no example request: {error}"
+        )
     for variant in variants:
         try:
             gateway.score(request, variant=variant, parameters=parameters)
@@ -73,7 +75,7 @@ def _send(
             first = first or str(error)
         else:
             answered += 1
-    return Smoke(sent=len(variants), answered=answered, first_error=first)
+    return SmokeResult(sent=len(variants), answered=answered, first_error=first)
 
 
 def example_request(project: Project, name: str) -> dict[str, Any]:

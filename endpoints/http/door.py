@@ -44,7 +44,7 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
-class Door(msgspec.Struct, frozen=True):
+class AccessRules(msgspec.Struct, frozen=True):
     """The settings by which a server lets requests in."""
 
     ours: bool = True
@@ -60,7 +60,7 @@ class Door(msgspec.Struct, frozen=True):
     )
 
 
-PROVIDERS = Door(ours=False)
+PROVIDERS = AccessRules(ours=False)
 
 
 def door(
@@ -70,7 +70,7 @@ def door(
     token: str | None = None,
     users: frozenset[int] | None = frozenset(),
     bodies: frozenset[bytes] = JSON_ONLY,
-) -> Door:
+) -> AccessRules:
     """Return the rules (host names, users, token) by which a server admits requests.
 
     Args:
@@ -93,7 +93,7 @@ def door(
         )
     names = {_host_name(host.strip().lower()) for host in allow_hosts if host.strip()}
     names |= set() if listen in ("0.0.0.0", "::", "") else {_host_literal(listen)}  # noqa: S104  compared, not bound
-    return Door(
+    return AccessRules(
         hosts=_LOOPBACK | names,
         token=token.encode() if token else None,
         users=None if token else users,
@@ -112,7 +112,7 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal(
-    entrance: Door,
+    entrance: AccessRules,
     method: bytes,
     path: bytes,
     headers: Mapping[bytes, bytes],
@@ -162,7 +162,7 @@ def _of_another_site(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
-def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
+def _unknown_host(entrance: AccessRules, host: bytes) -> Refusal | None:
     """Return the error for a Host header that is not a name of this server, or None."""
     if without_port(host) in entrance.hosts:
         return None
@@ -174,7 +174,7 @@ def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
     return Refusal(403, "Forbidden", words)
 
 
-def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
+def _without_token(entrance: AccessRules, headers: Mapping[bytes, bytes]) -> Refusal | None:
     """Return the error for a request without the right token, or None.
 
     The token comes in the header Authorization (Bearer) or X-API-Key.
@@ -192,7 +192,7 @@ def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | 
     )
 
 
-def _wrong_body(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
+def _wrong_body(entrance: AccessRules, headers: Mapping[bytes, bytes]) -> Refusal | None:
     """Return the error for a body whose content type this server does not take, or None."""
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in entrance.bodies:
         return None

@@ -34,7 +34,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     line: str | None = None  # of the predictor's code
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class JsonAnswer(msgspec.Struct, frozen=True, gc=False):
     """An answer of JSON."""
 
     status: int
@@ -45,10 +45,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 def failure(
     status: int, error: str, message: str, *, headers: Headers = (), close: bool = False
-) -> Answer:
+) -> JsonAnswer:
     """Return an error response as JSON."""
     body = msgspec.json.encode(Failure(error=error, message=message))
-    return Answer(status, body, headers, close)
+    return JsonAnswer(status, body, headers, close)
 
 
 class Request:
@@ -69,14 +69,14 @@ class Request:
         self.headers: Mapping[bytes, bytes] = headers or {}  # by name in lower case
         self.body: bytes | bytearray = b""
         self.size = 0  # bytes of the body that are counted
-        self._answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._answer: asyncio.Future[JsonAnswer | None] = asyncio.get_running_loop().create_future()
 
     @property
     def gone(self) -> bool:
         """Return whether the caller has closed the connection."""
         return self.caller.gone
 
-    def reply(self, answer: Answer) -> None:
+    def reply(self, answer: JsonAnswer) -> None:
         """Send the response to the caller, once; it is dropped if the caller has gone."""
         if not self._answer.done():
             self._answer.set_result(answer)
@@ -91,7 +91,7 @@ class Request:
         if not self._answer.done():
             self._answer.set_result(None)
 
-    async def answered(self) -> Answer | None:
+    async def answered(self) -> JsonAnswer | None:
         """Wait for the response; return None if the caller has gone."""
         return await self._answer
 
@@ -161,7 +161,7 @@ class Application:
         if answer is not None and not gone:
             await _send(send, answer)
 
-    async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Answer | None:
+    async def _answer(self, request: Request, scope: Scope, receive: Receive) -> JsonAnswer | None:
         """Return the response to a request, or None if the caller has gone."""
         refused = self._refused(request, scope)
         if refused is not None:
@@ -173,7 +173,7 @@ class Application:
         self._handle(request)
         return await request.answered()
 
-    def _refused(self, request: Request, scope: Scope) -> Answer | None:
+    def _refused(self, request: Request, scope: Scope) -> JsonAnswer | None:
         """Return the error that refuses a request by its headers, or None."""
         headers = request.headers
         length = int(headers.get(b"content-length", b"0"))
@@ -196,7 +196,7 @@ class Application:
         names = [name for name, _ in headers]
         return next((name for name in self._deciding if names.count(name) > 1), None)
 
-    def _too_much(self, size: int, more: int) -> Answer | None:
+    def _too_much(self, size: int, more: int) -> JsonAnswer | None:
         """Return the error for a body above the limits of bytes; None if it is within them.
 
         `size` is the body's so far, `more` what has come now. One limit is for a request, one for
@@ -210,7 +210,7 @@ class Application:
             return failure(503, "Busy", words, close=True)
         return None
 
-    async def _read_body(self, request: Request, receive: Receive) -> Answer | None:
+    async def _read_body(self, request: Request, receive: Receive) -> JsonAnswer | None:
         """Receive the request's body; return the error if it is too large, or None."""
         while True:
             message = await receive()
@@ -249,7 +249,7 @@ def _refusal_body(refusal: Refusal) -> bytes:
     return msgspec.json.encode(Failure(error=refusal.error, message=refusal.message))
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def _send(send: Send, answer: JsonAnswer) -> None:
     """Send a response by ASGI's messages."""
     headers = [
         (b"content-type", b"application/json"),

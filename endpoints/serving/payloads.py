@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ...pipelines.models.call_parameters import Scalar, fitting
-from ...pipelines.models.predictor import Manifest
+from ...pipelines.models.predictor import ModelManifest
 
 MAX_BYTES = (
     10_000_000  # of a request: the most of any target; its own limit is its row `invoke.max_bytes`
@@ -30,7 +30,7 @@ class BadRequest(ValueError):
 
 
 def request(
-    body: bytes, content_type: str, manifest: Manifest
+    body: bytes, content_type: str, manifest: ModelManifest
 ) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
     """Parse a request's body into rows and the parameters that the predictor accepts.
 
@@ -66,7 +66,9 @@ def predictions(answer: object, count: int) -> list[Any]:
     return plain
 
 
-def _from_json(body: bytes, manifest: Manifest) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
+def _from_json(
+    body: bytes, manifest: ModelManifest
+) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
     """Parse a JSON body: a list of rows, or an object with instances and parameters."""
     document = _decoded(body, "the body")
     if not isinstance(document, dict):
@@ -76,7 +78,7 @@ def _from_json(body: bytes, manifest: Manifest) -> tuple[list[dict[str, Any]], d
     return _instance_rows(document["instances"]), _parameters(document.get("parameters"), manifest)
 
 
-def _parameters(sent: object, manifest: Manifest) -> dict[str, Scalar]:
+def _parameters(sent: object, manifest: ModelManifest) -> dict[str, Scalar]:
     """Return the parameters of a prediction request by name; empty where it sends null.
 
     Vertex AI's SDK sends null to a dedicated endpoint where there are none.
@@ -137,7 +139,7 @@ def _json_name(value: object) -> str:
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
-def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
+def _from_csv(body: bytes, manifest: ModelManifest) -> list[dict[str, Any]]:
     """Return the rows of a request's CSV body, with values in the types of the features.
 
     Its first row is a header where its cells are the manifest's feature names, in any order; else

@@ -23,7 +23,7 @@ import msgspec
 from ...pipelines.models.predictor import LoadedModel
 from ...pipelines.transforms.columns import WrongRows
 from ..http.error_log import tell
-from ..http.requests import Answer, Failure, Headers, Request
+from ..http.requests import Failure, Headers, JsonAnswer, Request
 from . import payloads
 
 MOST_WAITING = 256  # requests, with the one that is under way; 503 beyond
@@ -113,7 +113,7 @@ class Predictions:
         """Send a prediction's response, unless the client went away meanwhile."""
         if request in self.under_way:
             del self.under_way[request]
-            request.reply(Answer(status, body, self._headers))
+            request.reply(JsonAnswer(status, body, self._headers))
 
     def _watch(self, timeout: float) -> None:
         """End the process if the running prediction takes longer than the time limit."""

@@ -34,7 +34,7 @@ from ...errors import IsthmusError
 from ...pipelines.models.predictor import LoadedModel, load
 from ..http import door, peers
 from ..http.asgi_limits import Limits
-from ..http.requests import Answer, Application, Headers, Request
+from ..http.requests import Application, Headers, JsonAnswer, Request
 from ..http.server import Embedded
 from . import payloads
 from .predictions import Predictions
@@ -209,7 +209,7 @@ class ModelServer:
         elif request.path not in self._health:
             request.fail(404, "NotFound", "there is /invocations (POST) and /ping")
         elif request.method in (b"GET", b"HEAD"):
-            request.reply(Answer(200, b'{"status": "ready"}'))
+            request.reply(JsonAnswer(200, b'{"status": "ready"}'))
         else:
             request.fail(405, "MethodNotAllowed", "GET it")
 

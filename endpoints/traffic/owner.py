@@ -52,7 +52,7 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
         return (self.owner, self.name) == (kind, name)
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class OwnerDocument(msgspec.Struct, frozen=True, kw_only=True):
     """An owner's document as it was read."""
 
     owner: Owner
@@ -64,12 +64,12 @@ def key(endpoint: str) -> str:
     return f"traffic/{endpoint}"
 
 
-def read(state: StateStore, endpoint: str) -> Claim | None:
+def read(state: StateStore, endpoint: str) -> OwnerDocument | None:
     """Return who may change an endpoint's traffic, with the stored token; None if never set."""
     document = state.get(key(endpoint))
     if document is None:
         return None
-    return Claim(
+    return OwnerDocument(
         owner=decode(document.value, Owner, what=f"state {key(endpoint)}"), token=document.token
     )
 
@@ -93,7 +93,7 @@ def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
 
 
 def whose(
-    claim: Claim | None,
+    claim: OwnerDocument | None,
     endpoint: EndpointState,
     *,
     kind: Literal["rollout", "experiment"],
@@ -124,7 +124,7 @@ def take(
     command: str,
     now: datetime,
     heir_of: str = "",
-) -> Claim:
+) -> OwnerDocument:
     """Record a rollout or an experiment as the owner of an endpoint's traffic.
 
     Args:
@@ -184,9 +184,9 @@ def intend(
     split: Mapping[str, Decimal],
     *,
     kind: Literal["deploy", "traffic"],
-    claim: Claim | None,
+    claim: OwnerDocument | None,
     now: datetime,
-) -> Claim:
+) -> OwnerDocument:
     """Record that `deploy` or `traffic` is about to set this split, before it does.
 
     Raises:
@@ -200,7 +200,9 @@ def intend(
     )
 
 
-def settle(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> Claim:
+def settle(
+    state: StateStore, endpoint: str, claim: OwnerDocument, *, now: datetime
+) -> OwnerDocument:
     """Record that the planned split is served, so that nobody owns the traffic any more."""
     return _put(
         state,
@@ -279,9 +281,11 @@ def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) 
     )
 
 
-def _put(state: StateStore, endpoint: str, owner: Owner, claim: Claim | None) -> Claim:
+def _put(
+    state: StateStore, endpoint: str, owner: Owner, claim: OwnerDocument | None
+) -> OwnerDocument:
     """Record an endpoint's owner, unless another was recorded since `claim` was read."""
     token = state.put(
         key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token
     )
-    return Claim(owner=owner, token=token)
+    return OwnerDocument(owner=owner, token=token)

@@ -121,7 +121,11 @@ def _versions(
 
 
 def with_owned_counts(
-    claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None, *, now: datetime
+    claim: owner.OwnerDocument | None,
+    spec: EndpointSpec,
+    running: EndpointState | None,
+    *,
+    now: datetime,
 ) -> EndpointSpec:
     """Return a spec with the running numbers of instances, if a rollout or experiment scales them.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...reports.results import Rows, Shown
+from ...reports.results import Shown, StructRows
 from ..refusals import open_rows as quarantined
 from ..refusals.open_rows import Group
 from .changes import Change, at_revision
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ...core.runtime.project import Project
-    from ...project.specs.description import Description
+    from ...project.specs.description import ParsedProject
 
 
 class Quarantine(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -31,12 +31,12 @@ class Quarantine(Shown, msgspec.Struct, frozen=True, kw_only=True):
     rows: pa.Table
 
 
-def list(project: Project | Description) -> Rows[EventEntry]:
+def list(project: Project | ParsedProject) -> StructRows[EventEntry]:
     """Return every event of project.yaml, in its order."""
-    return Rows(describe(project.spec, name) for name in project.spec.events)
+    return StructRows(describe(project.spec, name) for name in project.spec.events)
 
 
-def show(project: Project | Description, event: str) -> EventEntry:
+def show(project: Project | ParsedProject, event: str) -> EventEntry:
     """Return the full description of one event.
 
     Raises:
@@ -45,7 +45,7 @@ def show(project: Project | Description, event: str) -> EventEntry:
     return describe(project.spec, event)
 
 
-def diff(project: Project, revision: str) -> Rows[Change]:
+def diff(project: Project, revision: str) -> StructRows[Change]:
     """Return how the events changed since a git revision, breaking changes first.
 
     Raises:
@@ -54,7 +54,7 @@ def diff(project: Project, revision: str) -> Rows[Change]:
     """
     description = project.description
     old_spec = at_revision(project.folder, revision)
-    return Rows(
+    return StructRows(
         compare(
             old_spec, description.spec, versions=versions_of(project), places=description.places
         )

@@ -25,7 +25,7 @@ _OWN = frozenset(
     {"dt", "payload_digest", "source", "line", CORRECTION.name, STORED_TIMESTAMP.name}
 )  # made here; what a caller sends under these names is not read
 
-Checker = Callable[
+EventCheck = Callable[
     [Row, datetime, datetime], dict[str, object]
 ]  # of the project's clock and the wall's; raises BadValueError
 
@@ -78,7 +78,7 @@ def stream_of(event: Event) -> StreamSpec:
 
 
 def _append(
-    project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]
+    project: Project, stream: StreamSpec, check: EventCheck, rows: Sequence[Row]
 ) -> tuple[Rejected, ...]:
     """Check rows by a function, append the valid ones to a stream, and return the rejected ones."""
     now, stored = values.naive(project.now()), project.log_time()
@@ -101,7 +101,7 @@ def _append(
 
 
 @cache
-def _event_checker(encoded: bytes) -> Checker:
+def _event_checker(encoded: bytes) -> EventCheck:
     """Return the function that validates a row of an event; cached for each event.
 
     The event is passed as its JSON: specs hold dicts and cannot be hashed.
@@ -131,7 +131,7 @@ def _event_checker(encoded: bytes) -> Checker:
 
 
 @cache
-def _stream_checker(stream: StreamSpec) -> Checker:
+def _stream_checker(stream: StreamSpec) -> EventCheck:
     """Return the function that validates a row of an internal stream by its columns' types."""
     attributes = tuple(
         Attribute(
@@ -155,7 +155,7 @@ def _checker(
     unknown: Callable[[str], str],
     own_rules: Callable[[object, datetime], None],  # of an event's own time
     extra: Mapping[str, object],
-) -> Checker:
+) -> EventCheck:
     """Return a function that checks a row against attributes, and returns it with typed values.
 
     `unknown` gives the error for a name that is no attribute; `own_rules` checks the row's time;

@@ -23,7 +23,7 @@ from ...errors import Invalid, NotFound, Refused
 from ...feature_store.port import TableSpec
 from ...project.reading.fence import fence
 from ...project.specs.description import Event, ProjectSpec
-from ...reports.results import Rows
+from ...reports.results import StructRows
 from ..refusals.reasons import Reason, Tally
 from ..sources import files
 from ..sources.origins import is_declared, open_source
@@ -36,8 +36,8 @@ from ..tables.presence import require_table
 from ..tables.relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
 from ..validation.values import naive
 from .late_events import late_events
-from .settlement import Settled, settle
-from .staging import Late, Staged, restage, stage
+from .settlement import ValidatedBatch, settle
+from .staging import Late, StagedBatch, restage, stage
 from .stamps import forget, stored_timestamp
 from .tolerance import MAX_BAD, allowed_rows, bad_rows, share_and_limit
 from .workspace import full_disk_as_error, workspace
@@ -69,7 +69,7 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     corrected: int = 0  # of the stored ones: those that took the place of another content
 
 
-_Batch = tuple[Event, Source, Staged, float]  # with the moment when its reading began
+_Batch = tuple[Event, Source, StagedBatch, float]  # with the moment when its reading began
 
 
 class TooManyBad(Refused):
@@ -92,7 +92,7 @@ def ingest(
     corrects: bool = False,
     backfill: bool = False,
     confirm_backfill: ConfirmBackfill | None = None,
-) -> Rows[IngestReport]:
+) -> StructRows[IngestReport]:
     """Store the events of the project's sources, or of `data` for one event.
 
     Events that others refer to go first. What waited for its reference or its time is tried again,
@@ -159,7 +159,7 @@ def ingest(
                     event=name, read=0, stored=0, already_there=0, quarantined=0
                 )
                 reports[name] = msgspec.structs.replace(report, retried=retried)
-    done = Rows(reports.values())
+    done = StructRows(reports.values())
     _require_few_bad(done, staged, max_bad)
     return done
 
@@ -225,7 +225,7 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
 
 def _stage(
     project: Project, event: Event, source: Source, folder: Path, *, backfill: bool
-) -> Staged:
+) -> StagedBatch:
     """Read and validate a source; write valid and invalid rows to Parquet files in a folder."""
 
     def progress(done: int) -> None:
@@ -245,7 +245,7 @@ def _store(
     project: Project,
     event: Event,
     source: Source,
-    staged: Staged,
+    staged: StagedBatch,
     started: float,
     *,
     connection: duckdb.DuckDBPyConnection,
@@ -281,7 +281,7 @@ def _store(
     )
 
 
-def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
+def _quarantine(project: Project, event: Event, settled: ValidatedBatch) -> Tally:
     """Append rejected rows to the quarantine table, each once; return the counts by reason."""
     table, tally = quarantine_table(event), Tally()
     wall = naive(project.log_time())
@@ -307,7 +307,7 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
     return tally
 
 
-def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
+def _append(project: Project, event: Event, settled: ValidatedBatch, *, batch: str) -> None:
     """Append a batch's new rows to the event's raw table in the warehouse."""
     if not settled.stored:
         forget(project, event, batch)
@@ -393,7 +393,7 @@ def _late_batch(late: pa.Table) -> str:
     return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
-def _judged_rows(source: Source, batch: Staged) -> int:
+def _judged_rows(source: Source, batch: StagedBatch) -> int:
     """Return the number of rows that the share of bad rows is computed from.
 
     For a query that selects few rows of a file it is the number of rows in the file, as all broken

@@ -24,7 +24,7 @@ from ..sources.source import ROWS
 from ..tables import lookup
 from ..tables.relations import CORRECTION, winning_order
 from ..validation import values
-from .staging import Staged, good_schema
+from .staging import StagedBatch, good_schema
 
 if TYPE_CHECKING:
     from ...feature_store.port import Warehouse
@@ -37,7 +37,7 @@ WAITING = (
 )
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
+class ValidatedBatch(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a staged batch that are to be stored, and those that are refused.
 
     `new` and `refused` stream tables of at most ROWS rows, in the source's order, one after the
@@ -61,11 +61,11 @@ def settle(
     spec: ProjectSpec,
     warehouse: Warehouse,
     event: Event,
-    staged: Staged,
+    staged: StagedBatch,
     *,
     connection: duckdb.DuckDBPyConnection,
     corrects: bool = False,
-) -> Iterator[Settled]:
+) -> Iterator[ValidatedBatch]:
     """Decide which rows of a validated batch are stored: check references and duplicates.
 
     Of several contents with one id and date, the first by `winning_order` is stored: one that is
@@ -79,7 +79,7 @@ def settle(
     )
     if staged.days is None:
         refused = partial(_all_refused, event, staged, lambda _state: iter(()), unstored)
-        yield Settled(
+        yield ValidatedBatch(
             stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused
         )
         return
@@ -108,7 +108,7 @@ def settle(
             else iter(())
         )
 
-    yield Settled(
+    yield ValidatedBatch(
         stored=counts.get("new", 0),
         already_there=counts.get("there", 0) + late_there,
         corrected=corrected[0][0],
@@ -120,7 +120,7 @@ def settle(
 def _stored_before(
     warehouse: Warehouse,
     event: Event,
-    staged: Staged,
+    staged: StagedBatch,
     connection: duckdb.DuckDBPyConnection,
     *,
     unstored: Path,
@@ -155,7 +155,7 @@ def _stored_before(
 def _judge_all(
     connection: duckdb.DuckDBPyConnection,
     event: Event,
-    staged: Staged,
+    staged: StagedBatch,
     *,
     corrects: bool,
     existing: Path,
@@ -253,7 +253,7 @@ def _note_missing(
     warehouse: Warehouse,
     event: Event,
     *,
-    days: lookup.Days,
+    days: lookup.DateRange,
     connection: duckdb.DuckDBPyConnection,
     good: str,
 ) -> None:
@@ -298,7 +298,7 @@ def _note_stored(
     warehouse: Warehouse,
     event: Event,
     ids: lookup.Ids,
-    days: lookup.Days,
+    days: lookup.DateRange,
     *,
     connection: duckdb.DuckDBPyConnection,
     to: Path,
@@ -337,7 +337,7 @@ def _ids(connection: duckdb.DuckDBPyConnection, rows: str, *, dated: bool = True
 
 def _all_refused(
     event: Event,
-    staged: Staged,
+    staged: StagedBatch,
     selected: Callable[[str], Iterator[pa.Table]],
     unstored: Path | None,
 ) -> Iterator[pa.Table]:
@@ -368,7 +368,7 @@ def _all_refused(
 
 def _selected(
     connection: duckdb.DuckDBPyConnection,
-    staged: Staged,
+    staged: StagedBatch,
     states: Path,
     state: str,
     schema: pa.Schema,

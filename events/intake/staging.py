@@ -42,7 +42,7 @@ class Late(msgspec.Struct, frozen=True, kw_only=True):
         return Late(count=self.count + len(moments), first=min(ends), last=max(ends))
 
 
-class Staged(msgspec.Struct, frozen=True, kw_only=True):
+class StagedBatch(msgspec.Struct, frozen=True, kw_only=True):
     """A source's events that keep every rule of their own, and the rows that do not."""
 
     folder: Path
@@ -86,7 +86,7 @@ def stage(
     now: datetime,
     progress: Callable[[int], None],
     backfill: bool = False,
-) -> Staged:
+) -> StagedBatch:
     """Read and check all rows of a source; write valid and invalid ones to files in `folder`.
 
     `now` is the time by which events are too old or in the future; `progress` is called with the
@@ -94,7 +94,7 @@ def stage(
     before anything has been changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    staged = Staged(folder=folder, read=0, days=None)
+    staged = StagedBatch(folder=folder, read=0, days=None)
     schema = good_schema(event)
     read, days, lateness = 0, set[str](), Late()
     with (
@@ -137,10 +137,10 @@ def stage(
     )
 
 
-def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
+def restage(event: Event, table: pa.Table, folder: Path) -> StagedBatch:
     """Write a table of events to files in `folder`, as a batch to be checked again for storing."""
     folder.mkdir(parents=True, exist_ok=True)
-    staged = Staged(
+    staged = StagedBatch(
         folder=folder,
         read=table.num_rows,
         days=(pc.min(table["dt"]).as_py(), pc.max(table["dt"]).as_py()) if table.num_rows else None,

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ..refusals.reasons import Tally
 from ..sources.source import ROWS
-from .staging import Staged
+from .staging import StagedBatch
 
 pc: Any = pyarrow.compute
 MAX_BAD = 0.01  # the default
@@ -24,7 +24,7 @@ def allowed_rows(max_bad: float, read: int) -> float:
     return max_bad if max_bad > 1 else max_bad * read
 
 
-def bad_rows(staged: Staged) -> Tally:
+def bad_rows(staged: StagedBatch) -> Tally:
     """Return the counts, by reason, of a batch's malformed rows.
 
     Rows that are well-formed but too old are not counted.

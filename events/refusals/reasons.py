@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...project.specs.description import Description, Event
+from ...project.specs.description import Event, ParsedProject
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +64,7 @@ class Tally:
             self._counts.setdefault((row["attribute"], row["rule"], row["key"]), []).append(row)
 
     def reasons(
-        self, description: Description, event: Event, *, first_ingest: bool
+        self, description: ParsedProject, event: Event, *, first_ingest: bool
     ) -> tuple[Reason, ...]:
         """Return the reasons for refusals, most frequent first; the last one sums up the rare ones.
 
@@ -114,7 +114,7 @@ def _reason(keys: tuple[str, str, str], parts: list[dict[str, Any]], remedy: str
     )
 
 
-def _remedy(description: Description, event: Event, key: str, *, first_ingest: bool) -> str:
+def _remedy(description: ParsedProject, event: Event, key: str, *, first_ingest: bool) -> str:
     """Return a hint on which setting in project.yaml would admit a refused row; "" if none.
 
     `key` names the setting that has the rule.

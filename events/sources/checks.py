@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import IsthmusError, Problem
-from ...project.reading.fence import Fence, fence
-from ...project.specs.description import Description, Event, Place
+from ...project.reading.fence import ProjectPaths, fence
+from ...project.specs.description import Event, ParsedProject, Place
 from ..tables.column_types import OF_ATTRIBUTE, sql_type
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _ELSEWHERE = (
 
 
 def check_sources(
-    description: Description, adapters: tuple[Adapter, ...] | None
+    description: ParsedProject, adapters: tuple[Adapter, ...] | None
 ) -> tuple[Problem, ...]:
     """Return what is wrong with the declared sources of all events, for `validate`.
 
@@ -41,7 +41,7 @@ def check_sources(
 
 
 def _problems(
-    description: Description, event: Event, adapters: tuple[Adapter, ...] | None
+    description: ParsedProject, event: Event, adapters: tuple[Adapter, ...] | None
 ) -> Iterator[Problem]:
     """Yield what is wrong with an event's source, as problems with their file and line."""
     from . import files
@@ -75,7 +75,7 @@ def _problems(
             )
 
 
-def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
+def _schemas(fenced: ProjectPaths, event: Event) -> Iterator[tuple[str, pa.Schema]]:
     """Yield the name and Arrow schema of an event's source query, or of each Parquet file.
 
     Text files are opened to read the names of their columns.

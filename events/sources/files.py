@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from ...errors import Invalid, NotFound
-from ...project.reading.fence import Fence
+from ...project.reading.fence import ProjectPaths
 
 KINDS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 PACKED = (".gz", ".zst")
@@ -38,7 +38,7 @@ def kind_of(path: PurePath) -> str:
     return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in PACKED else (suffixes or [""])[-1]
 
 
-def matching(path: Path, *, shown: str, fence: Fence | None = None) -> Matches:
+def matching(path: Path, *, shown: str, fence: ProjectPaths | None = None) -> Matches:
     """Return a file, all files below a folder, or those that a glob matches.
 
     In a glob ** stands for folders of any depth. Names that begin with a dot or an underscore are
@@ -96,7 +96,7 @@ def matching(path: Path, *, shown: str, fence: Fence | None = None) -> Matches:
     )
 
 
-def _check_fence(fence: Fence | None, path: Path, shown: str) -> None:
+def _check_fence(fence: ProjectPaths | None, path: Path, shown: str) -> None:
     """Raise Invalid if a path is outside the folders that the project may read."""
     if fence is not None and (problem := fence.problem(path, shown)):
         raise Invalid(problem[0], remedy=problem[1])

@@ -17,9 +17,9 @@ import msgspec
 import pyarrow as pa
 
 from ...errors import Invalid, NotFound, Unsupported
-from ...project.reading.fence import Fence
+from ...project.reading.fence import ProjectPaths
 from ...project.reading.files import read_text
-from ...project.reading.report import Report
+from ...project.reading.report import ProblemReport
 from ...project.specs.description import Event
 from ..validation.chunks import Chunk
 from . import files
@@ -45,7 +45,7 @@ READERS: dict[str, Callable[[Event, Path, str], Source]] = {
 
 
 def open_source(
-    fence: Fence,
+    fence: ProjectPaths,
     event: Event,
     data: Path | str | pa.Table | pd.DataFrame | None,
     stage: Path,
@@ -92,7 +92,7 @@ def source_sql(folder: Path, event: str) -> Path:
     return folder / "sources" / f"{event}.sql"
 
 
-def source_text(fence: Fence, event: str) -> str:
+def source_text(fence: ProjectPaths, event: str) -> str:
     """Return the text of sources/<event>.sql.
 
     Raises:
@@ -105,14 +105,14 @@ def source_text(fence: Fence, event: str) -> str:
             f"{name} does not exist",
             remedy=f"write it, or give a file: isthmus ingest FILE --event {event}",
         )
-    report = Report()
+    report = ProblemReport()
     text = read_text(path, name, report, fence)
     if text is None:
         raise Invalid(f"{name}: {report.problems[0].message}", remedy=report.problems[0].remedy)
     return text
 
 
-def _sql(fence: Fence, event: Event, stage: Path) -> Source:
+def _sql(fence: ProjectPaths, event: Event, stage: Path) -> Source:
     """Run an event's source query, and return its rows as a source to ingest."""
     name = f"sources/{event.name}.sql"
     copy = stage / "rows.parquet"
@@ -123,7 +123,7 @@ def _sql(fence: Fence, event: Event, stage: Path) -> Source:
 
 
 def _declared(
-    fence: Fence, event: Event, source: str, stage: Path, target: Target | None
+    fence: ProjectPaths, event: Event, source: str, stage: Path, target: Target | None
 ) -> Source:
     """Return the source that project.yaml declares for an event: files, cloud objects or a table.
 

@@ -19,11 +19,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import Invalid
-from ...project.reading.fence import Fence
+from ...project.reading.fence import ProjectPaths
 from .retyping import retyped
 from .sniffing import advice
-from .syntax import Node, call, file_references, parsed, redirect, rendered, replace_by_file, traced
-from .text_tables import CSV_READERS, JSON_READERS, Reading, TextTable, load
+from .syntax import (
+    SyntaxNode,
+    call,
+    file_references,
+    parsed,
+    redirect,
+    rendered,
+    replace_by_file,
+    traced,
+)
+from .text_tables import CSV_READERS, JSON_READERS, TextReader, TextTable, load
 
 if TYPE_CHECKING:
     import duckdb
@@ -118,7 +127,9 @@ class QueryRows(msgspec.Struct, frozen=True, kw_only=True):
     traced: bool = False
 
 
-def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path) -> QueryRows:
+def query_to_parquet(
+    sql: str, *, name: str, event: str, fence: ProjectPaths, to: Path
+) -> QueryRows:
     """Write the rows of a query to the Parquet file `to`, in the query's order.
 
     Times with a zone stay instants; the session's zone is UTC. The result lists the rows of text
@@ -145,7 +156,7 @@ def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path)
 
 
 def query_schema(
-    sql: str, *, name: str, event: str, fence: Fence, folder: Path
+    sql: str, *, name: str, event: str, fence: ProjectPaths, folder: Path
 ) -> tuple[pa.Schema, bool]:
     """Return the Arrow schema of a query's result, and whether the query reads text files.
 
@@ -166,7 +177,7 @@ class _Query(msgspec.Struct, frozen=True):
     sql: str
     name: str
     event: str
-    fence: Fence
+    fence: ProjectPaths
 
 
 def _value_errors() -> tuple[type[Exception], ...]:
@@ -188,7 +199,7 @@ def _loaded(
     folder: Path,
     *,
     head: bool = False,
-) -> tuple[tuple[TextTable, ...], Node | None]:
+) -> tuple[tuple[TextTable, ...], SyntaxNode | None]:
     """Load the text files of a query into Parquet; return them and the query's syntax tree.
 
     The tree is None where the query reads no text files, or has no tree. With `head` only the first
@@ -211,7 +222,7 @@ def _loaded(
 
 
 def _bindable(
-    connection: duckdb.DuckDBPyConnection, tables: tuple[TextTable, ...], tree: Node
+    connection: duckdb.DuckDBPyConnection, tables: tuple[TextTable, ...], tree: SyntaxNode
 ) -> tuple[TextTable, ...]:
     """Return a query's tables, with text columns converted where DuckDB cannot run it otherwise.
 
@@ -230,7 +241,9 @@ def _bindable(
     return tables
 
 
-def _reading(connection: duckdb.DuckDBPyConnection, query: _Query, node: Node) -> Reading | None:
+def _reading(
+    connection: duckdb.DuckDBPyConnection, query: _Query, node: SyntaxNode
+) -> TextReader | None:
     """Return how a node of a syntax tree reads text files; None if it reads none."""
     options: dict[str, str] = {}
     if node["type"] == "BASE_TABLE":
@@ -250,12 +263,12 @@ def _reading(connection: duckdb.DuckDBPyConnection, query: _Query, node: Node) -
     if not files:
         return None  # DuckDB says what is not there
     names = tuple(_name(file, query.fence) for file in files)
-    return Reading(reader=reader, files=tuple(files), names=names, options=options)
+    return TextReader(reader=reader, files=tuple(files), names=names, options=options)
 
 
 def _traced(
     connection: duckdb.DuckDBPyConnection,
-    tree: Node,
+    tree: SyntaxNode,
     tables: Sequence[TextTable],
     *,
     tolerant: bool,
@@ -329,7 +342,7 @@ def _as_invalid(
     return Invalid(f"{place}: {first.rstrip('!.')}", remedy=_remedy(words, query.fence))
 
 
-def _remedy(words: str, fence: Fence) -> str:
+def _remedy(words: str, fence: ProjectPaths) -> str:
     """Return a hint, as text, on what to do about the message of a DuckDB error.
 
     Mostly that is a file that DuckDB was not allowed to read.
@@ -353,13 +366,13 @@ def _remedy(words: str, fence: Fence) -> str:
     )
 
 
-def _name(path: Path, fence: Fence) -> str:
+def _name(path: Path, fence: ProjectPaths) -> str:
     """Return a file's path relative to the project's folder, if the file is within that."""
     within = path.is_relative_to(fence.folder)
     return str(path.relative_to(fence.folder)) if within else str(path)
 
 
-def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
+def rooted(sql: str, fence: ProjectPaths, *, name: str = "SQL", event: str = "<event>") -> str:
     """Return a query with absolute paths of its data files, and with globs for folders.
 
     A semicolon at its end is cut off. DuckDB's `file_search_path` would look into the process's own

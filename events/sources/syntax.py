@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import duckdb
 
-Node = dict[str, Any]
+SyntaxNode = dict[str, Any]
 ROW, TABLE, FAULT = "isthmus_row", "isthmus_table", "isthmus_fault"  # columns of traced rows
 # within these a cast need not be made, or its failure is expected
 _CONDITIONAL_CLASSES = {"CASE", "SUBQUERY", "LAMBDA", "WINDOW"}
@@ -21,21 +21,21 @@ _CONDITIONAL_TYPES = {"OPERATOR_COALESCE", "OPERATOR_TRY"}
 _CONDITIONAL_FUNCTIONS = {"if", "ifnull", "coalesce", "nullif", "try", "list_transform"}
 
 
-def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Node | None:
+def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> SyntaxNode | None:
     """Return a query's syntax tree, or None if DuckDB cannot give it."""
     ((text,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
-    tree: Node = json.loads(text)
+    tree: SyntaxNode = json.loads(text)
     return None if tree["error"] or len(tree["statements"]) != 1 else tree
 
 
-def rendered(connection: duckdb.DuckDBPyConnection, tree: Node) -> str:
+def rendered(connection: duckdb.DuckDBPyConnection, tree: SyntaxNode) -> str:
     """Return the SQL text of a query's syntax tree."""
     text = json.dumps(tree)
     ((sql,),) = connection.execute("SELECT json_deserialize_sql(?::JSON)", [text]).fetchall()
     return str(sql)
 
 
-def file_references(tree: Any) -> Iterator[Node]:
+def file_references(tree: Any) -> Iterator[SyntaxNode]:
     """Yield the nodes of a SQL syntax tree that read files: 'path' or read_csv(...)."""
     if isinstance(tree, list):
         for item in tree:
@@ -48,14 +48,16 @@ def file_references(tree: Any) -> Iterator[Node]:
         yield from file_references(value)
 
 
-def call(connection: duckdb.DuckDBPyConnection, node: Node) -> tuple[str, list[str], Node]:
+def call(
+    connection: duckdb.DuckDBPyConnection, node: SyntaxNode
+) -> tuple[str, list[str], SyntaxNode]:
     """Return the name, the paths and the options of a DuckDB reader call such as read_csv.
 
     The paths are empty unless they are literals. An option's value is a syntax node.
     """
     function = node["function"]
     paths: list[str] = []
-    options: Node = {}
+    options: SyntaxNode = {}
     for argument in function["arguments"]:
         value = argument["expression"]
         if argument["name"]:
@@ -73,18 +75,18 @@ def call(connection: duckdb.DuckDBPyConnection, node: Node) -> tuple[str, list[s
     return function["function_name"].lower(), paths, rendered_options
 
 
-def _arguments(value: Node) -> list[Node]:
+def _arguments(value: SyntaxNode) -> list[SyntaxNode]:
     """Return the arguments of a function call in DuckDB's syntax tree."""
-    items: list[Node] = value.get("arguments") or value.get("children") or []
+    items: list[SyntaxNode] = value.get("arguments") or value.get("children") or []
     return [item.get("expression", item) for item in items]
 
 
-def _literal(value: Node) -> str | None:
+def _literal(value: SyntaxNode) -> str | None:
     """Return the value of a SQL literal's node; None for any other expression."""
     return value["literal"]["text"] if value["class"] == "CONSTANT" else None
 
 
-def replace_by_file(node: Node, path: str) -> None:
+def replace_by_file(node: SyntaxNode, path: str) -> None:
     """Make a table node of a SQL syntax tree read the file at `path`, under the same alias."""
     alias = node["alias"] or (
         node["function"]["function_name"] if node["type"] == "TABLE_FUNCTION" else ""
@@ -103,14 +105,14 @@ def replace_by_file(node: Node, path: str) -> None:
     )
 
 
-def redirect(tree: Node, old: str, new: str) -> None:
+def redirect(tree: SyntaxNode, old: str, new: str) -> None:
     """Make each node of a SQL syntax tree that reads the file `old` read the file `new`."""
     for node in file_references(tree["statements"]):
         if node.get("table_name") == old:
             node.update(table_name=new, qualified_name={"path": [new]})
 
 
-def expression_sql(connection: duckdb.DuckDBPyConnection, expression: Node) -> str:
+def expression_sql(connection: duckdb.DuckDBPyConnection, expression: SyntaxNode) -> str:
     """Return the SQL text of one expression of a syntax tree."""
     tree = parsed(connection, "SELECT 1")
     assert tree is not None  # noqa: S101  it is SQL
@@ -120,11 +122,11 @@ def expression_sql(connection: duckdb.DuckDBPyConnection, expression: Node) -> s
 
 def traced(
     connection: duckdb.DuckDBPyConnection,
-    tree: Node,
+    tree: SyntaxNode,
     tables: Mapping[str, int],
     *,
     tolerant: bool,
-) -> Node | None:
+) -> SyntaxNode | None:
     """Return a query's tree with columns that tell which row of which file each row is from.
 
     They are ROW, TABLE (the file's number in `tables`) and, with `tolerant`, some whose names begin
@@ -150,7 +152,7 @@ class _Origin(NamedTuple):
         return [f"{self.row} AS {ROW}", f"{self.table} AS {TABLE}", *self.faults]
 
 
-def _has_star_of(items: list[Node], origin: _Origin) -> bool:
+def _has_star_of(items: list[SyntaxNode], origin: _Origin) -> bool:
     """Return whether a SELECT has the `*` of a subquery, and so already has its tracing columns.
 
     `items` is its list of columns, and `origin` says what it reads.
@@ -171,7 +173,7 @@ class _Tracer:
         self._done: set[int] = set()
         self._faults: dict[int, list[str]] = {}  # columns, by query
 
-    def trace(self, node: Node, outer: Mapping[str, Node]) -> bool:
+    def trace(self, node: SyntaxNode, outer: Mapping[str, SyntaxNode]) -> bool:
         """Add to a SELECT the columns that tell each row's origin; return whether it could be done.
 
         `outer` are the named queries (WITH) that it can use.
@@ -183,7 +185,7 @@ class _Tracer:
         if node["type"] == "SET_OPERATION_NODE":
             if node["setop_type"] != "UNION" or not node["setop_all"]:
                 return False
-            branches: list[Node] = node["children"]
+            branches: list[SyntaxNode] = node["children"]
             return not any(map(_is_of_query, branches)) and all(
                 self.trace(branch, tables) for branch in branches
             )
@@ -212,7 +214,7 @@ class _Tracer:
             node["select_list"] += added["statements"][0]["node"]["select_list"]
         return True
 
-    def _origin(self, table: Node, queries: Mapping[str, Node]) -> _Origin | None:
+    def _origin(self, table: SyntaxNode, queries: Mapping[str, SyntaxNode]) -> _Origin | None:
         """Return the SQL of a row's number and file, by the first table of a FROM; None if unknown.
 
         `queries` are the named queries (WITH) that it can use.
@@ -240,7 +242,7 @@ class _Tracer:
         faults = self._faults.get(id(query), [])
         return _Origin(alias, f"{prefix}{ROW}", f"{prefix}{TABLE}", faults)
 
-    def _faulty(self, items: list[Node]) -> str:
+    def _faulty(self, items: list[SyntaxNode]) -> str:
         """Turn a SELECT's casts into TRY_CAST; return SQL for the first that fails in a row.
 
         `items` is its list of columns.
@@ -290,12 +292,12 @@ class _Tracer:
                 _literal(_arguments(expression)[1]) or "TIMESTAMP",
             )
 
-    def _sql(self, expression: Node) -> str:
+    def _sql(self, expression: SyntaxNode) -> str:
         """Return the SQL text of an expression of the syntax tree."""
         return expression_sql(self._connection, expression)
 
 
-def _is_of_query(node: Node) -> bool:
+def _is_of_query(node: SyntaxNode) -> bool:
     """Return whether a SELECT reads the rows of another query, instead of a table or file."""
     table = node.get("from_table")
     while table and table["type"] == "JOIN":

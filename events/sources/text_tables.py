@@ -47,7 +47,7 @@ CSV_READERS = ("read_csv", "read_csv_auto")
 JSON_READERS = ("read_json", "read_json_auto", "read_ndjson", "read_ndjson_auto")
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class TextReader(msgspec.Struct, frozen=True, kw_only=True):
     """A reference to text files in SQL: the reader, its files, its options as SQL."""
 
     reader: str
@@ -56,7 +56,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
 
     @classmethod
-    def sniffed(cls, path: Path, form: TextFormat) -> Reading:
+    def sniffed(cls, path: Path, form: TextFormat) -> TextReader:
         """Return how to read a text file, from its detected format."""
         return cls(reader=form.reader, files=(path,), names=(path.name,), options=form.options)
 
@@ -127,14 +127,14 @@ class TextTable(msgspec.Struct, frozen=True, kw_only=True):
     """Text files as a Parquet file. `lines` is None where nobody can say them."""
 
     parquet: Path
-    reading: Reading
+    reading: TextReader
     lines: Lines | None
     broken: tuple[tuple[int, Broken], ...]  # with the number of the file
 
 
 def load(
     connection: duckdb.DuckDBPyConnection,
-    reading: Reading,
+    reading: TextReader,
     folder: Path,
     *,
     head: bool = False,
@@ -211,7 +211,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     lines: array[int]
 
 
-def _require_encoding(reading: Reading) -> None:
+def _require_encoding(reading: TextReader) -> None:
     """Raise Invalid if Python does not know the encoding."""
     try:
         codecs.lookup(reading.encoding or "utf-8")
@@ -222,7 +222,7 @@ def _require_encoding(reading: Reading) -> None:
         ) from error
 
 
-def _codec(reading: Reading, number: int) -> str:
+def _codec(reading: TextReader, number: int) -> str:
     """Return the encoding of a file: the one the query names, or the one its first bytes show.
 
     `number` is the file's among those that are read.
@@ -233,7 +233,7 @@ def _codec(reading: Reading, number: int) -> str:
 
 
 @contextmanager
-def _opened(reading: Reading, number: int) -> Iterator[tuple[IO[str], str]]:
+def _opened(reading: TextReader, number: int) -> Iterator[tuple[IO[str], str]]:
     """Open one of the text files; yield it with its encoding. Raise Invalid if it is unreadable.
 
     `number` is the file's among those that are read.
@@ -250,7 +250,7 @@ def _opened(reading: Reading, number: int) -> Iterator[tuple[IO[str], str]]:
         ) from error
 
 
-def _decoded(reading: Reading, number: int, folder: Path) -> Path:
+def _decoded(reading: TextReader, number: int, folder: Path) -> Path:
     """Return the path of one of the files in UTF-8: itself, or a converted copy in `folder`.
 
     `number` is the file's among those that are read.
@@ -264,7 +264,7 @@ def _decoded(reading: Reading, number: int, folder: Path) -> Path:
     return copy
 
 
-def _copy(reading: Reading, number: int, folder: Path) -> Path:
+def _copy(reading: TextReader, number: int, folder: Path) -> Path:
     """Return the path in `folder` for an unpacked copy of one of the files.
 
     `number` is the file's among those that are read.
@@ -273,7 +273,7 @@ def _copy(reading: Reading, number: int, folder: Path) -> Path:
     return folder / f"{number}-{name.removesuffix('.gz').removesuffix('.zst')}"
 
 
-def _one_record_a_line(reading: Reading) -> bool:
+def _one_record_a_line(reading: TextReader) -> bool:
     """Return whether a JSON file has one object a line, and is not a JSON array."""
     if reading.is_csv:
         return True
@@ -283,7 +283,7 @@ def _one_record_a_line(reading: Reading) -> bool:
 
 
 def _records(
-    reading: Reading, lines: IO[str], encoding: str, options: dict[str, str]
+    reading: TextReader, lines: IO[str], encoding: str, options: dict[str, str]
 ) -> Iterator[records.Record]:
     """Yield the records of a text file, parsed as CSV or JSON lines."""
     if not reading.is_csv:
@@ -297,7 +297,7 @@ def _delimiter(options: dict[str, str]) -> str:
 
 
 def _checked(
-    reading: Reading,
+    reading: TextReader,
     number: int,
     options: dict[str, str],
     folder: Path,
@@ -347,7 +347,7 @@ def _checked(
     return _File(path=path, records=count, rows=rows, lines=lines)
 
 
-def _plain(reading: Reading, number: int, options: dict[str, str]) -> _File | None:
+def _plain(reading: TextReader, number: int, options: dict[str, str]) -> _File | None:
     """Count the records of a CSV file that is so simple that no check is needed; None if not.
 
     `number` is the file's among those that are read.
@@ -364,7 +364,9 @@ def _plain(reading: Reading, number: int, options: dict[str, str]) -> _File | No
     return _File(path=path, records=count, rows=array("q", [0]), lines=array("q", [1]))
 
 
-def _broken_through(reading: Reading, number: int, broken: Sequence[tuple[int, Broken]]) -> Invalid:
+def _broken_through(
+    reading: TextReader, number: int, broken: Sequence[tuple[int, Broken]]
+) -> Invalid:
     """Return the error for a text file that has more broken lines than good ones.
 
     `number` is the file's among those that are read.
@@ -391,7 +393,7 @@ def _write(
 
 def _write_json(
     connection: duckdb.DuckDBPyConnection,
-    reading: Reading,
+    reading: TextReader,
     files: Sequence[Path],
     options: dict[str, str],
     parquet: Path,
@@ -412,7 +414,7 @@ def _write_json(
 
 def _write_csv(
     connection: duckdb.DuckDBPyConnection,
-    reading: Reading,
+    reading: TextReader,
     files: Sequence[Path],
     options: dict[str, str],
     parquet: Path,

@@ -30,7 +30,7 @@ _COLUMNS: list[Any] = [
     pa.field(STORED_TIMESTAMP.name, pa.timestamp("ms")),
 ]
 STORED = pa.schema(_COLUMNS)
-Days = tuple[str, str]  # first and last date
+DateRange = tuple[str, str]  # first and last date
 
 
 class Ids(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,13 +46,13 @@ class Ids(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    days: Days
+    days: DateRange
     least: str  # an id
     below: str | None = None  # the next part's least id
     greatest: str = ""  # where there is no next one
 
 
-def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator[pa.Table]:
+def stored(warehouse: Warehouse, event: Event, ids: Ids, days: DateRange) -> Iterator[pa.Table]:
     """Yield the stored copies of the events with these ids and dates, as tables.
 
     The columns are those that `winning_order` sorts by, which chooses the copy that readers see.
@@ -69,7 +69,7 @@ def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator
 
 
 def stored_ids(
-    warehouse: Warehouse, event: Event, ids: Ids, *, around: Days | None
+    warehouse: Warehouse, event: Event, ids: Ids, *, around: DateRange | None
 ) -> Iterator[pa.Table]:
     """Yield those of these ids that an event's table holds, as tables.
 
@@ -147,7 +147,7 @@ def digest_spans(rows: int) -> Iterator[Mapping[str, object]]:
 
 
 def _query_parts(
-    warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days
+    warehouse: Warehouse, table: str, sql: str, ids: Ids, days: DateRange
 ) -> Iterator[pa.Table]:
     """Run a query for many ids in parts of limited size; yield the rows that it finds.
 
@@ -168,7 +168,7 @@ def _query_parts(
         yield warehouse.query(sql.replace("{among}", f"event_id >= $least AND {end}"), params)
 
 
-def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_Part]:
+def _parts(warehouse: Warehouse, table: str, ids: Ids, days: DateRange) -> Iterator[_Part]:
     """Yield the ranges of dates and ids into which a query for many ids is cut.
 
     A large date is cut into as many ranges of ids as it needs, by its own ids in the sample.
@@ -195,7 +195,7 @@ def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_
         yield _Part(days=(since, until), least=least, greatest=greatest)
 
 
-def _by_day(warehouse: Warehouse, table: str, days: Days) -> list[tuple[str, int]]:
+def _by_day(warehouse: Warehouse, table: str, days: DateRange) -> list[tuple[str, int]]:
     """Return the number of a table's rows by date, in a range of dates, as sorted pairs."""
     sql = (
         f"SELECT dt, count(*) AS isthmus_rows FROM {table} WHERE dt >= $since AND dt <= $until "
@@ -205,7 +205,7 @@ def _by_day(warehouse: Warehouse, table: str, days: Days) -> list[tuple[str, int
     return sorted((row["dt"], row["isthmus_rows"]) for row in counts)
 
 
-def _all_days(warehouse: Warehouse, table: str) -> Days:
+def _all_days(warehouse: Warehouse, table: str) -> DateRange:
     """Return the first and the last date of a table."""
     row = warehouse.query(
         f"SELECT min(dt) AS isthmus_first, max(dt) AS isthmus_last FROM {table}", {}
@@ -213,7 +213,7 @@ def _all_days(warehouse: Warehouse, table: str) -> Days:
     return (row["isthmus_first"] or "", row["isthmus_last"] or "")
 
 
-def _week_before(days: Days) -> Days:
+def _week_before(days: DateRange) -> DateRange:
     """Extend a range of dates by a week before it and a day after it.
 
     Most references are to events of the days just before.

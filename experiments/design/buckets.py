@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from ...endpoints.gateway.decide.live_document import Ranges
+from ...endpoints.gateway.decide.live_document import BucketRanges
 from ...errors import Invalid
 from ...project.specs.description import BUCKETS
 
@@ -33,22 +33,22 @@ def percent(buckets: int) -> Decimal:
     return Decimal(buckets) / _PER_PERCENT
 
 
-def size(ranges: Ranges) -> int:
+def size(ranges: BucketRanges) -> int:
     """Return the number of hash buckets in the ranges."""
     return sum(high - low + 1 for low, high in ranges)
 
 
-def share(ranges: Ranges) -> Decimal:
+def share(ranges: BucketRanges) -> Decimal:
     """Return what percentage of a layer's units these ranges of hash buckets cover."""
     return percent(size(ranges))
 
 
-def free(others: Iterable[Ranges]) -> int:
+def free(others: Iterable[BucketRanges]) -> int:
     """Return the number of hash buckets of a layer that are in none of these ranges."""
     return BUCKETS - sum(map(size, others))
 
 
-def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
+def resized(ranges: BucketRanges, others: Iterable[BucketRanges], buckets: int) -> BucketRanges:
     """Return a run's ranges of hash buckets after it grew or shrank to `buckets` of them.
 
     Args:
@@ -63,7 +63,7 @@ def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
     return _grown(ranges, others, more) if more > 0 else _shrunk(ranges, -more)
 
 
-def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
+def _grown(ranges: BucketRanges, others: Iterable[BucketRanges], more: int) -> BucketRanges:
     """Return ranges with `more` hash buckets added, the lowest that are in no range.
 
     `others` are the ranges that other runs hold.
@@ -81,7 +81,7 @@ def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
     return tuple(grown)
 
 
-def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
+def _gaps(holders: Iterable[BucketRanges]) -> Iterator[tuple[int, int]]:
     """Yield the ranges of hash buckets that none of these ranges holds, from the lowest."""
     next_bucket = 0
     for low, high in sorted(span for holder in holders for span in holder):
@@ -92,7 +92,7 @@ def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
         yield next_bucket, BUCKETS - 1
 
 
-def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
+def _shrunk(ranges: BucketRanges, fewer: int) -> BucketRanges:
     """Return the ranges without their last `fewer` hash buckets."""
     rest = list(ranges)
     while fewer:
@@ -104,6 +104,6 @@ def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
     return tuple(rest)
 
 
-def text(ranges: Ranges) -> str:
+def text(ranges: BucketRanges) -> str:
     """Return ranges of hash buckets as text: `0-1999 +5000-5099`."""
     return " +".join(f"{low}-{high}" for low, high in ranges) or "none"

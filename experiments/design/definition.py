@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.decide.assignment import uppers
-from ...endpoints.gateway.decide.live_document import Live, LiveArm
+from ...endpoints.gateway.decide.live_document import LiveArm, LiveExperiments
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic.manual import observe
 from ...errors import Busy, NotFound, ProjectError, Refused
@@ -24,7 +24,7 @@ from ...project.reading.report import problem_at
 from ...project.specs.description import BUCKETS
 from ...project.specs.experiments import INTERLEAVED, Experiment, Layer
 from . import runs
-from .runs import Definition, FrozenRun, RecordedRun
+from .runs import ExperimentDefinition, FrozenRun, RecordedRun
 from .target_check import check_target
 
 _WORDS = (
@@ -34,7 +34,7 @@ _WORDS = (
 )  # an edit of these changes no run: the share is state, `ramp` changes it
 
 
-def definition_of(project: Project, name: str) -> Definition:
+def definition_of(project: Project, name: str) -> ExperimentDefinition:
     """Return an experiment's definition from project.yaml, with its layer and metrics.
 
     Raises:
@@ -61,10 +61,12 @@ def definition_of(project: Project, name: str) -> Definition:
         *experiment.also,
     )
     metrics = {metric: spec.metrics[metric] for metric in named if metric in spec.metrics}
-    return Definition(experiment=experiment, layer=spec.layers[experiment.layer], metrics=metrics)
+    return ExperimentDefinition(
+        experiment=experiment, layer=spec.layers[experiment.layer], metrics=metrics
+    )
 
 
-def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
+def arms_of(project: Project, definition: ExperimentDefinition) -> tuple[LiveArm, ...]:
     """Return an experiment's arms, each with the variant that answers its units, if one is set.
 
     Raises:
@@ -104,7 +106,7 @@ def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
 
 
 def with_defaults(
-    project: Project, live: Live, layer: Layer, arms: tuple[LiveArm, ...]
+    project: Project, live: LiveExperiments, layer: Layer, arms: tuple[LiveArm, ...]
 ) -> tuple[LiveArm, ...]:
     """Return the arms with the endpoint's defaults for parameters that only other arms set.
 
@@ -153,7 +155,9 @@ def _check_variants(project: Project, experiment: Experiment, endpoint: Endpoint
             )
 
 
-def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ...]) -> FrozenRun:
+def frozen_run(
+    project: Project, definition: ExperimentDefinition, arms: tuple[LiveArm, ...]
+) -> FrozenRun:
     """Return a new run with its definition and its arms fixed, as it is stored at its start.
 
     Until `runs.claim` numbers it, its `run` is the experiment's name.
@@ -171,7 +175,7 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
     )
 
 
-def _digest(definition: Definition) -> str:
+def _digest(definition: ExperimentDefinition) -> str:
     """Return a hash of an experiment's definition: 12 hex digits."""
     experiment = asdict(definition.experiment)
     what = {
@@ -225,7 +229,7 @@ def differences(project: Project, run: FrozenRun) -> tuple[str, ...]:
     return _differences(run.definition, definition_of(project, name))
 
 
-def _differences(then: Definition, now: Definition) -> tuple[str, ...]:
+def _differences(then: ExperimentDefinition, now: ExperimentDefinition) -> tuple[str, ...]:
     """Return the keys in which two definitions of an experiment differ.
 
     Examples are `weights`, `arms.treatment`, `metric ctr` and `layer`.
@@ -252,7 +256,9 @@ def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
         yield "weights"
 
 
-def conflicting(project: Project, run: FrozenRun, definition: Definition) -> ProjectError | None:
+def conflicting(
+    project: Project, run: FrozenRun, definition: ExperimentDefinition
+) -> ProjectError | None:
     """Return an error that names what changed in project.yaml since the run started, or None."""
     keys = _differences(run.definition, definition)
     if not keys:
@@ -282,7 +288,9 @@ def _running_weights(run: FrozenRun, key: str) -> str:
     return ": " + "/".join(f"{weight:g}" for weight in weights)
 
 
-def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ...]) -> None:
+def check_parameters(
+    live: LiveExperiments, definition: ExperimentDefinition, arms: tuple[LiveArm, ...]
+) -> None:
     """Raise Refused if an arm sets a parameter that a live run of another layer sets, too.
 
     A unit that is in both runs could get the value of either.

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...endpoints.gateway.decide.live_document import Live, LiveLayer, LiveRun, Ranges
+from ...endpoints.gateway.decide.live_document import (
+    BucketRanges,
+    LiveExperiments,
+    LiveLayer,
+    LiveRun,
+)
 from ...errors import Refused
 from ...project.specs.experiments import Layer
 from . import buckets
 from .runs import FrozenRun
 
 
-def with_replaced_run(live: Live, run: LiveRun) -> Live:
+def with_replaced_run(live: LiveExperiments, run: LiveRun) -> LiveExperiments:
     """Return the document of all live runs, with the run of this name replaced by `run`."""
     return replace(live, runs=tuple(run if other.run == run.run else other for other in live.runs))
 
 
-def without_run(live: Live, run: str) -> Live:
+def without_run(live: LiveExperiments, run: str) -> LiveExperiments:
     """Return the document of all live runs without the run of this name.
 
     Its layer is removed, too, if no other run is in it.
@@ -28,7 +33,7 @@ def without_run(live: Live, run: str) -> Live:
     )
 
 
-def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
+def live_run(run: FrozenRun, ranges: BucketRanges) -> LiveRun:
     """Convert a frozen run to the form in which gateways read it to assign units."""
     experiment = run.definition.experiment
     return LiveRun(
@@ -46,7 +51,7 @@ def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
     )
 
 
-def layers_with(live: Live, layer: Layer) -> dict[str, LiveLayer]:
+def layers_with(live: LiveExperiments, layer: Layer) -> dict[str, LiveLayer]:
     """Return the layers of the live runs, with a further layer added.
 
     Raises:
@@ -67,7 +72,9 @@ def layers_with(live: Live, layer: Layer) -> dict[str, LiveLayer]:
     return {**layers, layer.name: new}
 
 
-def ranges_for(live: Live, layer: str, count: int, *, run: LiveRun | None = None) -> Ranges:
+def ranges_for(
+    live: LiveExperiments, layer: str, count: int, *, run: LiveRun | None = None
+) -> BucketRanges:
     """Return the hash buckets of a layer for a run that is to have `count` of them.
 
     Args:

@@ -22,9 +22,9 @@ from ...reports.results import Shown
 from ..statistics.ratio import is_share
 from ..statistics.sample_size import planned_units, smallest_effect, units_needed, z_needed
 from ..statistics.spending import cost_of_looks
-from ..statistics.sums import Sums
+from ..statistics.sums import UnitSums
 from ..statistics.verdict import percent_up, rounded
-from .runs import Definition
+from .runs import ExperimentDefinition
 
 EFFECTS = (0.05, 0.1, 0.2, 0.5)
 _AS_IF = 1_000_000  # units that a rate which is said stands for
@@ -34,7 +34,7 @@ _SAY_CONTROL = "--control 0.4% --units 8000/day"
 class Past(msgspec.Struct, frozen=True, kw_only=True):
     """The basis of a plan. `saved`: the part of the variance that the time before takes away."""
 
-    sums: Sums
+    sums: UnitSums
     saved: float = 0.0
     a_day: float | None = None  # units of the endpoint
     source: str
@@ -187,7 +187,7 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
 def power_of_log(
     name: str,
     objective: Objective,
-    control: Sums,
+    control: UnitSums,
     arm: str,
     *,
     units_per_day: int | None,
@@ -232,7 +232,7 @@ def power_of_log(
 
 
 def power_of_arms(
-    definition: Definition, past: Past, *, unit: str, units_per_day: int | None, days: int
+    definition: ExperimentDefinition, past: Past, *, unit: str, units_per_day: int | None, days: int
 ) -> Power:
     """Compute how many units and days an experiment needs to show effects.
 
@@ -276,7 +276,7 @@ def power_of_arms(
 
 
 def power_of_preference(
-    definition: Definition,
+    definition: ExperimentDefinition,
     past: Past | float,
     *,
     unit: str,
@@ -338,7 +338,7 @@ def preference_events(effect: float) -> int:
     return math.ceil((z_needed() / effect) ** 2)
 
 
-def first_metric(definition: Definition) -> Metric:
+def first_metric(definition: ExperimentDefinition) -> Metric:
     """Return the first of an experiment's deciding metrics."""
     return definition.metrics[definition.experiment.metric[0]]
 
@@ -363,7 +363,7 @@ def past_of_rate(control: float, metric: Metric) -> Past:
         )
     y = round(control * _AS_IF)
     return Past(
-        sums=Sums(units=_AS_IF, y=y, d=_AS_IF, yy=y, yd=y, dd=_AS_IF),
+        sums=UnitSums(units=_AS_IF, y=y, d=_AS_IF, yy=y, yd=y, dd=_AS_IF),
         source="as --control says, one row a unit",
     )
 

@@ -24,8 +24,8 @@ from ...endpoints.gateway.decide.live_document import (
     LARGEST,
     LIVE,
     Change,
-    Live,
     LiveArm,
+    LiveExperiments,
     LiveRun,
     What,
 )
@@ -41,7 +41,7 @@ _UNWRITTEN = datetime.min.replace(tzinfo=UTC)
 _SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one that wrote the start
 
 
-class Definition(msgspec.Struct, frozen=True, kw_only=True):
+class ExperimentDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment as project.yaml describes it."""
 
     experiment: Experiment
@@ -56,7 +56,7 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
     """
 
     run: str  # <name>.<number>
-    definition: Definition
+    definition: ExperimentDefinition
     digest: str  # of the definition
     # with the variants that were chosen when it started; of an interleaving also those that may
     # be shipped
@@ -88,7 +88,7 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
 class StoredLive(msgspec.Struct, frozen=True, kw_only=True):
     """The live document, with the token that a change of it must name."""
 
-    live: Live
+    live: LiveExperiments
     token: str | None  # None: not written yet
 
 
@@ -96,7 +96,7 @@ class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the store has it: as it was at its start, and what was changed since."""
 
     frozen: FrozenRun
-    live: Live  # the document of all live runs
+    live: LiveExperiments  # the document of all live runs
     changes: tuple[Change, ...]  # of every run of its experiment, oldest first
 
     @property
@@ -117,7 +117,7 @@ def read(state: StateStore) -> StoredLive | None:
         Refused: A newer version wrote it.
         Invalid: It is damaged.
     """
-    stored = _stored(state, LIVE, Live)
+    stored = _stored(state, LIVE, LiveExperiments)
     return None if stored is None else StoredLive(live=stored[0], token=stored[1])
 
 
@@ -136,7 +136,7 @@ def _stored(state: StateStore, key: str, kind: type[Kind]) -> tuple[Kind, str] |
 
 def current(state: StateStore) -> StoredLive:
     """Return the document of all live runs; an empty one if none is stored yet."""
-    return read(state) or StoredLive(live=Live(written=_UNWRITTEN), token=None)
+    return read(state) or StoredLive(live=LiveExperiments(written=_UNWRITTEN), token=None)
 
 
 def next_change(
@@ -174,7 +174,9 @@ def next_change(
     )
 
 
-def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) -> Live:
+def change(
+    state: StateStore, stored: StoredLive, after: LiveExperiments, entry: Change
+) -> LiveExperiments:
     """Write the document of all live runs together with the history entry of the change.
 
     Args:
@@ -207,7 +209,7 @@ def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) ->
     return live
 
 
-def next_live(after: Live, entry: Change) -> Live:
+def next_live(after: LiveExperiments, entry: Change) -> LiveExperiments:
     """Return the document of all live runs with its new version and the entry of its change.
 
     Raises:
@@ -266,7 +268,7 @@ def recorded_run(state: StateStore, name: str) -> RecordedRun | None:
     )
 
 
-def _newest_first(state: StateStore, live: Live) -> Iterator[Change]:
+def _newest_first(state: StateStore, live: LiveExperiments) -> Iterator[Change]:
     """Yield the changes of all runs, newest first.
 
     The newest is in the live document alone.

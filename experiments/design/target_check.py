@@ -11,7 +11,7 @@ from ...endpoints.hosting import aims
 from ...errors import Problem
 from ...project.experiments.build import arm_key
 from ...project.reading.report import problem_at
-from ...project.specs.description import Description, ProjectSpec
+from ...project.specs.description import ParsedProject, ProjectSpec
 from ...project.specs.experiments import Experiment
 from ...target import Capability
 
@@ -28,7 +28,7 @@ def can_start(
 
 
 def check_target(
-    description: Description,
+    description: ParsedProject,
     experiment: Experiment,
     target: str,
     capabilities: Mapping[str, Capability],
@@ -46,7 +46,7 @@ def check_target(
     return tuple(_problem(description, experiment, key, target) for key in keys)
 
 
-def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
+def _problem(description: ParsedProject, experiment: Experiment, key: str, target: str) -> Problem:
     """Return the problem that a target cannot send a request to a chosen variant.
 
     It points to the line of project.yaml at `key`, where an arm names the variant; `target` is the

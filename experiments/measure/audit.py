@@ -14,7 +14,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.decide.assignment import bucket
-from ...endpoints.gateway.decide.live_document import Change, Ranges
+from ...endpoints.gateway.decide.live_document import BucketRanges, Change
 from ...endpoints.gateway.log.streams import ASSIGNMENTS, RANKINGS
 from ...errors import NotFound
 from ...reports.columns import plural
@@ -199,7 +199,7 @@ class _Expected:
         )
 
 
-def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges]]:
+def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[BucketRanges]]:
     """Return the versions at which a run's hash buckets changed, and the ranges from each on.
 
     They are versions of the document of all live runs.
@@ -208,7 +208,7 @@ def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges
     return [change.version for change in of_run], [change.ranges for change in of_run]
 
 
-def _held_bucket(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
+def _held_bucket(ranges: tuple[list[int], list[BucketRanges]], config: int, place: int) -> bool:
     """Return whether the run held a hash bucket under a version of the live document.
 
     `ranges` is what `_ranges` returns, `config` the version, `place` the bucket.

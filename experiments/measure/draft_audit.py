@@ -17,7 +17,7 @@ import msgspec
 
 from ...core.formats import decoder
 from ...core.runtime.project import Project
-from ...endpoints.gateway.decide.assignment import Duel
+from ...endpoints.gateway.decide.assignment import Interleaving
 from ...endpoints.gateway.log.log_rows import credit
 from ...endpoints.gateway.log.streams import EXPOSURES, RANKINGS
 from ...endpoints.gateway.rank.draft import Arranged, Pick, coins, draft, paired
@@ -43,7 +43,7 @@ WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp 
 """
 
 
-class Place(msgspec.Struct, frozen=True):
+class LoggedPlace(msgspec.Struct, frozen=True):
     """A place as an exposure has it.
 
     `credit`: as `log_rows.credit` writes it, or nobody's.
@@ -84,11 +84,15 @@ def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) 
     `first` on are read, `page` at a time.
     """
     experiment = frozen.definition.experiment
-    duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
+    duel = Interleaving(
+        run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", "")
+    )
     return judge(_answers(project, frozen.definition.layer.endpoint, first, page), duel)
 
 
-def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel: Duel) -> Drafts:
+def judge(
+    answers: Iterable[tuple[Mapping[str, Any], Mapping[int, LoggedPlace]]], duel: Interleaving
+) -> Drafts:
     """Compare logged interleaved rankings with the interleaving computed anew.
 
     Args:
@@ -125,7 +129,7 @@ def _ranking_kind(row: Mapping[str, Any]) -> str:
     return "explored" if row["explored"] else "drafted" if is_whole else "ruled"
 
 
-def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
+def _mistake(row: Mapping[str, Any], places: Mapping[int, LoggedPlace], duel: Interleaving) -> str:
     """Return a clause on the first logged place that contradicts the interleaving, or "".
 
     A place whose exposure was lost is not checked.
@@ -145,12 +149,12 @@ def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) ->
     return ""
 
 
-def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
+def _drafted_places(row: Mapping[str, Any], duel: Interleaving) -> dict[int, LoggedPlace]:
     """Return the item and its credit at each position, when a ranking is interleaved again."""
     items, begins = msgspec.json.decode(row["candidates"]), 0
     arrangement, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {
-        place: Place(entity_key(items[candidate]), duel.variants[0], None)
+        place: LoggedPlace(entity_key(items[candidate]), duel.variants[0], None)
         for place, candidate in arrangement.pins.items()
     }
     for pair in arrangement.lanes:
@@ -167,17 +171,17 @@ def _arrangement(row: Mapping[str, Any]) -> Arranged:
     return paired(*(plain_arrangement(order, row["slots"]) for order in orders))
 
 
-def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
+def _place(pick: Pick, items: Sequence[Item], duel: Interleaving) -> LoggedPlace:
     """Return the item, the variant and the credit of one pick of an interleaving."""
     variant = duel.variants[pick.by]
-    return Place(
+    return LoggedPlace(
         entity_key(items[pick.candidate]),
         variant,
         credit(duel.run, variant) if pick.credited else None,
     )
 
 
-def _place_text(place: Place | None) -> str:
+def _place_text(place: LoggedPlace | None) -> str:
     """Return a position's item, variant and credit as text."""
     if place is None:
         return "nothing"
@@ -186,7 +190,7 @@ def _place_text(place: Place | None) -> str:
 
 def _answers(
     project: Project, endpoint: str, first: str, page: int
-) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
+) -> Iterator[tuple[Mapping[str, Any], Mapping[int, LoggedPlace]]]:
     """Yield logged rankings by time, each with its positions; a repeated one counts once.
 
     Rows from the date `first` on are read, `page` at a time.
@@ -225,10 +229,12 @@ def _arranged_column(project: Project) -> str:
     return "arranged" if has else "CAST(NULL AS VARCHAR) AS arranged"
 
 
-def _places(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[int, Place]]:
+def _places(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[int, LoggedPlace]]:
     """Group logged exposures by ranking and position, which their ids contain."""
-    places: dict[str, dict[int, Place]] = defaultdict(dict)
+    places: dict[str, dict[int, LoggedPlace]] = defaultdict(dict)
     for row in rows:
         answer, _, position = row["event_id"].rpartition("-")
-        places[answer][int(position)] = Place(row["entity_key"], row["variant"], row["credit"])
+        places[answer][int(position)] = LoggedPlace(
+            row["entity_key"], row["variant"], row["credit"]
+        )
     return places

@@ -16,7 +16,7 @@ from ...feature_store.port import Params
 from ...project.specs.description import Objective
 from ...project.specs.experiments import Analysis
 from ...times import utc_milliseconds
-from ..statistics.sums import NOTHING, Number, Sums
+from ..statistics.sums import NOTHING, Number, UnitSums
 
 _ROWS = (
     "({arm} = $control OR {arm} = $treatment) AND event_timestamp < $until AND created_timestamp "
@@ -35,7 +35,7 @@ _INCREMENTS = (
 class Cells(msgspec.Struct, frozen=True, kw_only=True):
     """The sums that each day (YYYY-MM-DD) adds, by arm."""
 
-    arms: dict[str, dict[str, Sums]]
+    arms: dict[str, dict[str, UnitSums]]
     twice: int = 0  # units that are in both arms: left out
     unnamed: int = 0  # rows without a unit: left out
 
@@ -44,7 +44,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
         """Return the days on which an arm has rows in the log, in order."""
         return sorted({day for of_arm in self.arms.values() for day in of_arm})
 
-    def total(self, *, until: str = "9999") -> dict[str, Sums]:
+    def total(self, *, until: str = "9999") -> dict[str, UnitSums]:
         """Return each arm's sums over the days up to `until`, which is included."""
         return {
             name: sum((arm for day, arm in of_arm.items() if day <= until), NOTHING)
@@ -74,7 +74,7 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
         "until": moment,
         "known": known_at,
     }
-    arms: dict[str, dict[str, Sums]] = {
+    arms: dict[str, dict[str, UnitSums]] = {
         str(value): {} for value in (experiment.control, experiment.treatment)
     }
     twice = 0
@@ -83,7 +83,7 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
             twice += int(row["units"])
         else:
             arms[str(row["arm"])][row["day"]] = msgspec.convert(
-                {name: _sum(row[name], name, objective) for name in _SUMS}, Sums
+                {name: _sum(row[name], name, objective) for name in _SUMS}, UnitSums
             )
     cells = Cells(
         arms=arms, twice=twice, unnamed=_count_unnamed(project, experiment, objective, params)
@@ -113,7 +113,7 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
     """Return the SQL query that sums a log's outcomes by arm and day.
 
     Columns: arm, other (differs from it where units are in both arms), day, and what the day adds
-    to the sums of `Sums`.
+    to the sums of `UnitSums`.
     """
     arm = experiment.attribute
     of_arms = f"FROM {objective.name} WHERE {_ROWS.format(arm=arm)}"

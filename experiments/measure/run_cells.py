@@ -21,7 +21,7 @@ from ...project.specs.description import ProjectSpec
 from ...project.specs.experiments import MODEL_VERSION, Metric
 from ...times import utc_milliseconds
 from ..design.runs import FrozenRun, first_day
-from ..statistics.sums import NOTHING, Number, Sums
+from ..statistics.sums import NOTHING, Number, UnitSums
 from .cells_sql import (
     TWICE,
     UNSHIFTED,
@@ -49,8 +49,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     segment: str  # '', or `platform=ios`
     first: date
     day: date
-    sums: dict[str, Sums]
-    steps: dict[str, Sums] = {}
+    sums: dict[str, UnitSums]
+    steps: dict[str, UnitSums] = {}
 
 
 class RunCells(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
     def sums_at(
         self, metric: Metric, ends: datetime, window: timedelta | None, *, segment: str = ""
-    ) -> dict[str, Sums]:
+    ) -> dict[str, UnitSums]:
         """Return each arm's sums of a metric, over the events before `ends`.
 
         Args:
@@ -121,7 +121,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
             for arm in self.arms
         }
 
-    def sums_of_day(self, metric: Metric, since_first: int, ends: datetime) -> dict[str, Sums]:
+    def sums_of_day(self, metric: Metric, since_first: int, ends: datetime) -> dict[str, UnitSums]:
         """Return each arm's sums of a metric for one day of its units' age.
 
         Args:
@@ -151,7 +151,7 @@ def _units(cell: Cell) -> int:
     return next(iter(cell.sums.values())).units
 
 
-def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
+def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> UnitSums:
     """Return a metric's sums for one day of the units' age, as if that day stood alone.
 
     `cells` are the rows of that day, `units` counts the units that had it, and `since_first` is its
@@ -162,10 +162,10 @@ def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: i
         step.shift if since_first == 0 else (0, 0, 0)
     )  # what a later day adds to a unit is not shifted
     d = (units, step.y, units) if metric.denominator is None else (step.d, step.yd, step.dd)
-    return Sums(units=units, y=step.y, yy=step.yy, d=d[0], yd=d[1], dd=d[2], shift=shift)
+    return UnitSums(units=units, y=step.y, yy=step.yy, d=d[0], yd=d[1], dd=d[2], shift=shift)
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class CountedPeriod(msgspec.Struct, frozen=True, kw_only=True):
     """The period that is counted: events before `until`, with outcomes that are known at `known`.
 
     `since`, `earliest`: days as YYYY-MM-DD from which on assignments and events are read.
@@ -183,7 +183,7 @@ def reading(
     metrics: Iterable[Metric],
     moment: datetime,
     stopped: datetime | None,
-) -> Reading:
+) -> CountedPeriod:
     """Return the period in which a look at results counts events and outcomes.
 
     Events after a stop do not count, even within the window of a unit: by then its requests get
@@ -200,7 +200,7 @@ def reading(
     ends, known_at = cutoffs(project.spec, metrics, moment)
     since = first_day(run, project.spec)
     time_before = max((metric.before for metric in metrics if metric.before), default=timedelta())
-    return Reading(
+    return CountedPeriod(
         until=min(ends, stopped + AFTER_STOP) if stopped else ends,
         known=known_at,
         since=since.isoformat(),
@@ -228,7 +228,7 @@ def read(
     project: Project,
     run: FrozenRun,
     metrics: Sequence[Metric],
-    period: Reading,
+    period: CountedPeriod,
     *,
     daily: Sequence[str] = (),
 ) -> RunCells:
@@ -261,7 +261,7 @@ def read(
     )
 
 
-def read_wins(project: Project, run: FrozenRun, metric: Metric, period: Reading) -> RunCells:
+def read_wins(project: Project, run: FrozenRun, metric: Metric, period: CountedPeriod) -> RunCells:
     """Read the sums of an interleaved run's wins; one arm has every unit.
 
     `metric` is as `cells_sql.win_rate` gives it.
@@ -276,7 +276,7 @@ def read_wins(project: Project, run: FrozenRun, metric: Metric, period: Reading)
 
 
 def read_segments(
-    project: Project, run: FrozenRun, metrics: Sequence[Metric], period: Reading
+    project: Project, run: FrozenRun, metrics: Sequence[Metric], period: CountedPeriod
 ) -> RunCells:
     """Read the sums of a run's metrics by segment, arm and day.
 
@@ -295,7 +295,9 @@ def read_segments(
     return _read_exactly(project, run, period, query)
 
 
-def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str, dict[str, int]]:
+def read_versions(
+    project: Project, run: FrozenRun, period: CountedPeriod
+) -> dict[str, dict[str, int]]:
     """Return the number of units of each arm, by the model version that answered them first.
 
     It is empty where no answers are logged.
@@ -382,14 +384,16 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
     drop_above: int | None = None  # units with more events of a rate's denominator are left out
 
 
-def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
+def _read_exactly(
+    project: Project, run: FrozenRun, period: CountedPeriod, query: CellQuery
+) -> RunCells:
     """Query a run's sums, and again with shifted values where sums of squares lost digits."""
     cells = _read(project, run, period, query)
     shifts = _shifts(cells, query.metrics)
     return _read(project, run, period, replace(query, shifts=shifts)) if shifts else cells
 
 
-def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
+def _read(project: Project, run: FrozenRun, period: CountedPeriod, query: CellQuery) -> RunCells:
     """Query the sums of a run's metrics once."""
     sql = _sql(project.spec, query, unit_of(project, run))
     moments = (
@@ -520,7 +524,7 @@ def _checked_sum(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 
 def _sums(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
-) -> Sums:
+) -> UnitSums:
     """Return a metric's sums from the values of one row.
 
     `shifts` is what was subtracted from values. Where the metric has no denominator the sums with d
@@ -534,17 +538,17 @@ def _sums(
     columns = {name: value for name, value in values.items() if name not in ("uu", "uv", "vv")}
     sums: dict[str, Any] = of_unit | columns
     y, x = shifts.get(metric.name, UNSHIFTED)
-    return Sums(units=units, **sums, shift=(y, 0, x))
+    return UnitSums(units=units, **sums, shift=(y, 0, x))
 
 
 def _sums_of_one_day(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
-) -> Sums:
+) -> UnitSums:
     """Return the sums of what one day alone adds to a metric, from the values of one row.
 
     `shifts` is what was subtracted from values.
     """
-    return Sums(
+    return UnitSums(
         units=units,
         y=values["y"],
         d=values.get("d", 0),
@@ -569,7 +573,7 @@ def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
     }
 
 
-def _means(metric: Metric, everyone: Sums) -> Shift:
+def _means(metric: Metric, everyone: UnitSums) -> Shift:
     """Return what to subtract from a metric's values: its mean outcome and mean covariate.
 
     Each is 0 where the values need no shift. `everyone` are the sums of all arms.
@@ -580,6 +584,6 @@ def _means(metric: Metric, everyone: Sums) -> Shift:
     )
 
 
-def _total(cells: RunCells, metric: Metric, arm: str) -> Sums:
+def _total(cells: RunCells, metric: Metric, arm: str) -> UnitSums:
     """Add up a metric's sums of one arm over all days and segments."""
     return sum((c.sums[metric.name] for c in cells.cells if c.arm == arm), NOTHING)

@@ -21,7 +21,7 @@ from ...times import midnight
 from ..design.runs import FrozenRun
 from ..statistics.trend import DayWeight, Influences
 from .cells_sql import parameters, steps_sql
-from .run_cells import Reading, unit_of
+from .run_cells import CountedPeriod, unit_of
 
 Weights = Mapping[str, Mapping[int, DayWeight]]  # of one slope: by arm and day
 _NONE = DayWeight(0.0, 0.0)
@@ -32,7 +32,7 @@ def read(
     project: Project,
     run: FrozenRun,
     metric: Metric,
-    period: Reading,
+    period: CountedPeriod,
     slopes: Mapping[str, Weights],
 ) -> dict[str, dict[str, Influences]]:
     """Query how much each arm's units move the slopes of a metric's effect over their age.

@@ -15,13 +15,13 @@ from ...project.endpoints.rules import entity_of
 from ...project.specs.monitors import Monitor
 from ...project.specs.reach import path
 from ..design.runs import FrozenRun
-from ..measure.run_cells import Reading
-from ..statistics.ranges import Range, as_range
+from ..measure.run_cells import CountedPeriod
+from ..statistics.ranges import FigureInterval, as_range
 from . import parity, spread
 from .arms_sql import satisfied_sql, spread_sql
 from .items_sql import SPREAD_SUMS
-from .parity import Kind
-from .spread import Spread
+from .parity import UnitCounts
+from .spread import ExposureSpread
 from .units import NOBODY_SAID, group_of
 
 Rows = Sequence[Mapping[str, Any]]
@@ -36,14 +36,14 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     figure: Literal["concentration", "satisfied_ratio"]
-    arms: dict[str, Range]
-    differences: dict[str, Range] = {}
+    arms: dict[str, FigureInterval]
+    differences: dict[str, FigureInterval] = {}
     attribute: str = ""
     group: str = ""
     against: str = ""
 
 
-def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[ArmFigure, ...]:
+def arm_figures(project: Project, run: FrozenRun, reading: CountedPeriod) -> tuple[ArmFigure, ...]:
     """Return, for each arm of a run, the bias metrics that the endpoint's monitors watch.
 
     They are the concentration of exposures where a monitor watches items, and the ratio of
@@ -58,7 +58,7 @@ def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[Arm
 
 
 def _concentrations(
-    project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
+    project: Project, run: FrozenRun, reading: CountedPeriod, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
     """Yield the Gini coefficient of exposures by arm, for each kind of items that is monitored."""
     arms = [arm.name for arm in run.arms]
@@ -85,7 +85,9 @@ def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
     `rows` are those of the query by arm. None if an arm showed too little.
     """
     spreads = {
-        row["arm"]: Spread(items=int(row["n"]), **{name: float(row[name]) for name in SPREAD_SUMS})
+        row["arm"]: ExposureSpread(
+            items=int(row["n"]), **{name: float(row[name]) for name in SPREAD_SUMS}
+        )
         for row in rows
     }
     if not all(name in spreads and spreads[name].shown >= spreads[""].items for name in arms):
@@ -103,7 +105,7 @@ def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
 
 
 def _ratios(
-    project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
+    project: Project, run: FrozenRun, reading: CountedPeriod, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
     """Yield the ratio of satisfied shares by arm, for each monitored attribute of units.
 
@@ -146,17 +148,19 @@ def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigur
     A unit is satisfied if an outcome followed. The groups are the two values of `attribute` that
     are furthest apart in the control. None if an arm has too few units of one.
     """
-    kinds: dict[str, dict[str, Kind]] = {name: {} for name in arms}
+    kinds: dict[str, dict[str, UnitCounts]] = {name: {} for name in arms}
     for row in rows:
         group = group_of(row["attributes"], attribute)
         if row["arm"] in kinds and group != NOBODY_SAID:
             of_arm, units = kinds[row["arm"]], int(row["units"])
-            of_arm[group] = of_arm.get(group, Kind(0)) + Kind(units, units * row["satisfied"])
+            of_arm[group] = of_arm.get(group, UnitCounts(0)) + UnitCounts(
+                units, units * row["satisfied"]
+            )
     worst = parity.lowest_over_highest(kinds[arms[0]])
     if worst is None:
         return None
     pairs = {
-        name: [groups.get(worst.lowest, Kind(0)), groups.get(worst.highest, Kind(0))]
+        name: [groups.get(worst.lowest, UnitCounts(0)), groups.get(worst.highest, UnitCounts(0))]
         for name, groups in kinds.items()
     }
     if not all(parity.comparable(*pair) for pair in pairs.values()):

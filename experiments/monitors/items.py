@@ -15,37 +15,37 @@ from ...feature_store.views.sources import view_sources
 from ...pipelines.evaluation.statistics import Estimate, poisson_interval
 from ...project.endpoints.rules import entity_of
 from ...project.monitors.monitors import outcome_by
-from ...project.specs.monitors import Alarms, Monitor
+from ...project.specs.monitors import AlarmLimits, Monitor
 from ...project.specs.streams import Stream
 from . import spread
 from . import training_shares as trained
 from .intervals import enough
 from .items_sql import SUMS, Grouping, items_sql
-from .snapshot import ItemFigure, Row, Scope, newest
-from .spread import Spread, Sums
+from .snapshot import GroupFigure, ItemFigure, Scope, newest
+from .spread import ExposureSpread, ExposureSums
 from .units import version_order
-from .windows import MonitorFigures, Reading
+from .windows import MonitorFigures, MonitorWindow
 
 STREAM: Stream = "exposures"
-Place = tuple[Scope, str]  # (scope, label)
+ItemGroup = tuple[Scope, str]  # (scope, label)
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class QueryRows(msgspec.Struct, frozen=True, kw_only=True):
     """The query's rows.
 
     groups: by scope and label, then by group; `everything` is of all groups.
     """
 
-    groups: dict[Place, dict[str, Sums]]
-    everything: dict[Place, Sums]
-    spreads: dict[Place, Spread]
-    first: Spread | None  # of the first window; None: it was before anything that is read
+    groups: dict[ItemGroup, dict[str, ExposureSums]]
+    everything: dict[ItemGroup, ExposureSums]
+    spreads: dict[ItemGroup, ExposureSpread]
+    first: ExposureSpread | None  # of the first window; None: it was before anything that is read
     first_units: int
     items: dict[str, int]  # that there are, by group
     never: dict[str, int]  # ... that nobody was shown
 
 
-def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigures:
+def figures(project: Project, monitor: Monitor, reading: MonitorWindow) -> MonitorFigures:
     """Compute the metrics of a monitor of items, by group, day and model version.
 
     Raises:
@@ -82,7 +82,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigu
     )
 
 
-def read(project: Project, monitor: Monitor, reading: Reading, groups: Grouping) -> Answer:
+def read(project: Project, monitor: Monitor, reading: MonitorWindow, groups: Grouping) -> QueryRows:
     """Query how often each group's items were shown and clicked."""
     endpoint, entity = (
         project.spec.endpoints[monitor.endpoint],
@@ -117,15 +117,15 @@ def grouping(project: Project, monitor: Monitor) -> Grouping:
     )
 
 
-def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
+def answer(table: Sequence[Mapping[str, Any]]) -> QueryRows:
     """Convert the rows of the monitor's query to sums, sorted by the rows' kind."""
     first = {row["kind"]: row for row in table if row["scope"] == "first"}
     table = [row for row in table if row["scope"] != "first"]
-    groups: dict[Place, dict[str, Sums]] = {}
+    groups: dict[ItemGroup, dict[str, ExposureSums]] = {}
     for row in _of_kind(table, "group"):
         groups.setdefault((row["scope"], row["label"]), {})[row["grp"]] = _sums(row)
     catalogue = _of_kind(table, "catalogue")
-    return Answer(
+    return QueryRows(
         groups={place: dict(sorted(by_group.items())) for place, by_group in groups.items()},
         everything={(row["scope"], row["label"]): _sums(row) for row in _of_kind(table, "all")},
         spreads={(row["scope"], row["label"]): _spread(row) for row in _of_kind(table, "spread")},
@@ -141,23 +141,25 @@ def _of_kind(table: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str,
     return [row for row in table if row["kind"] == kind]
 
 
-def _sums(row: Mapping[str, Any]) -> Sums:
+def _sums(row: Mapping[str, Any]) -> ExposureSums:
     """Convert a row of the query to a group's sums of exposures and clicks."""
-    return Sums(
+    return ExposureSums(
         units=int(row["n"]),
-        **{name: float(row[name]) for name in SUMS if name in Sums.__struct_fields__},
+        **{name: float(row[name]) for name in SUMS if name in ExposureSums.__struct_fields__},
     )
 
 
-def _spread(row: Mapping[str, Any]) -> Spread:
+def _spread(row: Mapping[str, Any]) -> ExposureSpread:
     """Convert a row of the query to the sums that a Gini coefficient over items needs."""
-    return Spread(
+    return ExposureSpread(
         items=int(row["n"]),
-        **{name: float(row[name]) for name in SUMS if name in Spread.__struct_fields__},
+        **{name: float(row[name]) for name in SUMS if name in ExposureSpread.__struct_fields__},
     )
 
 
-def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> Iterator[Row]:
+def rows(
+    answer: QueryRows, alarm: AlarmLimits, *, outcomes: bool, features: bool
+) -> Iterator[GroupFigure]:
     """Yield the metrics of a monitor of items, as rows of its snapshot.
 
     Args:
@@ -170,7 +172,7 @@ def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> It
     yield from _gini_rise_row(answer, alarm)
     yield from _catalogue(answer, features=features)
     for place in sorted(place for place in answer.everything if place[0] == "day"):
-        yield from _place_rows(answer, place, Alarms(), outcomes=outcomes)
+        yield from _place_rows(answer, place, AlarmLimits(), outcomes=outcomes)
     for place in sorted(
         (place for place in answer.everything if place[0] == "version"),
         key=lambda place: version_order(place[1]),
@@ -178,7 +180,9 @@ def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> It
         yield from _place_rows(answer, place, alarm, outcomes=outcomes)
 
 
-def _place_rows(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
+def _place_rows(
+    answer: QueryRows, place: ItemGroup, alarm: AlarmLimits, *, outcomes: bool
+) -> Iterator[GroupFigure]:
     """Yield the metrics of one period or of one model version, as rows of a snapshot.
 
     `place` says of which; `outcomes` whether it is known what was clicked.
@@ -212,8 +216,8 @@ def _place_rows(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) 
 
 
 def _click_rows(
-    group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms
-) -> Iterator[Row]:
+    group: str, sums: ExposureSums, everything: ExposureSums, place: ItemGroup, alarm: AlarmLimits
+) -> Iterator[GroupFigure]:
     """Yield the metrics of what was clicked in a group of items, as rows of a snapshot.
 
     `everything` are the sums of all groups.
@@ -236,7 +240,9 @@ def _click_rows(
         yield from _calibration_rows(group, sums, place, alarm)
 
 
-def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
+def _calibration_rows(
+    group: str, sums: ExposureSums, place: ItemGroup, alarm: AlarmLimits
+) -> Iterator[GroupFigure]:
     """Yield a group's ratio of clicks to the sum of predicted scores, as a row of a snapshot.
 
     Its interval is the exact one of a Poisson count of clicks (Garwood 1936); the sum of scores is
@@ -249,7 +255,7 @@ def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> It
     yield msgspec.structs.replace(row, alarm=high < least or low > most)
 
 
-def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
+def _gini_rise_row(answer: QueryRows, alarm: AlarmLimits) -> Iterator[GroupFigure]:
     """Yield how the Gini coefficient rose since the first window, as a snapshot row."""
     now = answer.spreads.get(("window", ""))
     if now is None or answer.first is None:
@@ -266,26 +272,26 @@ def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
     yield msgspec.structs.replace(row, alarm=row.low is not None and row.low > limit)
 
 
-def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
+def _catalogue(answer: QueryRows, *, features: bool) -> Iterator[GroupFigure]:
     """Yield the rows of a snapshot about all items, and about those that were never shown.
 
     `features` says that groups are values of a feature, so that the number of items is known.
     """
     total = sum(answer.items.values())
     for group, number in answer.items.items() if features else ():
-        yield Row(figure="catalogue", group=group, value=number / total, count=number)
-        yield Row(
+        yield GroupFigure(figure="catalogue", group=group, value=number / total, count=number)
+        yield GroupFigure(
             figure="never_shown", group=group, value=answer.never[group] / number, count=number
         )
     if total:
-        yield Row(
+        yield GroupFigure(
             figure="never_shown", group="", value=sum(answer.never.values()) / total, count=total
         )
 
 
 def _over_items(
-    figure: ItemFigure, estimate: Estimate, place: Place, spread_: Spread, units: int
-) -> Row:
+    figure: ItemFigure, estimate: Estimate, place: ItemGroup, spread_: ExposureSpread, units: int
+) -> GroupFigure:
     """Return the snapshot's row of a metric over items, such as the Gini coefficient.
 
     `spread_` are the sums that it is computed from; its interval rests on `units` and exposures.
@@ -299,11 +305,11 @@ def _row(
     figure: ItemFigure,
     group: str,
     estimate: Estimate,
-    place: Place,
+    place: ItemGroup,
     count: float,
     *,
     units: int | None,
-) -> Row:
+) -> GroupFigure:
     """Build the snapshot row of a metric's value and confidence interval.
 
     Args:
@@ -319,7 +325,7 @@ def _row(
     low, high = (
         (estimate.low, estimate.high) if units is None or enough(units, count) else (None, None)
     )
-    return Row(
+    return GroupFigure(
         figure=figure,
         group=group,
         value=estimate.value,

@@ -11,16 +11,16 @@ from ...core.runtime.project import Project
 from ...errors import Invalid, NotFound
 from ...project.reading.names import did_you_mean
 from ...project.specs.monitors import Monitor
-from ...reports.results import Rows
+from ...reports.results import StructRows
 from ...times import utc_milliseconds
 from . import items, snapshot, units
-from .snapshot import Snapshot
+from .snapshot import MonitorSnapshot
 from .windows import reading
 
 
 def show(
     project: Project, name: str, *, as_of: datetime | None = None, last: bool = False
-) -> Snapshot:
+) -> MonitorSnapshot:
     """Compute a monitor's metrics now, and store them; with `as_of` nothing is stored.
 
     Args:
@@ -63,7 +63,7 @@ def monitor_of(project: Project, name: str) -> Monitor:
     return monitors[name]
 
 
-def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapshot:
+def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> MonitorSnapshot:
     """Return a monitor's last stored snapshot."""
     if as_of is not None:
         raise Invalid(
@@ -78,7 +78,7 @@ def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapsho
     return stored
 
 
-def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
+def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> MonitorSnapshot:
     """Query the log for a monitor's metrics, and return its snapshot."""
     kind = units if monitor.units else items
     days = reading(project, monitor, kind.STREAM, moment)
@@ -89,7 +89,7 @@ def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
             f"{monitor.name} has nothing to see",
             remedy=f"its log begins on {days.first}: write a longer window, or --as-of a day of it",
         )
-    return Snapshot(
+    return MonitorSnapshot(
         target=project.target.name,
         monitor=monitor.name,
         endpoint=monitor.endpoint,
@@ -108,7 +108,7 @@ def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
     )
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class ListedMonitor(msgspec.Struct, frozen=True, kw_only=True):
     """A monitor of project.yaml and its last alarms; None: nobody has looked."""
 
     monitor: str
@@ -120,15 +120,15 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     alarms: tuple[str, ...] = ()  # figures, with the group
 
 
-def list(project: Project) -> Rows[Listed]:
+def list(project: Project) -> StructRows[ListedMonitor]:
     """Return the monitors of project.yaml with their last snapshots, without a query of the log."""
-    return Rows(_listing(project, monitor) for monitor in project.spec.monitors.values())
+    return StructRows(_listing(project, monitor) for monitor in project.spec.monitors.values())
 
 
-def _listing(project: Project, monitor: Monitor) -> Listed:
+def _listing(project: Project, monitor: Monitor) -> ListedMonitor:
     """Return a monitor with its last stored snapshot, for the list of monitors."""
     newest = snapshot.newest(project.target.blobs, monitor.name)
-    return Listed(
+    return ListedMonitor(
         monitor=monitor.name,
         endpoint=monitor.endpoint,
         kind=monitor.kind,

@@ -19,14 +19,14 @@ from ..statistics.inference import ALPHA
 from .intervals import around, enough, on_the_log, proportion
 
 
-class Kind(msgspec.Struct, frozen=True):
+class UnitCounts(msgspec.Struct, frozen=True):
     """Units of a group that were active, and those of them with an outcome."""
 
     units: int
     satisfied: int = 0
 
-    def __add__(self, other: Kind) -> Kind:
-        return Kind(self.units + other.units, self.satisfied + other.satisfied)
+    def __add__(self, other: UnitCounts) -> UnitCounts:
+        return UnitCounts(self.units + other.units, self.satisfied + other.satisfied)
 
     @property
     def share(self) -> float:
@@ -42,7 +42,7 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
     ratio: Estimate
 
 
-def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
+def lowest_over_highest(kinds: Mapping[str, UnitCounts]) -> Worst | None:
     """Return the ratio of the lowest to the highest group's share of units with an outcome.
 
     `kinds` are the counts by group. Because the data choose the two groups, the interval is
@@ -51,7 +51,7 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
     best = max(
         (kind for kind in kinds.values() if enough(kind.units, kind.satisfied)),
         key=lambda kind: kind.share,
-        default=Kind(0),
+        default=UnitCounts(0),
     )
     usable = {name: kind for name, kind in kinds.items() if comparable(kind, best)}
     if len(usable) < 2:
@@ -67,7 +67,7 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
     )
 
 
-def comparable(below: Kind, above: Kind) -> bool:
+def comparable(below: UnitCounts, above: UnitCounts) -> bool:
     """Return whether two groups have enough units and outcomes for a ratio of their shares.
 
     Each needs 100 units and 10 outcomes. The lower group may have fewer outcomes if it would have
@@ -78,7 +78,7 @@ def comparable(below: Kind, above: Kind) -> bool:
     return enough(below.units, max(below.satisfied, below.units * above.share))
 
 
-def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
+def ratio(below: UnitCounts, above: UnitCounts, *, alpha: float = ALPHA) -> Estimate:
     """Return the ratio of two groups' shares of units with an outcome, with its interval.
 
     The interval is symmetric on the log scale. If `below` has too few units or outcomes for that,
@@ -97,13 +97,13 @@ def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
     return on_the_log(below.share / above.share, variance, z=z)
 
 
-def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:
+def mix(kinds: Mapping[str, UnitCounts]) -> dict[str, Estimate]:
     """Return each group's share of all units."""
     total = sum(kind.units for kind in kinds.values())
     return {name: proportion(kind.units, total) for name, kind in kinds.items()} if total else {}
 
 
-def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Estimate]:
+def drift(kinds: Mapping[str, UnitCounts], first: Mapping[str, UnitCounts]) -> dict[str, Estimate]:
     """Return by how much each group's share of the units changed since the first window.
 
     `kinds` and `first` are the counts by group in both windows.
@@ -120,7 +120,7 @@ def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Est
     }
 
 
-def _units(kinds: Mapping[str, Kind], name: str) -> int:
+def _units(kinds: Mapping[str, UnitCounts], name: str) -> int:
     """Return the number of units in a group; 0 if it did not occur."""
     return kinds[name].units if name in kinds else 0
 

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from ...core.formats import StoredDocument, decode
-from ...project.specs.monitors import Alarms
+from ...project.specs.monitors import AlarmLimits
 from ...reports.results import Shown
 from ...storage import BlobStore
 
@@ -40,7 +40,7 @@ Figure = ItemFigure | UnitFigure
 Scope = Literal["window", "day", "version"]
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class GroupFigure(msgspec.Struct, frozen=True, kw_only=True):
     """A figure of a group; group "": of all.
 
     An end that is None: too little is there for an interval, and for an alarm.
@@ -58,7 +58,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     against: str = ""  # of a ratio, the group below the line
 
 
-class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
+class MonitorSnapshot(Shown, StoredDocument, frozen=True, kw_only=True):
     """The figures of a look at a monitor.
 
     `since` .. `until`: UTC days, both included. `first`: the first window's, which drift and rise
@@ -71,24 +71,24 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
     kind: Literal["items", "units"]
     groups: str  # `view.feature`, a key, or an attribute of requests
     window: int  # days
-    alarm: Alarms
+    alarm: AlarmLimits
     as_of: datetime
     since: date
     until: date
     first: tuple[date, date]
     units: int  # active in the window
-    rows: tuple[Row, ...]
+    rows: tuple[GroupFigure, ...]
     trained: dict[str, dict[str, float]] = {}  # by version and group, the share of its training set
     notes: tuple[str, ...] = ()  # what could not be told, and why
 
     @property
-    def alarms(self) -> tuple[Row, ...]:
+    def alarms(self) -> tuple[GroupFigure, ...]:
         """Return the snapshot's rows whose metric is beyond its limit."""
         return tuple(row for row in self.rows if row.alarm)
 
     def by_group(
         self, figure: Figure, *, scope: Scope = "window", label: str = ""
-    ) -> dict[str, Row]:
+    ) -> dict[str, GroupFigure]:
         """Return one metric's rows by group, of the whole window or of one day or version."""
         return {
             row.group: row
@@ -106,7 +106,7 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
         return text(self)
 
 
-def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
+def keep(blobs: BlobStore, snapshot: MonitorSnapshot) -> None:
     """Store a monitor's snapshot, in place of an earlier one of the same day."""
     blobs.put(
         f"{_folder(blobs, snapshot.monitor)}{snapshot.until:%Y-%m-%d}.json",
@@ -114,21 +114,21 @@ def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
     )
 
 
-def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:
+def newest(blobs: BlobStore, monitor: str) -> MonitorSnapshot | None:
     """Return a monitor's newest stored snapshot, or None if there is none."""
     uris = _uris(blobs, monitor)
     return _read(blobs, uris[-1]) if uris else None
 
 
-def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
+def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[MonitorSnapshot]:
     """Yield a monitor's stored snapshots of the last `days` days, oldest first, one at a time."""
     for uri in _uris(blobs, monitor)[-days:]:
         yield _read(blobs, uri)
 
 
-def _read(blobs: BlobStore, uri: str) -> Snapshot:
+def _read(blobs: BlobStore, uri: str) -> MonitorSnapshot:
     """Read a monitor's snapshot from its URI."""
-    return decode(blobs.get(uri), Snapshot, what=uri)
+    return decode(blobs.get(uri), MonitorSnapshot, what=uri)
 
 
 def _uris(blobs: BlobStore, monitor: str) -> list[str]:

@@ -15,7 +15,7 @@ from ...pipelines.evaluation.statistics import Estimate
 from .intervals import around, on_the_log
 
 
-class Sums(msgspec.Struct, frozen=True, kw_only=True):
+class ExposureSums(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over units of a group, or of all (items_sql.SUMS).
 
     `x_all`: products with the unit's sum over all groups.
@@ -38,7 +38,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     organic_shown_all: float
 
 
-class Spread(msgspec.Struct, frozen=True, kw_only=True):
+class ExposureSpread(msgspec.Struct, frozen=True, kw_only=True):
     """How exposures are spread over items.
 
     places: the sum of each exposure's item's place, 1 for what is shown least. surprise: of -ln(its
@@ -71,19 +71,19 @@ def share(
     return around(value, (part_part - 2 * value * part_whole + value**2 * whole_whole) / whole**2)
 
 
-def shown_share(group: Sums, everything: Sums) -> Estimate:
+def shown_share(group: ExposureSums, everything: ExposureSums) -> Estimate:
     """Return a group of items' share of all exposures, with its interval."""
     return share(
         group.shown, everything.shown, group.shown_shown, group.shown_all, everything.shown_shown
     )
 
 
-def seen_share(group: Sums, everything: Sums) -> Estimate:
+def seen_share(group: ExposureSums, everything: ExposureSums) -> Estimate:
     """Return a group's share of the exposures, weighted by how high each was in the answer."""
     return share(group.seen, everything.seen, group.seen_seen, group.seen_all, everything.seen_seen)
 
 
-def organic(group: Sums, everything: Sums) -> Estimate:
+def organic(group: ExposureSums, everything: ExposureSums) -> Estimate:
     """Return a group's share of the clicks among answers that were drawn at random."""
     return share(
         group.organic,
@@ -94,7 +94,7 @@ def organic(group: Sums, everything: Sums) -> Estimate:
     )
 
 
-def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
+def shown_to_organic(group: ExposureSums, everything: ExposureSums) -> Estimate:
     """Return a group's share of exposures over its share of clicks among random answers.
 
     Raises:
@@ -120,7 +120,7 @@ def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
     return on_the_log((s / all_s) / (o / all_o), squares + 2 * (of_shown + of_others))
 
 
-def gini(spread: Spread, catalogue: int) -> Estimate:
+def gini(spread: ExposureSpread, catalogue: int) -> Estimate:
     """Return the Gini coefficient of exposures over all items of the catalogue.
 
     It is 0 when all items are shown equally often, and near 1 when only one is shown. With n of N
@@ -136,7 +136,7 @@ def gini(spread: Spread, catalogue: int) -> Estimate:
     return Estimate(value=value, low=value - half, high=value + half)
 
 
-def by_chance(gini: Estimate, spread: Spread, catalogue: int) -> float:
+def by_chance(gini: Estimate, spread: ExposureSpread, catalogue: int) -> float:
     """Return the most by which chance alone can have raised a Gini coefficient of exposures.
 
     `spread` has the number of exposures that `gini` is of, and `catalogue` is the number of items.
@@ -147,7 +147,7 @@ def by_chance(gini: Estimate, spread: Spread, catalogue: int) -> float:
     return gini.value - math.sqrt(max(gini.value**2 - floor, 0.0))
 
 
-def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
+def rise(now: ExposureSpread, first: ExposureSpread, catalogue: int) -> Estimate:
     """Return by how much the Gini coefficient rose since the first window, with an interval.
 
     `catalogue` is the number of items. The interval includes what chance adds in either window:
@@ -163,7 +163,7 @@ def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
     )
 
 
-def effective_items(spread: Spread) -> Estimate:
+def effective_items(spread: ExposureSpread) -> Estimate:
     """Return the effective number of items shown: exp(entropy) of the exposures."""
     entropy = share(
         spread.surprise,

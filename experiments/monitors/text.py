@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from ...reports.columns import aligned, plural
 
 if TYPE_CHECKING:
-    from .snapshot import Figure, Row, Snapshot
+    from .snapshot import Figure, GroupFigure, MonitorSnapshot
 
 _WEEK = 7
 Table = list[list[str]]
 
 
-def text(snapshot: Snapshot) -> str:
+def text(snapshot: MonitorSnapshot) -> str:
     """Return a monitor's snapshot as text: a table of its groups, then what the alarms mean."""
     return "\n".join(_lines(snapshot))
 
 
-def _lines(snapshot: Snapshot) -> Iterator[str]:
+def _lines(snapshot: MonitorSnapshot) -> Iterator[str]:
     """Yield a monitor's snapshot as lines of text."""
     days = f"{plural(snapshot.window, 'day')} to {snapshot.until:%Y-%m-%d}"
     yield f"{snapshot.monitor}   {snapshot.endpoint}, {days}"
@@ -33,7 +33,7 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
         yield f"what helps      {_remedy_text(snapshot)}"
 
 
-def _no_alarm_text(snapshot: Snapshot) -> str:
+def _no_alarm_text(snapshot: MonitorSnapshot) -> str:
     """Return the line for a snapshot in which no metric raises an alarm."""
     has_limits = any(
         getattr(snapshot.alarm, name) is not None for name in snapshot.alarm.__struct_fields__
@@ -45,7 +45,7 @@ def _no_alarm_text(snapshot: Snapshot) -> str:
     )
 
 
-def _units_table(snapshot: Snapshot) -> Table:
+def _units_table(snapshot: MonitorSnapshot) -> Table:
     """Return a text table of the groups of units: their shares, outcomes and alarms."""
     figures: tuple[Figure, ...] = ("mix", "mix_drift", "satisfied", "returning")
     mix, drift, satisfied, returning = map(snapshot.by_group, figures)
@@ -64,7 +64,7 @@ def _units_table(snapshot: Snapshot) -> Table:
     return rows
 
 
-def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
+def _remarks(snapshot: MonitorSnapshot, group: str) -> Iterator[str]:
     """Yield clauses on a group of units: its share of outcomes against another's, and alarms."""
     worst, drift = (
         snapshot.by_group("satisfied_ratio").get(group),
@@ -77,7 +77,7 @@ def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
         yield f"mix {100 * drift.value:+.1f} points{_alarm_text(drift)}"
 
 
-def _items_table(snapshot: Snapshot) -> Table:
+def _items_table(snapshot: MonitorSnapshot) -> Table:
     """Return a text table of the groups of items: their exposures, clicks and alarms."""
     columns: tuple[tuple[Figure, str], ...] = (
         ("shown", "shown"),
@@ -117,12 +117,12 @@ def _items_table(snapshot: Snapshot) -> Table:
     return rows
 
 
-def _calibration(row: Row | None) -> str:
+def _calibration(row: GroupFigure | None) -> str:
     """Return the ratio of clicks to predicted scores as text, with its alarm; "-" if unknown."""
     return f"{_value_text(row)}{_alarm_text(row)}" if row else "-"
 
 
-def _over_all(snapshot: Snapshot) -> Iterator[str]:
+def _over_all(snapshot: MonitorSnapshot) -> Iterator[str]:
     """Yield lines of text on the metrics that belong to no group."""
     figures: tuple[Figure, ...] = ("gini", "gini_rise", "effective_items", "never_shown")
     gini, rise, effective, never = (snapshot.by_group(figure).get("") for figure in figures)
@@ -138,7 +138,7 @@ def _over_all(snapshot: Snapshot) -> Iterator[str]:
         yield f"  concentration   {'   '.join(parts)}"
 
 
-def _by_version(snapshot: Snapshot) -> Iterator[str]:
+def _by_version(snapshot: MonitorSnapshot) -> Iterator[str]:
     """Yield lines of text on the main metric by model version, if several versions answered.
 
     The group is the one in which it is largest.
@@ -163,14 +163,14 @@ def _by_version(snapshot: Snapshot) -> Iterator[str]:
             yield f"  {version:<15} {'   '.join(texts)}"
 
 
-def _title(row: Row) -> str:
+def _title(row: GroupFigure) -> str:
     """Return the title of a row's metric, for a line of text."""
     if row.figure == "satisfied_ratio":
         return f"satisfied {row.group} / {row.against}"
     return f"{row.figure.replace('_', ' ')} {row.group}".strip()
 
 
-_MEANINGS: dict[str, Callable[[Row], str]] = {
+_MEANINGS: dict[str, Callable[[GroupFigure], str]] = {
     "mix_drift": lambda row: (
         f"{row.group} is {'more' if row.value > 0 else 'less'} of those who come than in the "
         "first window"
@@ -185,7 +185,7 @@ _MEANINGS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def meanings(snapshot: Snapshot) -> Iterator[str]:
+def meanings(snapshot: MonitorSnapshot) -> Iterator[str]:
     """Yield a sentence on what each alarm means.
 
     An alarm of one model version is left out if the whole window has an alarm of the same metric.
@@ -203,14 +203,14 @@ def meanings(snapshot: Snapshot) -> Iterator[str]:
             yield _MEANINGS[row.figure](row) + under
 
 
-def _comes_back_less(row: Row, snapshot: Snapshot) -> str:
+def _comes_back_less(row: GroupFigure, snapshot: MonitorSnapshot) -> str:
     """Return a remark if a group's units return less often than the compared group's, or ""."""
     returning = snapshot.by_group("returning")
     shares = [returning[name].value for name in (row.group, row.against) if name in returning]
     return " and comes back less" if len(shares) == 2 and shares[0] < shares[1] else ""
 
 
-def _remedy_text(snapshot: Snapshot) -> str:
+def _remedy_text(snapshot: MonitorSnapshot) -> str:
     """Return a sentence on what can be done against an alarm."""
     if snapshot.kind == "units":
         return (
@@ -223,17 +223,17 @@ def _remedy_text(snapshot: Snapshot) -> str:
     )
 
 
-def _label(snapshot: Snapshot) -> str:
+def _label(snapshot: MonitorSnapshot) -> str:
     """Return the name of the feature or attribute by which a snapshot is grouped."""
     return snapshot.groups.rpartition(".")[2]
 
 
-def _percent(row: Row | None, digits: int = 1) -> str:
+def _percent(row: GroupFigure | None, digits: int = 1) -> str:
     """Format a row's share as a percentage."""
     return "-" if row is None else f"{100 * row.value:.{digits}f} %"
 
 
-def _value_text(row: Row, spec: str = ".2f") -> str:
+def _value_text(row: GroupFigure, spec: str = ".2f") -> str:
     """Return a metric's value with its interval as text; numbers have the format `spec`."""
     return f"{row.value:{spec}}" + (
         f" ({row.low:{spec}} .. {row.high:{spec}})"
@@ -242,6 +242,6 @@ def _value_text(row: Row, spec: str = ".2f") -> str:
     )
 
 
-def _alarm_text(row: Row) -> str:
+def _alarm_text(row: GroupFigure) -> str:
     """Return the word ALARM for a metric that is beyond its limit, else ""."""
     return "   ALARM" if row.alarm else ""

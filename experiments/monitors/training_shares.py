@@ -13,13 +13,13 @@ import msgspec
 from ...core.runtime.project import Project
 from ...feature_store.joins.point_in_time import JoinView, join_params, join_sql
 from ...feature_store.joins.view_history import entity_key_sql
-from ...pipelines.run_pages.records import Data, Run
+from ...pipelines.run_pages.records import Run, TrainingSetData
 from ...pipelines.run_pages.runs import of_version
 from ...project.endpoints.rules import entity_of
 from ...project.specs.description import Entity
 from ...project.specs.monitors import Monitor
 from .items_sql import UNKNOWN, Grouping
-from .snapshot import Row
+from .snapshot import GroupFigure
 
 Shares = dict[str, dict[str, float]]  # by version and group
 
@@ -87,7 +87,7 @@ def _has_key(project: Project, run: Run, entity: Entity) -> bool:
 
 
 def _shares_by_group(
-    project: Project, sql: str, data: Data, view: JoinView | None
+    project: Project, sql: str, data: TrainingSetData, view: JoinView | None
 ) -> dict[str, float]:
     """Query each item group's share of the rows of a training set.
 
@@ -103,7 +103,9 @@ def _shares_by_group(
     return {row["grp"]: int(row["exposures"]) / total for row in rows}
 
 
-def rows(served: Iterable[Row], trained: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
+def rows(
+    served: Iterable[GroupFigure], trained: Mapping[str, Mapping[str, float]]
+) -> Iterator[GroupFigure]:
     """Yield each group's share of exposures over its share of the training set, by version.
 
     `served` are the snapshot's rows of exposures, `trained` the shares by version and group. A

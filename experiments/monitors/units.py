@@ -11,22 +11,22 @@ import msgspec
 from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...pipelines.evaluation.statistics import Estimate
-from ...project.specs.monitors import Alarms, Monitor
+from ...project.specs.monitors import AlarmLimits, Monitor
 from ...project.specs.reach import path
 from ...project.specs.streams import Stream
 from . import parity
 from .intervals import proportion
-from .parity import Kind
-from .snapshot import Row, Scope, UnitFigure
+from .parity import UnitCounts
+from .snapshot import GroupFigure, Scope, UnitFigure
 from .units_sql import units_sql
-from .windows import MonitorFigures, Reading
+from .windows import MonitorFigures, MonitorWindow
 
 STREAM: Stream = "rankings"
 NOBODY_SAID = "(not said)"  # the group of units whose requests left the attribute out
-Kinds = dict[str, Kind]
+UnitCountsByKind = dict[str, UnitCounts]
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class UnitCell(msgspec.Struct, frozen=True, kw_only=True):
     """Units of one kind of request.
 
     `back`: they are also active in the window after.
@@ -41,7 +41,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     units: int
 
 
-def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigures:
+def figures(project: Project, monitor: Monitor, reading: MonitorWindow) -> MonitorFigures:
     """Compute the metrics of a monitor of units, by group, day and model version.
 
     It raises as `read` does.
@@ -63,7 +63,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigu
     )
 
 
-def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ...]:
+def read(project: Project, monitor: Monitor, reading: MonitorWindow) -> tuple[UnitCell, ...]:
     """Count units by period, model version and group, and those with an outcome.
 
     Raises:
@@ -89,9 +89,9 @@ def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ..
     return tuple(_cell(row, monitor.units) for row in rows)
 
 
-def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
+def _cell(row: Mapping[str, Any], attribute: str) -> UnitCell:
     """Convert a row of the query to a count of units."""
-    return Cell(
+    return UnitCell(
         period=row["period"],
         day=row["day"],
         version=row["version"],
@@ -113,7 +113,9 @@ def group_of(attributes: str | None, name: str) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iterator[Row]:
+def rows(
+    cells: Sequence[UnitCell], alarm: AlarmLimits, *, outcomes: bool = True
+) -> Iterator[GroupFigure]:
     """Yield the metrics of a monitor of units, as rows of its snapshot.
 
     Rows of a single day raise no alarm: seven tests a week at one limit would raise false ones.
@@ -133,7 +135,11 @@ def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iter
     yield from _returning_rows([cell for cell in cells if cell.period == "before"])
     for day in sorted({cell.day for cell in cells if cell.period == "day"}):
         yield from _scope_rows(
-            [cell for cell in cells if cell.day == day], Alarms(), "day", day, outcomes=outcomes
+            [cell for cell in cells if cell.day == day],
+            AlarmLimits(),
+            "day",
+            day,
+            outcomes=outcomes,
         )
     for version in sorted(
         {cell.version for cell in cells if cell.period == "now"}, key=version_order
@@ -154,8 +160,8 @@ def version_order(version: str) -> tuple[str, int]:
 
 
 def _scope_rows(
-    cells: Iterable[Cell], alarm: Alarms, scope: Scope, label: str, *, outcomes: bool
-) -> Iterator[Row]:
+    cells: Iterable[UnitCell], alarm: AlarmLimits, scope: Scope, label: str, *, outcomes: bool
+) -> Iterator[GroupFigure]:
     """Yield the metrics of one day or of one model version, as rows of a snapshot.
 
     `scope` says which of both, and `label` names it; `outcomes` whether there are any.
@@ -166,17 +172,17 @@ def _scope_rows(
         yield from _satisfied_rows(groups, alarm, scope, label)
 
 
-def kinds(cells: Iterable[Cell]) -> Kinds:
+def kinds(cells: Iterable[UnitCell]) -> UnitCountsByKind:
     """Sum the units, and those with an outcome, by group, in the order of the groups' names."""
-    groups: Kinds = {}
+    groups: UnitCountsByKind = {}
     for cell in cells:
-        groups[cell.group] = groups.get(cell.group, Kind(0)) + Kind(
+        groups[cell.group] = groups.get(cell.group, UnitCounts(0)) + UnitCounts(
             cell.units, cell.units * cell.satisfied
         )
     return dict(sorted(groups.items()))
 
 
-def _mix_rows(groups: Kinds, scope: Scope, label: str = "") -> Iterator[Row]:
+def _mix_rows(groups: UnitCountsByKind, scope: Scope, label: str = "") -> Iterator[GroupFigure]:
     """Yield each group's share of the units, as rows of a snapshot.
 
     `scope` and `label` say of which day or model version.
@@ -185,7 +191,9 @@ def _mix_rows(groups: Kinds, scope: Scope, label: str = "") -> Iterator[Row]:
         yield _row("mix", name, share, groups[name].units, scope=scope, label=label)
 
 
-def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
+def _drift_rows(
+    now: UnitCountsByKind, first: UnitCountsByKind, alarm: AlarmLimits
+) -> Iterator[GroupFigure]:
     """Yield the change of each group's share of units since the first window, as snapshot rows."""
     limit = math.inf if alarm.mix_drift is None else alarm.mix_drift
     for name, moved in parity.drift(now, first).items():
@@ -193,7 +201,9 @@ def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
         yield msgspec.structs.replace(row, alarm=moved.low > limit or moved.high < -limit)
 
 
-def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "") -> Iterator[Row]:
+def _satisfied_rows(
+    groups: UnitCountsByKind, alarm: AlarmLimits, scope: Scope, label: str = ""
+) -> Iterator[GroupFigure]:
     """Yield each group's share of units with an outcome, and the lowest over the highest.
 
     They are rows of a snapshot; `scope` and `label` say of which day or model version.
@@ -223,7 +233,7 @@ def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "")
         yield msgspec.structs.replace(row, against=worst.highest, alarm=beyond)
 
 
-def _returning_rows(cells: Sequence[Cell]) -> Iterator[Row]:
+def _returning_rows(cells: Sequence[UnitCell]) -> Iterator[GroupFigure]:
     """Yield the share of each group's units that came again, as rows of a snapshot."""
     for name, kind in kinds(
         msgspec.structs.replace(cell, satisfied=cell.back) for cell in cells
@@ -239,13 +249,13 @@ def _row(
     *,
     scope: Scope = "window",
     label: str = "",
-) -> Row:
+) -> GroupFigure:
     """Return the snapshot's row of a metric of a group.
 
     `share` is its value, `count` the units it rests on; `scope` and `label` say of which day or
     model version.
     """
-    return Row(
+    return GroupFigure(
         figure=figure,
         group=group,
         value=share.value,

@@ -11,7 +11,7 @@ from ...errors import Invalid
 from ...project.specs.monitors import Monitor
 from ...project.specs.streams import Stream
 from ...times import utc_milliseconds
-from .snapshot import Row
+from .snapshot import GroupFigure
 
 _DAY = timedelta(days=1)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -21,12 +21,12 @@ class MonitorFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures that a query showed. `units`: active in the window."""
 
     units: int
-    rows: tuple[Row, ...]
+    rows: tuple[GroupFigure, ...]
     trained: dict[str, dict[str, float]] = {}
     notes: tuple[str, ...] = ()
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class MonitorWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The UTC days that a look reads.
 
     What happened before `ends` is counted, and outcomes that are known at `known`; both are the
@@ -57,7 +57,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return {"until": self.ends, **{name: day.isoformat() for name, day in days.items()}}
 
 
-def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
+def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> MonitorWindow:
     """Return the days that a monitor reads at a moment: its window, and the first window.
 
     `stream` is the log that it reads.
@@ -67,7 +67,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
     """
     ends, known_at = _cutoffs(project, monitor, moment)
     until = (moment - _MILLISECOND).date()
-    return Reading(
+    return MonitorWindow(
         since=until - monitor.window + _DAY,
         until=until,
         first=_first_day(project, monitor, stream, ends),

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from ...pipelines.evaluation.statistics import Estimate, Floats
-from ...pipelines.evaluation.units import FEWEST, Totals, differences, estimates
+from ...pipelines.evaluation.units import FEWEST, UnitTotals, differences, estimates
 from ...reports.columns import plural
 
 HEAVY = 20  # a weight
@@ -102,22 +102,23 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
     matched_rewards: float
 
     @property
-    def metrics(self) -> dict[str, Totals]:
+    def metrics(self) -> dict[str, UnitTotals]:
         """Return the numerators and denominators of each off-policy estimate."""
         ips, normalised = (
-            Totals(numerator=self.earned, denominator=below) for below in (self.rows, self.weights)
+            UnitTotals(numerator=self.earned, denominator=below)
+            for below in (self.rows, self.weights)
         )
         doubly = (
             {}
             if self.corrected is None
-            else {"doubly_robust": Totals(numerator=self.corrected, denominator=self.rows)}
+            else {"doubly_robust": UnitTotals(numerator=self.corrected, denominator=self.rows)}
         )
         return {"value": ips, "self_normalised": normalised, **doubly}
 
     @property
-    def logged(self) -> Totals:
+    def logged(self) -> UnitTotals:
         """Return the totals of the reward that the logging policy earned."""
-        return Totals(numerator=self.rewards, denominator=self.rows)
+        return UnitTotals(numerator=self.rewards, denominator=self.rows)
 
 
 def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:

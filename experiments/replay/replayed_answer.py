@@ -17,7 +17,7 @@ from ...endpoints.gateway.rank.arrangement import Candidates, steps
 from ...endpoints.gateway.rank.ranking import (
     Arrangement,
     Item,
-    Lane,
+    ReservedPlaces,
     chance,
     fill,
     order,
@@ -37,7 +37,7 @@ class WeightedPlace(msgspec.Struct, frozen=True):
     weight: float
     reward: float
     item: int  # among the candidates
-    lane: Lane | None  # None: a pin's
+    lane: ReservedPlaces | None  # None: a pin's
     number: int  # of the place in its lane
 
 
@@ -124,7 +124,7 @@ def weighted_places(
 
 
 def _fits_rules(
-    propensity: float, lane: Lane | None, item: int, explore: float, *, pinned: bool
+    propensity: float, lane: ReservedPlaces | None, item: int, explore: float, *, pinned: bool
 ) -> bool:
     """Return whether the logged probability of an item at a place fits the present rules.
 
@@ -143,7 +143,7 @@ def _fits_rules(
     return min(abs(propensity - by_chance), abs(propensity - by_chance - 1 + explore)) < _TINY
 
 
-def members(lane: Lane) -> frozenset[int]:
+def members(lane: ReservedPlaces) -> frozenset[int]:
     """Return the candidates, as indexes, that may be shown in a lane.
 
     A lane is a set of places that the same candidates compete for.
@@ -166,7 +166,9 @@ def unshown_probability(answer: Answer, arrangement: Arrangement, explore: float
     )
 
 
-def _other(place: tuple[Lane | None, int, int] | None, item: int | None, explore: float) -> float:
+def _other(
+    place: tuple[ReservedPlaces | None, int, int] | None, item: int | None, explore: float
+) -> float:
     """Return how likely the replayed version shows another item at a place than `item`.
 
     `place` is the lane (None for a pinned place), the place's number in it, and the item that the

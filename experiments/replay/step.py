@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from ...endpoints.gateway.decide.rulebook import Rulebook
-from ...endpoints.gateway.rank.models import Rows, join, keys_by_view, names_by_view
+from ...endpoints.gateway.rank.models import FeatureRows, join, keys_by_view, names_by_view
 from ...endpoints.gateway.rank.ranking import as_scores
 from ...endpoints.gateway.request.inputs import union, view_keys
 from ...endpoints.gateway.request.request import RankRequest, parsed, shape_of
@@ -215,7 +215,7 @@ class _Version:
             None,
         )
 
-    def _rows(self, request: RankRequest) -> Rows:
+    def _rows(self, request: RankRequest) -> FeatureRows:
         """Return the predictor's input rows for a logged request, features included."""
         key, ruled = (
             self._spec.entities[request.entity].key,
@@ -226,7 +226,7 @@ class _Version:
             request, self._inputs, served, key=key, ruled=ruled if self._endpoint.rules else None
         )
 
-    def _scores(self, rows: Rows, answer: Answer) -> list[float]:
+    def _scores(self, rows: FeatureRows, answer: Answer) -> list[float]:
         """Return the version's scores for a request's candidates.
 
         The rows are passed through JSON first, as in a call of the endpoint.

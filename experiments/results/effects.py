@@ -12,22 +12,22 @@ from ...project.specs.experiments import Experiment, Metric
 from ...times import midnight
 from ..measure.run_cells import RunCells
 from ..statistics import heterogeneity, ratio
-from ..statistics.assessment import Compared, compare_secondary, comparisons, decide
+from ..statistics.assessment import ComparedArms, compare_secondary, comparisons, decide
 from ..statistics.guardrails import Arm, guard
-from ..statistics.inference import ONCE, TUNED_FOR, Horizon
+from ..statistics.inference import ONCE, TUNED_FOR, LookSchedule
 from ..statistics.multiple_tests import holm
-from ..statistics.ranges import Range, as_range
+from ..statistics.ranges import FigureInterval, as_range
 from ..statistics.ratio import Difference, cautious_points, interval
 from ..statistics.sample_size import planned_units
-from ..statistics.sums import Sums
+from ..statistics.sums import UnitSums
 from ..statistics.verdict import Goal
 from .looks import Looks
 from .results import DayEffect, Effect, MetricArms, Role, Segments
 
-Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm
+SumsByArm = Mapping[str, Mapping[str, UnitSums]]  # by metric and arm
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """The metrics that a run compares, and how long its units are waited for."""
 
     experiment: Experiment
@@ -68,7 +68,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether units with too many events are left out of the first deciding metric."""
         return self.experiment.drop_above is not None and self.first.per_event
 
-    def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
+    def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, UnitSums]]:
         """Return the sums of each metric and arm over events before `ends`.
 
         Only units whose outcome windows (how long their events count) are over by then are counted.
@@ -79,7 +79,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def metric_arms(metric: Metric, role: Role, sums: Mapping[str, Sums]) -> MetricArms:
+def metric_arms(metric: Metric, role: Role, sums: Mapping[str, UnitSums]) -> MetricArms:
     """Return a metric's total and rate in every arm, each rate with its confidence interval."""
     rates = {
         arm: as_range(rate) if (rate := interval(arm_sums)) else None
@@ -104,7 +104,7 @@ def effect_of(
     )
 
 
-def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
+def arms_of(comparison: ComparedMetrics, sums: SumsByArm) -> tuple[MetricArms, ...]:
     """Return the totals and rates of every metric in every arm of a run."""
     return tuple(
         metric_arms(metric, comparison.role(name), sums[name])
@@ -112,7 +112,7 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
     )
 
 
-def units_needed(comparison: Comparison, sums: Arms) -> int | None:
+def units_needed(comparison: ComparedMetrics, sums: SumsByArm) -> int | None:
     """Return how many units of all arms the plan needs, for its slowest deciding metric.
 
     None if there is no plan, there are too few data, or nothing varies.
@@ -133,13 +133,13 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
     return needed or None
 
 
-def _saved_share(arms: Mapping[str, Sums]) -> float:
+def _saved_share(arms: Mapping[str, UnitSums]) -> float:
     """Return the share of the variance that the covariate removes, in the treatment with least."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
 
-def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
+def information_by_metric(comparison: ComparedMetrics, sums: SumsByArm) -> dict[str, float]:
     """Return the statistical information (1 / variance) on each deciding metric and guardrail.
 
     Sequential tests measure their progress by it. A metric is absent where a rate is not positive,
@@ -154,13 +154,13 @@ def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float
 
 
 def horizons(
-    comparison: Comparison,
+    comparison: ComparedMetrics,
     looks: Looks,
     information: Mapping[str, float],
     *,
     units: int,
     moment: datetime,
-) -> dict[str, Horizon]:
+) -> dict[str, LookSchedule]:
     """Return for each metric how its intervals allow for repeated looks at the results.
 
     It has the looks that were taken and how many units are planned.
@@ -179,29 +179,29 @@ def horizons(
 
 
 def _horizon(
-    comparison: Comparison,
+    comparison: ComparedMetrics,
     looks: Looks,
     name: str,
     information: float | None,
     *,
     units: int,
     moment: datetime,
-) -> Horizon:
+) -> LookSchedule:
     """Return how a metric's intervals allow for repeated looks: looks so far, planned units.
 
     While the size of the plan is unknown the intervals are infinite.
     """
     if comparison.experiment.plan is None:
-        return Horizon(inference="always", units=units)
+        return LookSchedule(inference="always", units=units)
     if looks.planned is None:
-        return Horizon(inference="planned", units=units, planned=TUNED_FOR, looks=(0,))
+        return LookSchedule(inference="planned", units=units, planned=TUNED_FOR, looks=(0,))
     earlier = looks.earlier(moment)
     of_looks = [
         *(looks.information.get(look.until, {}).get(name) for look in earlier),
         information,
     ]
     every = tuple(figure for figure in of_looks if figure)
-    return Horizon(
+    return LookSchedule(
         inference="planned",
         units=units,
         planned=looks.planned,
@@ -212,7 +212,7 @@ def _horizon(
 
 
 def effects(
-    comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
+    comparison: ComparedMetrics, sums: SumsByArm, horizons: Mapping[str, LookSchedule]
 ) -> tuple[Effect, ...]:
     """Return each treatment's effect on every metric: deciding ones, guardrails, then the rest."""
     return (
@@ -223,7 +223,7 @@ def effects(
 
 
 def _deciding_effects(
-    comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
+    comparison: ComparedMetrics, sums: SumsByArm, horizons: Mapping[str, LookSchedule]
 ) -> Iterator[Effect]:
     """Yield the effects on the deciding metrics, corrected for multiple tests."""
     names = comparison.experiment.metric
@@ -243,7 +243,7 @@ def _deciding_effects(
 
 
 def _guardrail_effects(
-    comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
+    comparison: ComparedMetrics, sums: SumsByArm, horizons: Mapping[str, LookSchedule]
 ) -> Iterator[Effect]:
     """Yield the effects on the guardrail metrics, each judged by its own bound."""
     for guardrail in comparison.experiment.guardrails:
@@ -259,7 +259,7 @@ def _guardrail_effects(
             yield replace(effect, guardrail=guardrail, bound=bound, judged=guarded.judged)
 
 
-def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
+def _secondary_effects(comparison: ComparedMetrics, sums: SumsByArm) -> Iterator[Effect]:
     """Yield the effects on metrics that neither decide nor are guardrails."""
     names = [name for name in comparison.metrics if comparison.role(name) == "also"]
     for secondary in compare_secondary({name: sums[name] for name in names}):
@@ -269,7 +269,7 @@ def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
 
 
 def over_time(
-    comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
+    comparison: ComparedMetrics, cells: RunCells, looks: Looks, until: datetime
 ) -> tuple[DayEffect, ...]:
     """Return the effect on the first deciding metric as it was at the end of each day.
 
@@ -283,7 +283,7 @@ def over_time(
 
 
 def _end_of_day_effects(
-    comparison: Comparison, cells: RunCells, looks: Looks, day: date
+    comparison: ComparedMetrics, cells: RunCells, looks: Looks, day: date
 ) -> Iterator[DayEffect]:
     """Yield each treatment's effect on the first deciding metric at the end of a day."""
     ends = midnight(day + timedelta(days=1))
@@ -302,17 +302,17 @@ def _end_of_day_effects(
         )
 
 
-def units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
+def units_of_both(arms: Mapping[str, UnitSums], treatment: str) -> int:
     """Return the number of units of the control and of a treatment together."""
     return next(iter(arms.values())).units + arms[treatment].units
 
 
-def relative_range(pair: Compared | None, multiple: float) -> Range | None:
+def relative_range(pair: ComparedArms | None, multiple: float) -> FigureInterval | None:
     """Return a relative difference with `multiple` standard errors to either side, or None."""
     return as_range(pair.difference(multiple).relative) if pair else None
 
 
-def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:
+def segments(comparison: ComparedMetrics, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:
     """Return the effects in each segment, by attribute, deciding metric and treatment.
 
     Their p-values are corrected for all of these together, by Holm.
@@ -348,8 +348,8 @@ def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[S
 
 
 def _pairs_by_value(
-    comparison: Comparison, cells: RunCells, ends: datetime, key: tuple[str, str, str]
-) -> dict[str, Compared | None]:
+    comparison: ComparedMetrics, cells: RunCells, ends: datetime, key: tuple[str, str, str]
+) -> dict[str, ComparedArms | None]:
     """Return the control and the treatment to compare, for each value of a segment attribute.
 
     Args:

@@ -17,14 +17,14 @@ from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.experiments import INTERLEAVED, Metric
 from ...times import midnight
 from ..measure.run_cells import RunCells
-from ..statistics.conclusion import Age, Conclusion
-from ..statistics.inference import ONCE, Horizon
+from ..statistics.conclusion import Conclusion, RunAge
+from ..statistics.inference import ONCE, LookSchedule
 from ..statistics.ranges import as_range
 from ..statistics.ratio import Difference
 from ..statistics.sample_size import z_needed
-from ..statistics.sums import Sums
+from ..statistics.sums import UnitSums
 from ..statistics.verdict import side
-from .effects import Arms, Comparison, effect_of, horizons, metric_arms
+from .effects import ComparedMetrics, SumsByArm, effect_of, horizons, metric_arms
 from .looks import Looks
 from .results import DayEffect, Effect, MetricArms
 from .text import wins_texts
@@ -32,7 +32,7 @@ from .text import wins_texts
 WINS = "wins"
 
 
-def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
+def arms_of(comparison: ComparedMetrics, sums: SumsByArm) -> tuple[MetricArms, ...]:
     """Return how many counted events a unit has for each of the two interleaved variants."""
     both, metric = _sums_of_both(comparison, sums), comparison.first
     control, treatment = _variants(comparison)
@@ -43,18 +43,18 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
     return (metric_arms(counted, "decides", sides),)
 
 
-def _variants(comparison: Comparison) -> tuple[str, str]:
+def _variants(comparison: ComparedMetrics) -> tuple[str, str]:
     """Return the names of the control's variant and the treatment's."""
     return comparison.experiment.interleave or ("", "")
 
 
-def _sums_of_both(comparison: Comparison, sums: Arms) -> Sums:
+def _sums_of_both(comparison: ComparedMetrics, sums: SumsByArm) -> UnitSums:
     """Return the run's sums, in which the counted events of both variants are added up."""
     both = sums[comparison.first.name][INTERLEAVED]
     return replace(both, outcomes=int(both.d))
 
 
-def _sums_of_side(both: Sums, sign: int) -> Sums:
+def _sums_of_side(both: UnitSums, sign: int) -> UnitSums:
     """Return the sums of the counted events that are credited to one variant.
 
     `both` are those of both. `sign` is 1 for the treatment and -1 for the control: a unit has (d +
@@ -62,10 +62,10 @@ def _sums_of_side(both: Sums, sign: int) -> Sums:
     """
     y = int(both.d + sign * both.y) // 2
     yy = int(both.dd + 2 * sign * both.yd + both.yy) // 4
-    return Sums(units=both.units, y=y, yy=yy, d=both.units, yd=y, dd=both.units)
+    return UnitSums(units=both.units, y=y, yy=yy, d=both.units, yd=y, dd=both.units)
 
 
-def difference(both: Sums, multiple: float) -> Difference | None:
+def difference(both: UnitSums, multiple: float) -> Difference | None:
     """Return the difference in wins per unit, and the preference for a variant.
 
     Args:
@@ -89,7 +89,7 @@ def _around(value: float, multiple: float, variance: float) -> Estimate:
     return Estimate(value=value, low=value - margin, high=value + margin)
 
 
-def units_needed(comparison: Comparison, sums: Arms) -> int | None:
+def units_needed(comparison: ComparedMetrics, sums: SumsByArm) -> int | None:
     """Return how many units show the planned preference with a power of 80 %.
 
     None if there is no plan, or there are too few data.
@@ -102,7 +102,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def effects(
-    comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
+    comparison: ComparedMetrics, sums: SumsByArm, horizons: Mapping[str, LookSchedule]
 ) -> tuple[Effect, ...]:
     """Return the effect of an interleaved run: the preference for the second variant."""
     both, goal = _sums_of_both(comparison, sums), comparison.first.goal
@@ -118,7 +118,7 @@ def effects(
     )
 
 
-def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
+def information_by_metric(comparison: ComparedMetrics, sums: SumsByArm) -> dict[str, float]:
     """Return the statistical information on the preference (1 / variance), by metric.
 
     The variance is that of the treatment's share of wins. That of wins per unit would not do: it
@@ -131,7 +131,7 @@ def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float
 
 
 def over_time(
-    comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
+    comparison: ComparedMetrics, cells: RunCells, looks: Looks, until: datetime
 ) -> tuple[DayEffect, ...]:
     """Return the preference that a look at the end of each day would have shown.
 
@@ -141,7 +141,7 @@ def over_time(
 
 
 def _end_of_day_effect(
-    comparison: Comparison, cells: RunCells, looks: Looks, day: date
+    comparison: ComparedMetrics, cells: RunCells, looks: Looks, day: date
 ) -> DayEffect:
     """Return the preference for a variant as it was at the end of a day."""
     ends = midnight(day + timedelta(days=1))
@@ -154,7 +154,7 @@ def _end_of_day_effect(
 
 
 def conclude(
-    comparison: Comparison, effect: Effect, age: Age, *, unsound: Conclusion | None
+    comparison: ComparedMetrics, effect: Effect, age: RunAge, *, unsound: Conclusion | None
 ) -> Conclusion:
     """Return the conclusion of an interleaved run: which variant's order users prefer."""
     if unsound is not None:

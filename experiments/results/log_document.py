@@ -16,9 +16,9 @@ from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.experiments import ExperimentGuardrail
 from ..statistics.chance_to_beat import ChanceToBeat
 from ..statistics.inference import Unplanned
-from ..statistics.ranges import Range, as_range
-from ..statistics.split import Split
-from ..statistics.sums import Sums
+from ..statistics.ranges import FigureInterval, as_range
+from ..statistics.split import UnitSplit
+from ..statistics.sums import UnitSums
 from ..statistics.verdict import Judgement
 from .results import Effect, Results
 from .text import figure_text
@@ -39,7 +39,7 @@ class LogMetric(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     outcome: str
     goal: Literal["maximise", "minimise"]
-    arms: dict[str, Sums]
+    arms: dict[str, UnitSums]
     rates: dict[str, Estimate | None]
     difference: LogDifference | None
     guardrail: ExperimentGuardrail | None = None
@@ -75,7 +75,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
     metric: LogMetric
     guardrails: tuple[LogMetric, ...] = ()
     also: tuple[LogMetric, ...] = ()
-    split: Split | None = None
+    split: UnitSplit | None = None
     twice: int = 0
     unnamed: int = 0
     drop_above: int | None = None
@@ -158,14 +158,16 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
     )
 
 
-def _difference(absolute: Range | None, relative: Range | None) -> LogDifference | None:
+def _difference(
+    absolute: FigureInterval | None, relative: FigureInterval | None
+) -> LogDifference | None:
     """Return a difference between arms, absolute and relative; None if there is neither."""
     if absolute is None or relative is None:
         return None
     return LogDifference(absolute=_estimate(absolute), relative=_estimate(relative))
 
 
-def _estimate(figure: Range) -> Estimate:
+def _estimate(figure: FigureInterval) -> Estimate:
     """Return a value with its interval, whose open ends become infinite."""
     return Estimate(
         value=math.nan if figure.value is None else figure.value,

@@ -22,8 +22,8 @@ from ..statistics.few_units import warnings_of_dropped, warnings_of_few
 from ..statistics.inference import Unplanned
 from ..statistics.ranges import as_range
 from ..statistics.ratio import Difference, compare
-from ..statistics.split import Split
-from ..statistics.sums import NOTHING, Sums
+from ..statistics.split import UnitSplit
+from ..statistics.sums import NOTHING, UnitSums
 from ..statistics.verdict import Judgement
 from .effects import effect_of, metric_arms
 from .results import DayEffect, Effect, LogDayEffect, LogResults, MetricArms, Role, SiteLog
@@ -140,7 +140,7 @@ def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEf
     return tuple(days)
 
 
-def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | None:
+def _difference(arms: Mapping[str, UnitSums], inference: Unplanned) -> Difference | None:
     """Return the difference of a log's two arms, or None if there are too few data."""
     control, treatment = arms.values()
     return compare(control, treatment, inference)
@@ -150,7 +150,7 @@ def _effects(
     project: Project,
     experiment: Analysis,
     differences: Mapping[str, Difference | None],
-    arms: Mapping[str, Sums],
+    arms: Mapping[str, UnitSums],
 ) -> tuple[Effect, ...]:
     """Return the effects on a log's deciding metric, guardrails and other metrics."""
     treatment = str(experiment.treatment)
@@ -173,7 +173,7 @@ def _effects(
     )
 
 
-def _chance_to_beat(objective: Objective, arms: Mapping[str, Sums]) -> ChanceToBeat | None:
+def _chance_to_beat(objective: Objective, arms: Mapping[str, UnitSums]) -> ChanceToBeat | None:
     """Return the chance that a log's treatment beats its control.
 
     None: there are too few data, or the log names no unit, so that nobody knows the variance.
@@ -184,11 +184,13 @@ def _chance_to_beat(objective: Objective, arms: Mapping[str, Sums]) -> ChanceToB
     return chance_to_beat(pair.control, pair.treatment, objective.goal)
 
 
-def _check_split(experiment: Analysis, arms: Mapping[str, Sums], closed_on: date | None) -> Split:
+def _check_split(
+    experiment: Analysis, arms: Mapping[str, UnitSums], closed_on: date | None
+) -> UnitSplit:
     """Check whether the units came to the arms as planned; without a plan only count them."""
     counts = {name: arm.units for name, arm in arms.items()}
     if experiment.weights is None:
-        return Split(counts=counts, planned={}, log_odds=0.0)
+        return UnitSplit(counts=counts, planned={}, log_odds=0.0)
     planned = dict(zip(arms, experiment.weights, strict=True))
     days = [(closed_on, counts)] if closed_on else []
     return split.check(counts, planned, days=days, planned_days=1)

@@ -15,7 +15,7 @@ from ..design.definition import newest_run
 from ..design.definition_text import definition_section
 from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
-from ..statistics.ranges import Range
+from ..statistics.ranges import FigureInterval
 from . import text
 from .chance_text import chance_lines
 from .log_results import compare_log
@@ -143,7 +143,7 @@ def _arms_section(results: Results, metric: MetricArms) -> str:
     return page.section(f"Arms: {metric.metric.name}", page.table(head, rows, numbers=True))
 
 
-def _lift_cell(relative: Range | None) -> str:
+def _lift_cell(relative: FigureInterval | None) -> str:
     """Return a table cell with a relative difference and its interval."""
     if relative is None or relative.value is None:
         return "too few"
@@ -209,7 +209,7 @@ def _remark(results: Results, effect: Effect) -> str:
     return ", ".join([*side, *text.saved_text(effect), *q])
 
 
-def _mark(name: str, interval: Range | None) -> plots.Range | None:
+def _mark(name: str, interval: FigureInterval | None) -> plots.Range | None:
     """Return an interval in percent for a chart; None if one of its ends is missing."""
     if interval is None or interval.value is None or interval.low is None or interval.high is None:
         return None
@@ -217,7 +217,7 @@ def _mark(name: str, interval: Range | None) -> plots.Range | None:
     return plots.Range(name=name, value=100 * interval.value, low=low, high=high)
 
 
-def _ranges(title: str, named: Sequence[tuple[str, Range | None]], table: str) -> str:
+def _ranges(title: str, named: Sequence[tuple[str, FigureInterval | None]], table: str) -> str:
     """Return an HTML chart of intervals with the table behind it, or the table alone."""
     marks = [mark for name, interval in named if (mark := _mark(name, interval))]
     if not marks:
@@ -345,7 +345,7 @@ def _monitors_section(arms: Sequence[str], monitors: Sequence[ArmFigure]) -> str
     return page.section("Monitors", table, page.words(words))
 
 
-def _figure_cell(figure: Range) -> str:
+def _figure_cell(figure: FigureInterval) -> str:
     """Return a bias metric as a table's cell, with its interval below it."""
     if figure.value is None:
         return "-"

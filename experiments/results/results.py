@@ -14,10 +14,10 @@ from ..monitors.arms import ArmFigure
 from ..statistics.chance_to_beat import ChanceToBeat
 from ..statistics.conclusion import Conclusion
 from ..statistics.inference import Inference
-from ..statistics.ranges import Range
+from ..statistics.ranges import FigureInterval
 from ..statistics.ratio import is_share
-from ..statistics.split import Split
-from ..statistics.sums import Sums
+from ..statistics.split import UnitSplit
+from ..statistics.sums import UnitSums
 from ..statistics.verdict import Goal, Judgement, Side
 
 Role = Literal["decides", "guardrail", "also"]
@@ -31,8 +31,8 @@ class MetricArms(msgspec.Struct, frozen=True, kw_only=True):
 
     metric: Metric
     role: Role
-    arms: dict[str, Sums]
-    rates: dict[str, Range | None]
+    arms: dict[str, UnitSums]
+    rates: dict[str, FigureInterval | None]
 
     @property
     def percents(self) -> bool:
@@ -51,9 +51,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     arm: str
     role: Role
     goal: Goal
-    relative: Range | None = None
-    absolute: Range | None = None
-    once: Range | None = None  # relative, 95 %, if this were the only look
+    relative: FigureInterval | None = None
+    absolute: FigureInterval | None = None
+    once: FigureInterval | None = None  # relative, 95 %, if this were the only look
     level: float = 0.05
     side: Side = "open"
     chance_to_beat: ChanceToBeat | None = None  # of `decides`, if arms are compared
@@ -73,7 +73,7 @@ class Segments(msgspec.Struct, frozen=True, kw_only=True):
     attribute: str
     metric: str
     arm: str
-    effects: dict[str, Range | None]
+    effects: dict[str, FigureInterval | None]
     p: float | None = None
 
 
@@ -85,12 +85,12 @@ class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     arm: str
     units: int
-    relative: Range | None
+    relative: FigureInterval | None
     day: str = ""  # YYYY-MM-DD, the last that is counted
     since_first: int = 0  # days since a unit's first exposure
 
     @property
-    def absolute(self) -> Range | None:
+    def absolute(self) -> FigureInterval | None:
         """Return the effect in the metric's own unit if a site assigned the arms, else None."""
         return None
 
@@ -98,7 +98,7 @@ class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
 class LogDayEffect(DayEffect, frozen=True, kw_only=True):
     """The effect in a site's log at the end of a day."""
 
-    absolute: Range | None  # pyright: ignore[reportIncompatibleMethodOverride]  a field answers it
+    absolute: FigureInterval | None  # pyright: ignore[reportIncompatibleMethodOverride]  a field answers it
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     arm: str
-    a_day: Range | None
+    a_day: FigureInterval | None
     by_unit: bool = False
     days: tuple[DayEffect, ...] = ()
 
@@ -160,7 +160,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     # of rates: units with more events are left out (`dropped` of each arm's sums)
     drop_above: int | None = None
     effects: tuple[Effect, ...]
-    split: Split  # nothing is planned of it where nobody said how the units should come
+    split: UnitSplit  # nothing is planned of it where nobody said how the units should come
     split_by_day: dict[str, dict[str, int]] = {}
     # units by attribute or MODEL_VERSION, value and arm
     split_by_segment: dict[str, dict[str, dict[str, int]]] = {}

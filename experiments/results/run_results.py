@@ -22,18 +22,18 @@ from ..design import runs
 from ..design.runs import FrozenRun, RecordedRun
 from ..measure import run_cells
 from ..measure.cells_sql import win_rate
-from ..measure.run_cells import Reading, RunCells
+from ..measure.run_cells import CountedPeriod, RunCells
 from ..monitors import arms as arm_monitors
 from ..statistics import split, verdict
-from ..statistics.conclusion import Age, Conclusion, TreatmentFigures, conclude, unsound
+from ..statistics.conclusion import Conclusion, RunAge, TreatmentFigures, conclude, unsound
 from ..statistics.few_units import warnings_of_dropped, warnings_of_few
-from ..statistics.inference import Horizon
+from ..statistics.inference import LookSchedule
 from ..statistics.sample_size import days_left
-from ..statistics.split import Split
+from ..statistics.split import UnitSplit
 from . import effects as arms_judging
 from . import interleaving, store
 from . import looks as recorded_looks
-from .effects import Arms, Comparison
+from .effects import ComparedMetrics, SumsByArm
 from .looks import Look, Looks
 from .results import DayEffect, Effect, MetricArms, Results
 from .trends import read_trends
@@ -87,7 +87,7 @@ def compare_run(
     looks = (
         recorded_looks.record(project.target.state, run.run, look) if is_recorded else look(looks)
     )
-    basis = _Basis(
+    basis = _RunData(
         run=run,
         comparison=comparison,
         cells=cells,
@@ -103,15 +103,17 @@ def compare_run(
     return _require_trust(shown, despite_split=despite_split)
 
 
-def _comparison(run: FrozenRun) -> Comparison:
+def _comparison(run: FrozenRun) -> ComparedMetrics:
     """Return what a run compares: its metrics, or the wins of two interleaved variants."""
     metrics, experiment = run.definition.metrics, run.definition.experiment
     if experiment.interleave:
         metrics = {name: win_rate(metric) for name, metric in metrics.items()}
-    return Comparison(experiment=experiment, metrics=metrics)
+    return ComparedMetrics(experiment=experiment, metrics=metrics)
 
 
-def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Reading) -> RunCells:
+def _cells(
+    project: Project, run: FrozenRun, comparison: ComparedMetrics, reading: CountedPeriod
+) -> RunCells:
     """Read the sums of a run's metrics by arm and day from the log."""
     if comparison.experiment.interleave:
         return run_cells.read_wins(project, run, comparison.first, reading)
@@ -123,31 +125,33 @@ def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Re
 class _Judging(Protocol):
     """Make figures of sums by metric and arm: effects.py of arms, interleaving.py of variants."""
 
-    def units_needed(self, comparison: Comparison, sums: Arms) -> int | None:
+    def units_needed(self, comparison: ComparedMetrics, sums: SumsByArm) -> int | None:
         """Return how many units of all arms the plan takes, or None without a plan or data."""
 
-    def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]:
+    def information_by_metric(
+        self, comparison: ComparedMetrics, sums: SumsByArm
+    ) -> dict[str, float]:
         """Return the statistical information (1 / variance) on each metric that is tested."""
         ...
 
-    def arms_of(self, comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
+    def arms_of(self, comparison: ComparedMetrics, sums: SumsByArm) -> tuple[MetricArms, ...]:
         """Return the totals and rates of every metric in every arm."""
         ...
 
     def effects(
-        self, comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
+        self, comparison: ComparedMetrics, sums: SumsByArm, horizons: Mapping[str, LookSchedule]
     ) -> tuple[Effect, ...]:
         """Return each treatment's effect on every metric."""
         ...
 
     def over_time(
-        self, comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
+        self, comparison: ComparedMetrics, cells: RunCells, looks: Looks, until: datetime
     ) -> tuple[DayEffect, ...]:
         """Return the effect on the first deciding metric as it was at the end of each day."""
         ...
 
 
-def _judging(comparison: Comparison) -> _Judging:
+def _judging(comparison: ComparedMetrics) -> _Judging:
     """Return the module that computes the run's results: `interleaving`, or `effects` for arms."""
     return interleaving if comparison.experiment.interleave else arms_judging
 
@@ -182,7 +186,9 @@ def _stop_time(changes: Iterable[Change], as_of: datetime | None) -> datetime | 
     return next((end for end in ends if as_of is None or end <= as_of), None)
 
 
-def _with_look(comparison: Comparison, cells: RunCells, until: datetime, looks: Looks) -> Looks:
+def _with_look(
+    comparison: ComparedMetrics, cells: RunCells, until: datetime, looks: Looks
+) -> Looks:
     """Return the recorded looks at the results up to `until`, with this look added."""
     judging, sums = _judging(comparison), comparison.sums(cells, until)
     return looks.with_look(
@@ -192,7 +198,7 @@ def _with_look(comparison: Comparison, cells: RunCells, until: datetime, looks: 
     )
 
 
-def _complete_units(comparison: Comparison, cells: RunCells, until: datetime) -> int:
+def _complete_units(comparison: ComparedMetrics, cells: RunCells, until: datetime) -> int:
     """Return the number of units of all arms whose outcome windows are over at `until`.
 
     An outcome window is how long a unit's events count.
@@ -203,7 +209,7 @@ def _complete_units(comparison: Comparison, cells: RunCells, until: datetime) ->
 
 def _check_split(
     run: FrozenRun, cells: RunCells, until: datetime, stopped: datetime | None
-) -> Split:
+) -> UnitSplit:
     """Check whether the units came to the arms in the planned shares, until `until`.
 
     Raises Invalid if no unit was assigned. The last day of a stopped run counts as over, because no
@@ -225,17 +231,17 @@ def _check_split(
     )
 
 
-class _Basis(msgspec.Struct, frozen=True, kw_only=True):
+class _RunData(msgspec.Struct, frozen=True, kw_only=True):
     """The data on which a look rests."""
 
     run: FrozenRun
-    comparison: Comparison
+    comparison: ComparedMetrics
     cells: RunCells
     looks: Looks
-    reading: Reading
+    reading: CountedPeriod
     moment: datetime
     stopped: datetime | None
-    split: Split
+    split: UnitSplit
 
     @property
     def assigned(self) -> int:
@@ -243,7 +249,7 @@ class _Basis(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.split.counts.values())
 
 
-def _results(project: Project, basis: _Basis) -> Results:
+def _results(project: Project, basis: _RunData) -> Results:
     """Compute all results of a run from the sums that were read; return them."""
     comparison, cells, looks = basis.comparison, basis.cells, basis.looks
     until, plan = basis.reading.until, comparison.experiment.plan
@@ -307,7 +313,7 @@ def _results(project: Project, basis: _Basis) -> Results:
     )
 
 
-def _segment_cells(project: Project, basis: _Basis) -> RunCells | None:
+def _segment_cells(project: Project, basis: _RunData) -> RunCells | None:
     """Read the sums of a run's metrics by segment; None if it has no segments."""
     experiment = basis.comparison.experiment
     if not experiment.segments:
@@ -317,7 +323,7 @@ def _segment_cells(project: Project, basis: _Basis) -> RunCells | None:
 
 
 def _split_by_segment(
-    project: Project, basis: _Basis, cells: RunCells | None
+    project: Project, basis: _RunData, cells: RunCells | None
 ) -> dict[str, dict[str, dict[str, int]]]:
     """Return the number of units by attribute, value and arm.
 
@@ -348,7 +354,7 @@ def _units_a_day(cells: RunCells, until: datetime) -> float:
     return sum(recent) / whole_days
 
 
-def _age(basis: _Basis, a_day: float) -> Age:
+def _age(basis: _RunData, a_day: float) -> RunAge:
     """Return how many days a run has lasted, how many are left, and whether it is over.
 
     `a_day` is how many units come in a day.
@@ -369,10 +375,10 @@ def _age(basis: _Basis, a_day: float) -> Age:
         or basis.stopped is not None
         or (planned_days is not None and days >= planned_days)
     )
-    return Age(days=days, over=over, left=min(left, default=None))
+    return RunAge(days=days, over=over, left=min(left, default=None))
 
 
-def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclusion:
+def _conclusion(basis: _RunData, effects: tuple[Effect, ...], age: RunAge) -> Conclusion:
     """Return the verdict on a run: ship, stop or keep running, with the reason."""
     comparison = basis.comparison
     biased = unsound(basis.split, basis.assigned, basis.cells.twice)

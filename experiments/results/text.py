@@ -12,7 +12,7 @@ from .chance_text import chance_lines
 if TYPE_CHECKING:
     from ...project.specs.experiments import Total
     from ..monitors.arms import ArmFigure
-    from ..statistics.ranges import Range
+    from ..statistics.ranges import FigureInterval
     from .results import DayEffect, Effect, MetricArms, Results, Segments, SiteLog, Trend
 
 _CERTAIN = 0.05
@@ -286,7 +286,7 @@ def _log_bound_text(effect: Effect) -> str:
     return f"{percent(relative.value)}   at {word} {percent(end)}"
 
 
-def absolute_text(difference: Range | None, *, percents: bool) -> str:
+def absolute_text(difference: FigureInterval | None, *, percents: bool) -> str:
     """Return a difference as text, with its interval: of shares in percentage points.
 
     Without `percents` the metric is an amount, and so is the difference.
@@ -300,7 +300,7 @@ def absolute_text(difference: Range | None, *, percents: bool) -> str:
     return f"{value}{' points' if percents else ''}   {low} .. {high}"
 
 
-def log_percents(difference: Range | None) -> str:
+def log_percents(difference: FigureInterval | None) -> str:
     """Return a relative difference as text in whole percents, with its interval."""
     if difference is None:
         return "too few"
@@ -311,7 +311,7 @@ def log_percents(difference: Range | None) -> str:
     return f"{value} %   {low} .. {high} %"
 
 
-def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
+def figure_text(metric: str, outcome: str, relative: FigureInterval | None) -> str:
     """Return the figure of a log's verdict as text: `ctr +12 % (+3 .. +22 %)`.
 
     `outcome` is the event that the metric counts.
@@ -442,7 +442,7 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:+.1f} %"
 
 
-def range_text(interval: Range) -> str:
+def range_text(interval: FigureInterval) -> str:
     """Return an interval's ends as text in percent: `-1.0 .. +3.4 %`."""
     low, high = (
         "-" if end is None else f"{100 * end:+.1f}" for end in (interval.low, interval.high)

@@ -8,22 +8,26 @@ from datetime import datetime
 from ...core.runtime.project import Project
 from ..design.runs import FrozenRun
 from ..measure import trend_sql
-from ..measure.run_cells import Reading, RunCells
+from ..measure.run_cells import CountedPeriod, RunCells
 from ..statistics import trend
 from ..statistics.assessment import comparisons
 from ..statistics.inference import ONCE
 from ..statistics.ranges import as_range
-from ..statistics.sums import Sums
-from ..statistics.trend import Contrast, DayWeight
-from .effects import Comparison, relative_range, units_of_both
+from ..statistics.sums import UnitSums
+from ..statistics.trend import DayWeight, EffectTrend
+from .effects import ComparedMetrics, relative_range, units_of_both
 from .results import DayEffect, Trend
 
 _MOST_DAYS = 28  # since the first exposure that are compared
-ByDay = Mapping[int, Mapping[str, Sums]]  # by day since the first exposure, and arm
+ByDay = Mapping[int, Mapping[str, UnitSums]]  # by day since the first exposure, and arm
 
 
 def read_trends(
-    project: Project, run: FrozenRun, comparison: Comparison, cells: RunCells, period: Reading
+    project: Project,
+    run: FrozenRun,
+    comparison: ComparedMetrics,
+    cells: RunCells,
+    period: CountedPeriod,
 ) -> tuple[Trend, ...]:
     """Return how the effect on the first deciding metric changes with a unit's age in days.
 
@@ -53,7 +57,7 @@ def read_trends(
     return tuple(trends)
 
 
-def days_alone(comparison: Comparison, cells: RunCells, until: datetime) -> ByDay:
+def days_alone(comparison: ComparedMetrics, cells: RunCells, until: datetime) -> ByDay:
     """Return the sums of the first deciding metric, for each day since the first exposure alone."""
     metric = comparison.first
     days = min(
@@ -64,7 +68,7 @@ def days_alone(comparison: Comparison, cells: RunCells, until: datetime) -> ByDa
     return {day: cells.sums_of_day(metric, day, until) for day in range(days)}
 
 
-def _contrast(by_day: ByDay, arm: str) -> Contrast | None:
+def _contrast(by_day: ByDay, arm: str) -> EffectTrend | None:
     """Return the slope of a treatment's effect over the days that can be compared."""
     return trend.slope_contrast(
         {
@@ -76,7 +80,7 @@ def _contrast(by_day: ByDay, arm: str) -> Contrast | None:
 
 
 def _weights(
-    contrast: Contrast, by_day: ByDay, arms: tuple[str, ...]
+    contrast: EffectTrend, by_day: ByDay, arms: tuple[str, ...]
 ) -> dict[str, dict[int, DayWeight]]:
     """Return how much each day of a unit counts in a slope, by arm and day.
 

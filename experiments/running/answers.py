@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from ...endpoints.gateway.decide.live_document import Change, Ranges
-from ...endpoints.gateway.smoke import Smoke
+from ...endpoints.gateway.decide.live_document import BucketRanges, Change
+from ...endpoints.gateway.smoke import SmokeResult
 from ...endpoints.split import percent_text
 from ...project.specs.rules import Condition
 from ...reports.columns import plural
@@ -35,14 +35,14 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     layer: str
     share: Decimal  # percent of the layer
-    ranges: Ranges
+    ranges: BucketRanges
     weights: dict[str, float]  # percent by arm
     holdout: Decimal
     targeting: tuple[Condition, ...] = ()
     git: str | None
     config: int
     owner_before: str | None = None  # None: the traffic is not this run's, or was before
-    answers: dict[str, Smoke] = {}
+    answers: dict[str, SmokeResult] = {}
     already: bool = False
 
     def __str__(self) -> str:
@@ -90,8 +90,8 @@ class Ramped(Shown, msgspec.Struct, frozen=True, kw_only=True):
     run: str
     before: Decimal
     after: Decimal
-    ranges_before: Ranges
-    ranges: Ranges
+    ranges_before: BucketRanges
+    ranges: BucketRanges
     config: int
 
     def __str__(self) -> str:
@@ -148,7 +148,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     layer: str
     share: Decimal
-    ranges: Ranges = ()
+    ranges: BucketRanges = ()
     ships: str = ""
     weights: dict[str, float]
     interleave: tuple[str, str] | None = None  # the two variants whose orders are made one

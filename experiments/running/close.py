@@ -24,7 +24,7 @@ from ...errors import NotFound, Refused
 from ...pipelines.training.promotion import promote
 from ...project.specs.description import OF_EVERY_ENDPOINT, Endpoint
 from ...reports.results import Shown
-from ...rollouts.state.states import State
+from ...rollouts.state.states import RolloutState
 from ...rollouts.verbs import rollout
 from ...rollouts.verbs.hand_over import begun_state, hand_over
 from ..design import buckets, live_runs, runs
@@ -316,7 +316,7 @@ def _finish_close(
     )
 
 
-def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
+def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> RolloutState | None:
     """Hand the control variant's name over to the shipped version, as a rollout does.
 
     `ships` is the arm. Returns the rollout's last state; None if there is nothing to hand over.
@@ -353,7 +353,7 @@ def _is_done(project: Project, frozen: FrozenRun) -> bool:
     )
 
 
-def _handed_text(state: State) -> str:
+def _handed_text(state: RolloutState) -> str:
     """Return a sentence on how the hand-over ended."""
     if state.handover == "done":
         return (

@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from ...core.runtime.project import Project
-from ...endpoints.gateway.decide.live_document import Live, LiveRun
+from ...endpoints.gateway.decide.live_document import LiveExperiments, LiveRun
 from ...errors import NotFound, Refused
 from ..design import buckets, live_runs, runs
 from ..design.definition import never_ran
@@ -71,7 +71,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
         )
 
 
-def _live_run(project: Project, live: Live, name: str) -> LiveRun:
+def _live_run(project: Project, live: LiveExperiments, name: str) -> LiveRun:
     """Return the live run of an experiment; raise NotFound if it has ended or never ran."""
     run = live.run_of(name)
     if run is None:

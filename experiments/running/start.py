@@ -8,9 +8,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ...core.runtime.project import Project
-from ...endpoints.gateway.decide.live_document import Change, Live, LiveRun
+from ...endpoints.gateway.decide.live_document import Change, LiveExperiments, LiveRun
 from ...endpoints.gateway.log.streams import STREAMS
-from ...endpoints.gateway.smoke import Smoke, smoke_arm
+from ...endpoints.gateway.smoke import SmokeResult, smoke_arm
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import Conflict, Refused, Unavailable
@@ -26,7 +26,7 @@ from ..design.definition import (
     frozen_run,
     with_defaults,
 )
-from ..design.runs import Definition, FrozenRun, StoredLive
+from ..design.runs import ExperimentDefinition, FrozenRun, StoredLive
 from . import ownership
 from .answers import Started
 
@@ -51,7 +51,7 @@ def start(project: Project, name: str) -> Started:
         return _start(project, stored, definition)
 
 
-def _start(project: Project, stored: StoredLive, definition: Definition) -> Started:
+def _start(project: Project, stored: StoredLive, definition: ExperimentDefinition) -> Started:
     """Check the experiment, freeze its definition as a run, and make the run live."""
     layer = definition.layer
     share = definition.experiment.share
@@ -82,7 +82,9 @@ def _start(project: Project, stored: StoredLive, definition: Definition) -> Star
     return _summary(project, live, run, frozen, former=former, answers=answers)
 
 
-def _live_already(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
+def _live_already(
+    project: Project, live: LiveExperiments, run: LiveRun, definition: ExperimentDefinition
+) -> Started:
     """Return the live run if it is the same as project.yaml's; raise an error if not.
 
     Raises:
@@ -102,12 +104,12 @@ def _live_already(project: Project, live: Live, run: LiveRun, definition: Defini
 
 def _summary(
     project: Project,
-    live: Live,
+    live: LiveExperiments,
     run: LiveRun,
     frozen: FrozenRun,
     *,
     former: str | None = None,
-    answers: dict[str, Smoke] | None = None,
+    answers: dict[str, SmokeResult] | None = None,
     already: bool = False,
 ) -> Started:
     """Return the result of `start`: the live run, its share and the answers to test requests.
@@ -144,13 +146,13 @@ def _claim(project: Project, unnumbered: FrozenRun) -> FrozenRun:
         ) from error
 
 
-def _smoke_arms(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
+def _smoke_arms(project: Project, frozen: FrozenRun) -> dict[str, SmokeResult]:
     """Send test requests with each arm's parameters, or to both variants of an interleaved run.
 
     Raises:
         Unavailable: A test request of an arm failed.
     """
-    endpoint, answers = frozen.definition.layer.endpoint, dict[str, Smoke]()
+    endpoint, answers = frozen.definition.layer.endpoint, dict[str, SmokeResult]()
     for arm in frozen.shippable:
         parameters = {
             name: value for name, value in arm.parameters.items() if name not in OF_EVERY_ENDPOINT
@@ -173,12 +175,12 @@ def _smoke_arms(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
 def _go_live(
     project: Project,
     stored: StoredLive,
-    after: Live,
+    after: LiveExperiments,
     entry: Change,
     endpoint: EndpointState | None,
     *,
     aims: bool,
-) -> Live:
+) -> LiveExperiments:
     """Write the run into the live document, and with `aims` make it the owner of the traffic.
 
     `after` is the new document and `entry` the change. If another start was faster, Conflict is

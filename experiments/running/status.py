@@ -10,11 +10,11 @@ import msgspec
 from msgspec.structs import replace
 
 from ...core.runtime.project import Project
-from ...endpoints.gateway.decide.live_document import Change, Live, LiveRun
+from ...endpoints.gateway.decide.live_document import Change, LiveExperiments, LiveRun
 from ...endpoints.gateway.log.streams import ASSIGNMENTS
 from ...endpoints.traffic import owner
 from ...errors import Invalid, Refused
-from ...reports.results import Rows
+from ...reports.results import StructRows
 from ..design import buckets, runs
 from ..design.definition import differences, never_ran
 from ..design.runs import FrozenRun
@@ -65,7 +65,9 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
     return replace(status, units=units, seen=newest_config)
 
 
-def status_of(project: Project, frozen: FrozenRun, live: Live, last: Change | None) -> RunStatus:
+def status_of(
+    project: Project, frozen: FrozenRun, live: LiveExperiments, last: Change | None
+) -> RunStatus:
     """Return the state of the newest run of an experiment, without its number of units.
 
     Args:
@@ -124,7 +126,7 @@ def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] |
     return {row["arm"]: row["units"] for row in rows}, max(configs, default=None)
 
 
-def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
+def listing(project: Project, *, counted: bool = True) -> StructRows[Listed]:
     """List every experiment of project.yaml, and live runs that it no longer names.
 
     Args:
@@ -138,10 +140,12 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
         Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner)
         for analysis in spec.analyses.values()
     ]
-    return Rows((*(_list_line(project, live, name, counted=counted) for name in names), *analyses))
+    return StructRows(
+        (*(_list_line(project, live, name, counted=counted) for name in names), *analyses)
+    )
 
 
-def _list_line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
+def _list_line(project: Project, live: LiveExperiments, name: str, *, counted: bool) -> Listed:
     """Return one experiment's line of the list: its run, state, share, units and verdict."""
     run, last = live.run_of(name), runs.last(project.target.state, name)
     if run is None and last is None:

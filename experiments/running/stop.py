@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ...core.runtime.project import Project
-from ...endpoints.gateway.decide.live_document import Live, LiveRun
+from ...endpoints.gateway.decide.live_document import LiveExperiments, LiveRun
 from ...errors import Invalid, NotFound, Refused
 from ...project.reading.names import did_you_mean
 from ..design import buckets, live_runs, runs
@@ -117,7 +117,7 @@ def _remove_run(project: Project, stored: StoredLive, run: LiveRun, because: str
     )
 
 
-def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
+def _stopped_already(project: Project, live: LiveExperiments, name: str) -> Stopped:
     """Release traffic that an interrupted start or stop left owned; return that it is stopped.
 
     `name` is the experiment's.

@@ -19,7 +19,7 @@ from .visits import Visit
 from .world import Fields, World
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class PendingEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event as /track takes it, and when the gateway hears of it."""
 
     due: datetime
@@ -36,7 +36,7 @@ class ShownAnswer(msgspec.Struct, frozen=True, kw_only=True):
     arm: str | None
 
 
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationSetting(msgspec.Struct, frozen=True, kw_only=True):
     """A simulation on a project: what does not change from visit to visit."""
 
     simulation: Simulation
@@ -60,7 +60,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return within if within != self.unit else None
 
 
-def request(setting: Setting, visit: Visit) -> dict[str, Any]:
+def request(setting: SimulationSetting, visit: Visit) -> dict[str, Any]:
     """Return the body of a simulated visitor's request to /rank."""
     simulation = setting.simulation
     candidates = _random(setting, visit, "candidates").sample(
@@ -76,7 +76,7 @@ def request(setting: Setting, visit: Visit) -> dict[str, Any]:
     }
 
 
-def question(setting: Setting, visit: Visit) -> dict[str, Any]:
+def question(setting: SimulationSetting, visit: Visit) -> dict[str, Any]:
     """Return the body of a simulated visitor's request to /assign.
 
     It has neither candidates nor keys of entities, which only a ranking needs.
@@ -93,7 +93,7 @@ def question(setting: Setting, visit: Visit) -> dict[str, Any]:
     }
 
 
-def is_lost(setting: Setting, unit: str) -> bool:
+def is_lost(setting: SimulationSetting, unit: str) -> bool:
     """Return whether a simulated fault loses this visitor's assignment.
 
     The fault (`broken:` of the simulation) loses a share of one arm's units, to test the check of
@@ -119,8 +119,8 @@ class _Shown(msgspec.Struct, frozen=True):
 
 
 def events(
-    setting: Setting, visit: Visit, answer: ShownAnswer, moment: datetime
-) -> Iterator[Waiting]:
+    setting: SimulationSetting, visit: Visit, answer: ShownAnswer, moment: datetime
+) -> Iterator[PendingEvent]:
     """Yield the events that a simulated visitor sends after an answer shown at `moment`."""
     random = _random(setting, visit, "events")
     for item, position, exposure in zip(
@@ -136,7 +136,9 @@ def events(
         yield from _item_events(setting, _Shown(visit, answer.arm, moment, values), random)
 
 
-def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waiting]:
+def _item_events(
+    setting: SimulationSetting, shown: _Shown, random: Random
+) -> Iterator[PendingEvent]:
     """Yield the events that a simulated visitor sends after one shown item."""
     happened: dict[str, tuple[str, datetime]] = {}  # the event's id and time
     for action in setting.simulation.actions:
@@ -161,7 +163,7 @@ def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Wa
         yield _event_due(setting.simulation, event, happens_at, late, how_late)
 
 
-def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> bool:
+def _happens(setting: SimulationSetting, action: Action, shown: _Shown, drawn: float) -> bool:
     """Return whether a visitor performs an action on a shown item; a bot performs only some.
 
     `drawn` is a random number from 0 to 1.
@@ -199,7 +201,7 @@ def _event_due(
     happens_at: datetime,
     late: float,
     how_late: float,
-) -> Waiting:
+) -> PendingEvent:
     """Return an event with the simulated time at which the gateway receives it.
 
     Args:
@@ -211,11 +213,11 @@ def _event_due(
     """
     lateness = simulation.late
     if lateness is None or late >= lateness.share:
-        return Waiting(due=happens_at, event=event)
-    return Waiting(due=happens_at + how_late * lateness.by, event=event, late=True)
+        return PendingEvent(due=happens_at, event=event)
+    return PendingEvent(due=happens_at + how_late * lateness.by, event=event, late=True)
 
 
-def _random(setting: Setting, visit: Visit, what: str) -> Random:
+def _random(setting: SimulationSetting, visit: Visit, what: str) -> Random:
     """Return the random generator for one decision of a visit, the same at each repeat.
 
     `what` names the decision.

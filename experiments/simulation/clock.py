@@ -23,7 +23,7 @@ from ...project.profiles.options import on_this_machine as is_on_this_machine
 from ...storage import BlobStore
 from ...target import Target
 from ...times import utc_milliseconds
-from .behaviour import Waiting
+from .behaviour import PendingEvent
 from .simulation import Effects
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
@@ -55,7 +55,7 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
 
     since: datetime
     at: datetime
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[PendingEvent, ...] = ()
     effects: dict[str, Effects | None] = {}
 
     def with_run(self, run: str, effects: Effects | None) -> SimulatedTime:

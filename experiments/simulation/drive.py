@@ -21,9 +21,17 @@ from msgspec.structs import replace
 
 from ...core.runtime.project import Progress
 from ...errors import Unavailable
-from .behaviour import Setting, ShownAnswer, Waiting, events, is_lost, question, request
+from .behaviour import (
+    PendingEvent,
+    ShownAnswer,
+    SimulationSetting,
+    events,
+    is_lost,
+    question,
+    request,
+)
 from .clock import MovedClock, SimulatedTime
-from .http_calls import HttpCalls, Reply
+from .http_calls import HttpCalls, HttpReply
 from .visits import DAY, HOUR, Visit, by_hour, visits
 
 _GROUP = 32  # visits that share a moment
@@ -86,7 +94,7 @@ class Drive:
     """A drive of the gateway through simulated days."""
 
     def __init__(
-        self, setting: Setting, calls: HttpCalls, clock: MovedClock, time: SimulatedTime
+        self, setting: SimulationSetting, calls: HttpCalls, clock: MovedClock, time: SimulatedTime
     ) -> None:
         self._setting, self._calls, self._clock, self._time = setting, calls, clock, time
         self._ahead = [
@@ -183,7 +191,7 @@ class Drive:
                 self._lost.add(unit)
         return [visit for visit in group if visit.unit not in self._lost]
 
-    def _note_answer(self, visit: Visit, reply: Reply) -> None:
+    def _note_answer(self, visit: Visit, reply: HttpReply) -> None:
         """Record an answer of the gateway, and schedule the events that follow it."""
         self._counts["requests"] += 1
         if reply.status != 200:
@@ -201,7 +209,7 @@ class Drive:
             heappush(self._ahead, (waiting.due, self._number, waiting))
             self._number += 1
 
-    def _arm_of(self, reply: Reply) -> str | None:
+    def _arm_of(self, reply: HttpReply) -> str | None:
         """Return the arm of the simulated experiment that a reply names for its unit, or None."""
         arms = reply.body.get("assignments", {})
         return next(
@@ -216,7 +224,7 @@ class Drive:
     def _track(self, until: datetime) -> None:
         """Send the events that the gateway is to receive up to a simulated time."""
         self._clock.move(until)
-        due: list[Waiting] = []
+        due: list[PendingEvent] = []
         while self._ahead and self._ahead[0][0] <= until:
             due.append(heappop(self._ahead)[-1])
         parts = list(_in_groups(iter(due), _MOST_EVENTS))
@@ -227,7 +235,7 @@ class Drive:
         ):
             self._count_sent(part, reply)
 
-    def _count_sent(self, part: Sequence[Waiting], reply: Reply) -> None:
+    def _count_sent(self, part: Sequence[PendingEvent], reply: HttpReply) -> None:
         """Count the events that the gateway accepted and refused."""
         rejected: list[dict[str, Any]] | None = reply.fields.get("rejected")
         if rejected is None:

@@ -16,7 +16,7 @@ _PATIENCE = 60.0  # seconds for an answer
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
 
-class Reply(NamedTuple):
+class HttpReply(NamedTuple):
     """An answer. `status` 0: nobody answered, and `body` says why."""
 
     status: int
@@ -58,11 +58,11 @@ class HttpCalls:
         self._threads.shutdown()
         self._connections.close()
 
-    def post(self, path: str, bodies: Iterable[object]) -> list[Reply]:
+    def post(self, path: str, bodies: Iterable[object]) -> list[HttpReply]:
         """Send the JSON bodies to a path of the gateway; return the replies in their order."""
         return list(self._threads.map(partial(self._post, path), bodies))
 
-    def _post(self, path: str, body: object) -> Reply:
+    def _post(self, path: str, body: object) -> HttpReply:
         """Send one JSON body to a path of the gateway."""
         try:
             answer = self._connections.urlopen(
@@ -72,6 +72,6 @@ class HttpCalls:
                 headers={"Content-Type": "application/json"},
                 redirect=False,
             )
-            return Reply(answer.status, _decode(answer.data))
+            return HttpReply(answer.status, _decode(answer.data))
         except (OSError, HTTPError, msgspec.DecodeError) as error:
-            return Reply(0, f"{type(error).__name__}: {error}")
+            return HttpReply(0, f"{type(error).__name__}: {error}")

@@ -25,7 +25,7 @@ from ..results.comparison import results as compare
 from ..results.results import Results
 from ..running.start import start
 from . import clock as simulated_time
-from .behaviour import Setting, request
+from .behaviour import SimulationSetting, request
 from .clock import MovedClock, SimulatedTime
 from .drive import Drive, SimulationTotals, Stopping
 from .http_calls import HttpCalls
@@ -50,7 +50,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
 
 
-class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
+class PlayedSimulation(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A simulation that was played: who came, and the results beside the truth."""
 
     target: str
@@ -67,7 +67,7 @@ class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return text(self)
 
 
-def simulate(project: Project, path: Path) -> Simulated:
+def simulate(project: Project, path: Path) -> PlayedSimulation:
     """Simulate an experiment's visitors, and return its results beside the true effects.
 
     The experiment is started if it does not run.
@@ -182,7 +182,7 @@ def present_time(project: Project) -> SimulatedTime:
     return stored or SimulatedTime(since=project.now(), at=project.now())
 
 
-def setting_of(project: Project, simulation: Simulation) -> Setting:
+def setting_of(project: Project, simulation: Simulation) -> SimulationSetting:
     """Return all that simulated visitors of an endpoint need: world, endpoint and item key.
 
     Raises:
@@ -196,7 +196,7 @@ def setting_of(project: Project, simulation: Simulation) -> Setting:
             remedy="add one to the event",
         )
     world = world_of(project, simulation, endpoint.unit, key)
-    return Setting(
+    return SimulationSetting(
         simulation=simulation, world=world, spec=project.spec, endpoint=endpoint, key=key
     )
 
@@ -205,7 +205,7 @@ def setting_of(project: Project, simulation: Simulation) -> Setting:
 class _First:
     """A request to warm up with: that of the first visitor."""
 
-    def __init__(self, setting: Setting, time: SimulatedTime) -> None:
+    def __init__(self, setting: SimulationSetting, time: SimulatedTime) -> None:
         self._setting, self._time = setting, time
 
     def sample(self, endpoint: str) -> dict[str, Any]:
@@ -236,13 +236,13 @@ def _check_up(project: Project, endpoint: str) -> None:
         )
 
 
-def _result(going: Session, simulation: Simulation, played: SimulationTotals) -> Simulated:
+def _result(going: Session, simulation: Simulation, played: SimulationTotals) -> PlayedSimulation:
     """Return the totals of the simulation, with the experiment's results."""
     project = going.project
     if simulation.experiment is None:
-        return Simulated(target=project.target.name, simulation=simulation, played=played)
+        return PlayedSimulation(target=project.target.name, simulation=simulation, played=played)
     results = compare(project, simulation.experiment, despite_split=True)
-    return Simulated(
+    return PlayedSimulation(
         target=project.target.name,
         simulation=simulation,
         played=played,

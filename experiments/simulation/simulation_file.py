@@ -16,8 +16,8 @@ from ...project.reading import yaml
 from ...project.reading.files import read_yaml
 from ...project.reading.names import did_you_mean
 from ...project.reading.quantities import Mistake, duration, percent
-from ...project.reading.report import Report, child
-from ...project.reading.shapes import WRONG, Key, MapOf, Number, Record, Schema, Text, shown
+from ...project.reading.report import ProblemReport, child
+from ...project.reading.shapes import WRONG, MapOf, Number, Record, RecordKey, Schema, Text, shown
 from ...project.specs.description import Attribute, Endpoint, ProjectSpec
 from ...project.specs.experiments import Experiment
 from ...project.specs.reach import EXPOSURE_ID
@@ -33,7 +33,7 @@ def read(path: Path, spec: ProjectSpec) -> Simulation:
     Raises:
         ProjectError: With everything that is wrong with the file.
     """
-    report = Report()
+    report = ProblemReport()
     if not path.is_file():
         near = (
             sorted(other.name for other in path.parent.glob("*.yaml"))
@@ -50,7 +50,7 @@ def read(path: Path, spec: ProjectSpec) -> Simulation:
     node = read_yaml(path, str(path), key, report)
     values = WRONG if node is None else _SHAPE.read(node, key, report)
     simulation = (
-        None if values is WRONG else _simulation(_File(values, key, spec, report), path.stem)
+        None if values is WRONG else _simulation(_FileReader(values, key, spec, report), path.stem)
     )
     if report.problems or simulation is None:
         raise ProjectError(report.sorted())
@@ -79,7 +79,7 @@ def _effect(text: str) -> float:
 class _Values:
     """One value, or a list of which one is drawn."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Parse a YAML value or a list of values, as a tuple."""
         items = node.items if isinstance(node, yaml.Sequence) else (node,)
         values = tuple(
@@ -104,84 +104,85 @@ _ATTRIBUTES = MapOf(of=_Values())
 _ACTION = Record(
     noun="a simulated event",
     keys={
-        "of": Key(shape=Text()),
-        "chance": Key(
+        "of": RecordKey(shape=Text()),
+        "chance": RecordKey(
             shape=Text(
                 what="a percentage, or a function of the world", parse=_chance, example="12%"
             )
         ),
-        "after": Key(shape=_DURATION),
-        "attributes": Key(shape=_ATTRIBUTES),
+        "after": RecordKey(shape=_DURATION),
+        "attributes": RecordKey(shape=_ATTRIBUTES),
     },
 )
 _SHAPE = Record(
     noun="a simulation",
     keys={
-        "experiment": Key(shape=Text()),
-        "endpoint": Key(shape=Text()),
-        "days": Key(shape=_COUNT, required=True, example="14"),
-        "visitors": Key(shape=_COUNT, required=True, example="500"),
-        "sessions": Key(shape=_COUNT),
-        "items": Key(shape=_COUNT),
-        "candidates": Key(shape=_COUNT),
-        "slots": Key(shape=_COUNT),
-        "events": Key(
+        "experiment": RecordKey(shape=Text()),
+        "endpoint": RecordKey(shape=Text()),
+        "days": RecordKey(shape=_COUNT, required=True, example="14"),
+        "visitors": RecordKey(shape=_COUNT, required=True, example="500"),
+        "sessions": RecordKey(shape=_COUNT),
+        "items": RecordKey(shape=_COUNT),
+        "candidates": RecordKey(shape=_COUNT),
+        "slots": RecordKey(shape=_COUNT),
+        "events": RecordKey(
             shape=MapOf(of=_ACTION, least=1), required=True, example="{click: {chance: 12%}}"
         ),
-        "effects": Key(shape=MapOf(of=_EFFECTS)),
-        "seasons": Key(
+        "effects": RecordKey(shape=MapOf(of=_EFFECTS)),
+        "seasons": RecordKey(
             shape=Record(
-                noun="seasons", keys={"daily": Key(shape=_SHARE), "weekly": Key(shape=_SHARE)}
+                noun="seasons",
+                keys={"daily": RecordKey(shape=_SHARE), "weekly": RecordKey(shape=_SHARE)},
             )
         ),
-        "late": Key(
+        "late": RecordKey(
             shape=Record(
                 noun="late events",
                 keys={
-                    "share": Key(shape=_SHARE, required=True, example="5%"),
-                    "by": Key(shape=_DURATION, required=True, example="2d"),
+                    "share": RecordKey(shape=_SHARE, required=True, example="5%"),
+                    "by": RecordKey(shape=_DURATION, required=True, example="2d"),
                 },
             )
         ),
-        "bots": Key(
+        "bots": RecordKey(
             shape=Record(
                 noun="bots",
                 keys={
-                    "share": Key(shape=_SHARE, required=True, example="2%"),
-                    "requests": Key(shape=_COUNT, required=True, example="40"),
+                    "share": RecordKey(shape=_SHARE, required=True, example="2%"),
+                    "requests": RecordKey(shape=_COUNT, required=True, example="40"),
                 },
             )
         ),
-        "broken": Key(
+        "broken": RecordKey(
             shape=Record(
                 noun="a broken split",
                 keys={
-                    "arm": Key(shape=Text(), required=True, example="treatment"),
-                    "loses": Key(shape=_SHARE, required=True, example="10%"),
+                    "arm": RecordKey(shape=Text(), required=True, example="treatment"),
+                    "loses": RecordKey(shape=_SHARE, required=True, example="10%"),
                 },
             )
         ),
-        "attributes": Key(shape=_ATTRIBUTES),
-        "world": Key(shape=Text(pattern=_FUNCTION, what="a module", example="world")),
-        "seed": Key(shape=Number(whole=True, least=0)),
+        "attributes": RecordKey(shape=_ATTRIBUTES),
+        "world": RecordKey(shape=Text(pattern=_FUNCTION, what="a module", example="world")),
+        "seed": RecordKey(shape=Number(whole=True, least=0)),
     },
 )
 
 
-class _File(NamedTuple):
+class _FileReader(NamedTuple):
     """The file's values, whatever is wrong with them."""
 
     values: dict[str, Any]
     key: str
     spec: ProjectSpec
-    report: Report
+    report: ProblemReport
 
     def wrong(self, key: str, message: str, remedy: str | None = None) -> None:
         """Report a mistake at a key of the simulation's file, with its remedy."""
         self.report.add(child(self.key, key), message, remedy)
 
 
-def _simulation(file: _File, name: str) -> Simulation | None:
+def _simulation(file: _FileReader, name: str) -> Simulation | None:
     """Check the file's values, and return the simulation that they describe.
 
     None: its endpoint or its events have mistakes; others are only reported.
@@ -223,7 +224,7 @@ def _simulation(file: _File, name: str) -> Simulation | None:
     return simulation
 
 
-def _endpoint(file: _File) -> Endpoint | None:
+def _endpoint(file: _FileReader) -> Endpoint | None:
     """Return the endpoint to simulate: the experiment's, or the one that is named."""
     spec = file.spec
     if ("experiment" in file.values) == ("endpoint" in file.values):
@@ -241,7 +242,7 @@ def _endpoint(file: _File) -> Endpoint | None:
     return spec.endpoints[name] if name else None
 
 
-def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> str | None:
+def _declared_name(file: _FileReader, what: str, declared: Mapping[str, object]) -> str | None:
     """Return the name that the file has under the key `what`, if it is in `declared`.
 
     If not, a mistake is reported, and None returned.
@@ -258,7 +259,7 @@ def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> st
     return None
 
 
-def _actions(file: _File) -> tuple[Action, ...]:
+def _actions(file: _FileReader) -> tuple[Action, ...]:
     """Return the visitors' actions, each after the one that it follows."""
     written: dict[str, Any] = {
         name: about for name, about in file.values.get("events", {}).items() if about is not WRONG
@@ -281,7 +282,7 @@ def _actions(file: _File) -> tuple[Action, ...]:
 
 
 def _check_action(
-    file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]
+    file: _FileReader, name: str, about: Mapping[str, Any], written: Mapping[str, Any]
 ) -> None:
     """Report mistakes in the event, the predecessor and the chance of a visitor's action.
 
@@ -317,7 +318,7 @@ def _action(name: str, about: Mapping[str, Any]) -> Action:
     return Action(event=name, chance=chance, **fields)
 
 
-def _check_arms(file: _File) -> None:
+def _check_arms(file: _FileReader) -> None:
     """Report effects and losses of arms or events that are not the experiment's."""
     experiment = file.spec.experiments.get(file.values.get("experiment", ""))
     if experiment is not None and experiment.interleave is not None:
@@ -346,7 +347,7 @@ def _check_arms(file: _File) -> None:
         )
 
 
-def _check_interleaved(file: _File, experiment: Experiment) -> None:
+def _check_interleaved(file: _FileReader, experiment: Experiment) -> None:
     """Report settings about arms, which an interleaved run does not have."""
     words = (
         f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does "
@@ -357,7 +358,7 @@ def _check_interleaved(file: _File, experiment: Experiment) -> None:
             file.wrong(key, words, "leave it out; chances by the item are a world's: world: MODULE")
 
 
-def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
+def _check_effects(file: _FileReader, actions: tuple[Action, ...]) -> None:
     """Report effects that raise a chance above 100 %, or that change a chance of 100 %.
 
     The reported truth would be wrong with them. Chances that a function computes cannot be checked.
@@ -379,7 +380,7 @@ def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
 
 
 def _check_filled(
-    file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]
+    file: _FileReader, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]
 ) -> None:
     """Report required attributes of an action's event to which the simulation gives no value.
 
@@ -434,7 +435,7 @@ def _example(attribute: Attribute) -> str:
     )
 
 
-def _check_candidates(file: _File, simulation: Simulation, endpoint: Endpoint) -> None:
+def _check_candidates(file: _FileReader, simulation: Simulation, endpoint: Endpoint) -> None:
     """Report a mistake if there are too few items, or more candidates than the endpoint accepts."""
     count, most = simulation.candidates, endpoint.max_candidates
     if count > simulation.items and not simulation.world:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from ...reports.columns import plural
 
 if TYPE_CHECKING:
-    from .simulate import Simulated, Truth
+    from .simulate import PlayedSimulation, Truth
 
 _TOLD = 5  # of the reasons why requests or events were refused
 
 
-def text(simulated: Simulated) -> str:
+def text(simulated: PlayedSimulation) -> str:
     """Return a simulation's result as text, for the command line."""
     return "\n".join(_lines(simulated))
 
 
-def _lines(simulated: Simulated) -> Iterator[str]:
+def _lines(simulated: PlayedSimulation) -> Iterator[str]:
     """Yield a simulation's result as lines of text."""
     played, simulation = simulated.played, simulated.simulation
     yield (
@@ -74,7 +74,7 @@ def _truth(truth: Truth) -> str:
     return f"{truth.metric} of {truth.arm} {true}; {100 * truth.shown:+.1f} % is shown{ends}"
 
 
-def _page_text(simulated: Simulated) -> str:
+def _page_text(simulated: PlayedSimulation) -> str:
     """Return the report's path, relative to the current folder if it is below."""
     from pathlib import Path
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 import msgspec
 
 from .chance_to_beat import ChanceToBeat, chance_to_beat
-from .inference import ONCE, Horizon
+from .inference import ONCE, LookSchedule
 from .multiple_tests import holm_levels, q_values
-from .ratio import Difference, Point, are_comparable, cautious_points, difference, p_value
-from .sums import Sums
+from .ratio import ArmRate, Difference, are_comparable, cautious_points, difference, p_value
+from .sums import UnitSums
 from .verdict import Goal, Side, side
 
-Arms = Mapping[str, Sums]
+Arms = Mapping[str, UnitSums]
 
 
 class Tested(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +47,11 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     saved: float = 0.0
 
 
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedArms(msgspec.Struct, frozen=True, kw_only=True):
     """A treatment and its control: each one's rate and variance."""
 
-    control: Point
-    treatment: Point
+    control: ArmRate
+    treatment: ArmRate
 
     def difference(self, multiple: float) -> Difference:
         """Return the difference between the arms, `multiple` standard errors to either side."""
@@ -69,12 +69,12 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
         return 1 - left / plain if plain else 0.0
 
 
-def comparisons(arms: Arms) -> dict[str, Compared | None]:
+def comparisons(arms: Arms) -> dict[str, ComparedArms | None]:
     """Pair each treatment with the control; None where there are too few data."""
     rates, names = cautious_points(arms), list(arms)
     control = names[0]
     return {
-        name: Compared(control=rates[control], treatment=rates[name])
+        name: ComparedArms(control=rates[control], treatment=rates[name])
         if are_comparable([(arms[control], rates[control]), (arms[name], rates[name])])
         else None
         for name in names[1:]
@@ -82,7 +82,7 @@ def comparisons(arms: Arms) -> dict[str, Compared | None]:
 
 
 def decide(
-    metrics: Mapping[str, Arms], goals: Mapping[str, Goal], horizons: Mapping[str, Horizon]
+    metrics: Mapping[str, Arms], goals: Mapping[str, Goal], horizons: Mapping[str, LookSchedule]
 ) -> tuple[Tested, ...]:
     """Test the deciding metrics in each treatment, corrected for multiple tests.
 
@@ -112,7 +112,7 @@ def decide(
 
 def _test_result(
     key: tuple[str, str],
-    pair: Compared | None,
+    pair: ComparedArms | None,
     corrected: Difference | None,
     level: float,
     goal: Goal,

@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import msgspec
 
-from .ratio import Point, log_ratio
+from .ratio import ArmRate, log_ratio
 from .verdict import Goal
 
 PRIOR_SD = 0.1  # of the logarithm of the ratio: two true effects in three are within -10 .. +11 %
@@ -27,7 +27,7 @@ class ChanceToBeat(msgspec.Struct, frozen=True, kw_only=True):
     prior_sd: float = PRIOR_SD  # of the logarithm of treatment / control, around 0
 
 
-def chance_to_beat(control: Point, treatment: Point, goal: Goal) -> ChanceToBeat | None:
+def chance_to_beat(control: ArmRate, treatment: ArmRate, goal: Goal) -> ChanceToBeat | None:
     """Return the posterior probability that the treatment is better than the control.
 
     `goal` is whether the metric is to rise or to fall. None if a rate is not positive, or nothing

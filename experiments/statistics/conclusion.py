@@ -13,7 +13,7 @@ import msgspec
 
 from ...reports.columns import plural
 from .ratio import Difference
-from .split import Split
+from .split import UnitSplit
 from .verdict import Goal, Judgement, Side, side
 
 LEAST_DAYS = 7  # a week has every weekday
@@ -50,7 +50,7 @@ class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
         return all(judged == "holds" for judged in self.guardrails.values())
 
 
-class Age(msgspec.Struct, frozen=True, kw_only=True):
+class RunAge(msgspec.Struct, frozen=True, kw_only=True):
     """How long a run has gone on.
 
     `over`: the plan's units are complete, or its end has come.
@@ -93,7 +93,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.headline}. {self.why}"
 
 
-def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
+def unsound(split: UnitSplit | None, units: int, twice: int) -> Conclusion | None:
     """Return the conclusion that no figure of an experiment can be trusted, or None.
 
     Args:
@@ -143,7 +143,7 @@ def compared(
 
 
 def conclude(
-    arms: Sequence[TreatmentFigures], age: Age, *, unsound: Conclusion | None = None
+    arms: Sequence[TreatmentFigures], age: RunAge, *, unsound: Conclusion | None = None
 ) -> Conclusion:
     """Return the verdict on a run: ship, stop or keep running.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ...reports.columns import plural
-from .ratio import Point, carries_enough, cautious_points, fewest_carriers, leave_out_alike
-from .sums import FEW, Sums
+from .ratio import ArmRate, carries_enough, cautious_points, fewest_carriers, leave_out_alike
+from .sums import FEW, UnitSums
 
 
-def warnings_of_few(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
+def warnings_of_few(metric: str, arms: Mapping[str, UnitSums]) -> Iterator[str]:
     """Yield a warning for each arm where a few units carry most of a numerator or denominator.
 
     It says whether the metric is compared all the same, and if not what is missing.
@@ -20,7 +20,7 @@ def warnings_of_few(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
             yield f"metric {metric}: {warning}"
 
 
-def warnings_of_dropped(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
+def warnings_of_dropped(metric: str, arms: Mapping[str, UnitSums]) -> Iterator[str]:
     """Yield a warning for each treatment that leaves out another share of units than the control.
 
     It is then not compared.
@@ -37,7 +37,7 @@ def warnings_of_dropped(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
         )
 
 
-def _warning(arm: str, sums: Sums, point: Point) -> str | None:
+def _warning(arm: str, sums: UnitSums, point: ArmRate) -> str | None:
     """Return a text if a few of an arm's units carry most of its sums, else None."""
     units = plural(sums.units, "unit")
     if not sums.comparable:

@@ -13,9 +13,9 @@ from typing import Literal
 import msgspec
 
 from ...project.specs.experiments import ExperimentGuardrail
-from .inference import ALPHA, Horizon
-from .ratio import Difference, Point, are_comparable, difference, log_ratio
-from .sums import FEW, FEWEST_OUTCOMES, FEWEST_UNITS, Sums
+from .inference import ALPHA, LookSchedule
+from .ratio import ArmRate, Difference, are_comparable, difference, log_ratio
+from .sums import FEW, FEWEST_OUTCOMES, FEWEST_UNITS, UnitSums
 from .verdict import Judgement
 
 
@@ -37,12 +37,12 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """An arm with its sums and its rate."""
 
     name: str
-    sums: Sums
-    point: Point
+    sums: UnitSums
+    point: ArmRate
 
 
 def guard(
-    guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, horizon: Horizon
+    guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, horizon: LookSchedule
 ) -> Guarded:
     """Judge a guardrail in a treatment, against the control.
 
@@ -75,7 +75,7 @@ def _judgement(
     control: Arm,
     treatment: Arm,
     bound: float | None,
-    horizon: Horizon,
+    horizon: LookSchedule,
 ) -> Judgement:
     """Return whether the guardrail holds, is broken, or is inconclusive."""
     if _has_enough(guardrail, control.sums, treatment.sums) and _is_harmed(
@@ -106,7 +106,7 @@ def _is_harmed(
     return beyond > multiple * error
 
 
-def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
+def _has_enough(guardrail: ExperimentGuardrail, control: UnitSums, treatment: UnitSums) -> bool:
     """Return whether there are enough units and outcomes to show that a guardrail is broken.
 
     A control rate below zero never suffices: a margin in percent of it has no meaning.

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from .ratio import Point, log_ratio
+from .ratio import ArmRate, log_ratio
 
-Pair = tuple[Point, Point]  # control, treatment
+Pair = tuple[ArmRate, ArmRate]  # control, treatment
 
 
 def unlike(segments: Mapping[str, Pair]) -> float | None:

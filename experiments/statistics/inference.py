@@ -27,7 +27,7 @@ NEW = (
 )
 
 
-class Horizon(msgspec.Struct, frozen=True, kw_only=True):
+class LookSchedule(msgspec.Struct, frozen=True, kw_only=True):
     """The looks at an experiment: how many there may be, and what was looked at.
 
     `units`: of all arms, complete. `looks`: those of each recorded look, this one last.
@@ -75,15 +75,15 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def watching(self) -> Horizon:
+    def watching(self) -> LookSchedule:
         """Return the horizon of intervals that hold at any look, so that a metric may end the run.
 
         They are always-valid intervals.
         """
-        return Horizon(inference="always", units=self.units, planned=self.planned)
+        return LookSchedule(inference="always", units=self.units, planned=self.planned)
 
 
-ONCE = Horizon(inference="fixed", units=0)
+ONCE = LookSchedule(inference="fixed", units=0)
 
 
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:

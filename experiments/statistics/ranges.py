@@ -9,7 +9,7 @@ import msgspec
 from ...pipelines.evaluation.statistics import Estimate
 
 
-class Range(msgspec.Struct, frozen=True, kw_only=True):
+class FigureInterval(msgspec.Struct, frozen=True, kw_only=True):
     """A figure with its interval; None: it has no end (yet)."""
 
     value: float | None
@@ -17,10 +17,10 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None
 
 
-def as_range(estimate: Estimate) -> Range:
+def as_range(estimate: Estimate) -> FigureInterval:
     """Return an estimate as a range, with None for infinite ends."""
     bounded = math.isfinite(estimate.low) and math.isfinite(estimate.high)
     value = estimate.value if math.isfinite(estimate.value) else None
-    return Range(
+    return FigureInterval(
         value=value, low=estimate.low if bounded else None, high=estimate.high if bounded else None
     )

@@ -25,8 +25,8 @@ from msgspec.structs import replace
 
 from ...pipelines.evaluation.statistics import Estimate, poisson_interval
 from ...project.specs.experiments import Metric
-from .inference import Horizon, Unplanned
-from .sums import FEWEST_CARRIERS, FEWEST_OUTCOMES, Sums
+from .inference import LookSchedule, Unplanned
+from .sums import FEWEST_CARRIERS, FEWEST_OUTCOMES, UnitSums
 
 Z = 1.959963984540054  # of a 95 % interval
 EXACT_BELOW = (
@@ -36,7 +36,7 @@ _APART = 3.290526731491895  # standard errors: two sides of 0.1 %
 _ROUNDING = 1e-9
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class ArmRate(msgspec.Struct, frozen=True, kw_only=True):
     """An arm's rate and its variance.
 
     `saved`: the part of the variance that the time before has taken away. `equal_units`: how many
@@ -64,7 +64,7 @@ def is_share(metric: Metric) -> bool:
     return metric.kind == "any" or (metric.kind == "rate" and metric.numerator.attribute is None)
 
 
-def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
+def points(arms: Mapping[str, UnitSums]) -> dict[str, ArmRate]:
     """Return each arm's rate and variance, adjusted by the pre-period covariate (CUPED).
 
     Without a covariate they are the plain rates.
@@ -74,7 +74,7 @@ def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
     return {name: _point(sums, theta, everyone.mean("x")) for name, sums in arms.items()}
 
 
-def cautious_points(arms: Mapping[str, Sums]) -> dict[str, Point]:
+def cautious_points(arms: Mapping[str, UnitSums]) -> dict[str, ArmRate]:
     """Return each arm's rate, with a variance at least as large as that of all arms implies.
 
     Where every rate is positive, the variance of a unit is taken to grow with the square of the
@@ -127,7 +127,7 @@ def _equal_units(units: int, spread: float) -> float:
     return units / (1 + spread * (units - 1) / units)
 
 
-def are_comparable(arms: Sequence[tuple[Sums, Point]]) -> bool:
+def are_comparable(arms: Sequence[tuple[UnitSums, ArmRate]]) -> bool:
     """Return whether two arms can be compared: each has enough data, of enough units.
 
     Args:
@@ -139,7 +139,7 @@ def are_comparable(arms: Sequence[tuple[Sums, Point]]) -> bool:
     ) and leave_out_alike(control, treatment)
 
 
-def leave_out_alike(control: Sums, treatment: Sums) -> bool:
+def leave_out_alike(control: UnitSums, treatment: UnitSums) -> bool:
     """Return whether two arms leave out about the same share of their units as robots.
 
     The test is of two shares, two-sided at 0.1 %. Where a treatment itself makes units exceed the
@@ -153,7 +153,7 @@ def leave_out_alike(control: Sums, treatment: Sums) -> bool:
     return abs(distance) <= _APART * error
 
 
-def carries_enough(sums: Sums, point: Point) -> bool:
+def carries_enough(sums: UnitSums, point: ArmRate) -> bool:
     """Return whether an arm's total rests on enough units for a confidence interval.
 
     How much units vary is taken from all arms together (`cautious_points`).
@@ -164,7 +164,7 @@ def carries_enough(sums: Sums, point: Point) -> bool:
     return point.equal_units >= fewest_carriers(sums) * (1 - _ROUNDING)
 
 
-def fewest_carriers(sums: Sums) -> int:
+def fewest_carriers(sums: UnitSums) -> int:
     """Return the least effective number of units that an arm needs to be compared.
 
     Amounts and counts have limits of their own; see `Sums.equal_units`.
@@ -172,7 +172,7 @@ def fewest_carriers(sums: Sums) -> int:
     return FEWEST_CARRIERS if sums.of_amounts else FEWEST_OUTCOMES
 
 
-def _theta(everyone: Sums) -> float:
+def _theta(everyone: UnitSums) -> float:
     """Return CUPED's coefficient: the covariate times it is subtracted from the outcome.
 
     `everyone` are the sums of all arms.
@@ -181,20 +181,22 @@ def _theta(everyone: Sums) -> float:
     return everyone.linear("x") / of_x if of_x > 0 else 0.0
 
 
-def _point(sums: Sums, theta: float, x_all: float) -> Point:
+def _point(sums: UnitSums, theta: float, x_all: float) -> ArmRate:
     """Return an arm's rate and its variance, adjusted by the covariate (CUPED).
 
     `theta` is its coefficient, `x_all` its mean over all arms.
     """
     if not theta or sums.units < 2:
-        return Point(value=sums.rate, variance=sums.variance)
+        return ArmRate(value=sums.rate, variance=sums.variance)
     plain = sums.linear("y")
     left = max(plain - 2 * theta * sums.linear("x") + theta**2 * sums.covariance("x", "x"), 0.0)
     value = sums.rate - theta * (sums.mean("x") - x_all)
-    return Point(value=value, variance=left / sums.units, saved=1 - left / plain if plain else 0.0)
+    return ArmRate(
+        value=value, variance=left / sums.units, saved=1 - left / plain if plain else 0.0
+    )
 
 
-def interval(sums: Sums) -> Estimate | None:
+def interval(sums: UnitSums) -> Estimate | None:
     """Return an arm's rate with a 95 % confidence interval, valid for one look.
 
     None: there are too few data.
@@ -208,7 +210,7 @@ def interval(sums: Sums) -> Estimate | None:
     return Estimate(value=sums.rate, low=sums.rate - margin, high=sums.rate + margin)
 
 
-def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference | None:
+def compare(control: UnitSums, treatment: UnitSums, inference: Unplanned) -> Difference | None:
     """Return the difference of two arms of a log; None for too few units or outcomes.
 
     `inference` says how it is computed.
@@ -216,11 +218,11 @@ def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference 
     rates = cautious_points({"control": control, "treatment": treatment})
     if not are_comparable([(control, rates["control"]), (treatment, rates["treatment"])]):
         return None
-    horizon = Horizon(inference=inference, units=control.units + treatment.units)
+    horizon = LookSchedule(inference=inference, units=control.units + treatment.units)
     return difference(rates["control"], rates["treatment"], horizon.multiple())
 
 
-def difference(control: Point, treatment: Point, multiple: float) -> Difference:
+def difference(control: ArmRate, treatment: ArmRate, multiple: float) -> Difference:
     """Return the difference of two rates, absolute and relative, with confidence intervals.
 
     Args:
@@ -241,7 +243,7 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
     )
 
 
-def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
+def _relative(control: ArmRate, treatment: ArmRate, multiple: float) -> Estimate:
     """Return the relative difference of two rates, `multiple` standard errors to either side."""
     if not (control.value > 0 and treatment.value > 0):
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
@@ -258,7 +260,7 @@ def _margin_of_error(multiple: float, error: float) -> float:
     return multiple * error if math.isfinite(multiple) else math.inf
 
 
-def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
+def log_ratio(control: ArmRate, treatment: ArmRate) -> tuple[float, float]:
     """Return the logarithm of the ratio treatment / control and its variance.
 
     Raises:
@@ -268,7 +270,7 @@ def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
     return math.log(treatment.value / control.value), spread
 
 
-def information(arms: Mapping[str, Sums]) -> float | None:
+def information(arms: Mapping[str, UnitSums]) -> float | None:
     """Return the statistical information on the arms' rates.
 
     It is one over the variance of their logarithms. None if a rate is not positive, or nothing
@@ -281,12 +283,12 @@ def information(arms: Mapping[str, Sums]) -> float | None:
     return 1 / spread if spread > 0 else None
 
 
-def standard_error(control: Point, treatment: Point) -> float:
+def standard_error(control: ArmRate, treatment: ArmRate) -> float:
     """Return the standard error of the difference between two arms' rates."""
     return math.sqrt(control.variance + treatment.variance)
 
 
-def p_value(control: Point, treatment: Point) -> float:
+def p_value(control: ArmRate, treatment: ArmRate) -> float:
     """Return the two-sided p-value of no difference, for one look.
 
     It agrees with the relative interval if both rates are positive.

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 from .inference import ALPHA
-from .sums import Sums
+from .sums import UnitSums
 
 POWER = 0.8416212335729143  # the normal quantile of four times in five
 MOST = 10.0  # effects above ten times the control's rate are not looked for
 
 
-def units_needed(control: Sums, effect: float) -> int:
+def units_needed(control: UnitSums, effect: float) -> int:
     """Return how many units each of two arms needs to show an effect.
 
     Args:
@@ -33,7 +33,7 @@ def units_needed(control: Sums, effect: float) -> int:
 
 
 def planned_units(
-    control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
+    control: UnitSums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
 ) -> int:
     """Return how many units all arms together need to show an effect.
 
@@ -59,7 +59,7 @@ def z_needed(tests: int = 1) -> float:
 
 
 def _units(
-    control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
+    control: UnitSums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
 ) -> float:
     """Return how many units all arms need to show an effect, not rounded.
 
@@ -93,7 +93,7 @@ def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) 
     )
 
 
-def effect_shown(control: Sums, units: float) -> float | None:
+def effect_shown(control: UnitSums, units: float) -> float | None:
     """Return the smallest relative rise that an arm of so many units can show, or None.
 
     `control` are the control's sums.
@@ -116,7 +116,7 @@ def smallest_effect(needed: Callable[[float], int], units: float) -> float | Non
     return high
 
 
-def _variance(control: Sums, effect: float) -> float:
+def _variance(control: UnitSums, effect: float) -> float:
     """Return the variance of one unit's part in the rate, after the rate changed by an effect.
 
     `effect` is relative to the control's rate.

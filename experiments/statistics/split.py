@@ -52,7 +52,7 @@ class DayLook(msgspec.Struct, frozen=True, kw_only=True):
         return self.distance > self.bound
 
 
-class Split(msgspec.Struct, frozen=True, kw_only=True):
+class UnitSplit(msgspec.Struct, frozen=True, kw_only=True):
     """How many units came to each arm, and how likely they did not come as planned.
 
     `log_odds`: of "not as planned" over "as planned", natural logarithm; above `alarm_odds` to one
@@ -104,7 +104,7 @@ def check(
     *,
     days: Sequence[Day] = (),
     planned_days: int = DAYS,
-) -> Split:
+) -> UnitSplit:
     """Check whether the units of the arms fit the planned weights (sample ratio mismatch).
 
     The weights may have any sum.
@@ -121,7 +121,7 @@ def check(
     log_odds = [_log_odds(counts, shares, prior) for prior in _PRIORS]
     highest = max(log_odds)
     mixed = highest + math.log(math.fsum(math.exp(odds - highest) for odds in log_odds) / 2)
-    return Split(
+    return UnitSplit(
         counts=dict(counts),
         planned=dict(planned),
         log_odds=mixed,

@@ -24,7 +24,7 @@ _COLUMNS: tuple[Column, ...] = ("y", "d", "x")
 _ADDED = ("units", "y", "d", "x", "yy", "yd", "dd", "yx", "dx", "xx", "dropped")
 
 
-class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UnitSums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Sums over units of y, d and x, and of their products.
 
     y is a unit's outcomes (a metric's numerator), d its exposures (the denominator, or 1), x its y
@@ -51,7 +51,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # of `units` those with too large a denominator: they add nothing to the other sums
     dropped: int = 0
 
-    def __add__(self, other: Sums) -> Sums:
+    def __add__(self, other: UnitSums) -> UnitSums:
         """Add sums of other units, or of a later day of the same ones.
 
         A day may add outcomes of units that came before it: no unit, but sums.
@@ -69,7 +69,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             if self.outcomes is None or other.outcomes is None
             else self.outcomes + other.outcomes
         )
-        return Sums(**added, outcomes=counted, shift=self.shift)
+        return UnitSums(**added, outcomes=counted, shift=self.shift)
 
     @property
     def nothing(self) -> bool:
@@ -186,4 +186,4 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.units * mean**2 / square if square else 0.0
 
 
-NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
+NOTHING = UnitSums(units=0, y=0, d=0, yy=0, yd=0, dd=0)

@@ -21,13 +21,13 @@ import msgspec
 
 from ...pipelines.evaluation.statistics import Estimate
 from .ratio import Z
-from .sums import Sums
+from .sums import UnitSums
 
-Pair = tuple[Sums, Sums]  # control, treatment
+Pair = tuple[UnitSums, UnitSums]  # control, treatment
 _FEWEST_DAYS = 3
 
 
-class Contrast(msgspec.Struct, frozen=True, kw_only=True):
+class EffectTrend(msgspec.Struct, frozen=True, kw_only=True):
     """How much an effect changes a day, and the weight of each day's effect in it."""
 
     slope: float
@@ -53,7 +53,7 @@ class Influences(msgspec.Struct, frozen=True):
         return self.squares * self.units / (self.units - 1) if self.units > 1 else math.inf
 
 
-def slope_contrast(days: Mapping[int, Pair]) -> Contrast | None:
+def slope_contrast(days: Mapping[int, Pair]) -> EffectTrend | None:
     """Return how much the relative effect changes a day, as a contrast of the days' effects.
 
     `days` are the sums of each day alone. None: fewer than three days have a rate above 0 in both
@@ -70,10 +70,10 @@ def slope_contrast(days: Mapping[int, Pair]) -> Contrast | None:
         weights[day] * math.log(treatment.rate / control.rate)
         for day, (control, treatment) in usable.items()
     )
-    return Contrast(slope=slope, weights=weights)
+    return EffectTrend(slope=slope, weights=weights)
 
 
-def _size(control: Sums, treatment: Sums) -> float:
+def _size(control: UnitSums, treatment: UnitSums) -> float:
     """Return the weight of one day in the slope: the harmonic sum of both arms' denominators.
 
     That is 1 / (1/d of the control + 1/d of the treatment).
@@ -81,7 +81,7 @@ def _size(control: Sums, treatment: Sums) -> float:
     return 1 / (1 / control.total("d") + 1 / treatment.total("d"))
 
 
-def day_weights(contrast: Contrast, days: Mapping[int, Sums]) -> dict[int, DayWeight]:
+def day_weights(contrast: EffectTrend, days: Mapping[int, UnitSums]) -> dict[int, DayWeight]:
     """Return how the slope changes with one unit's outcomes, by day since its first exposure.
 
     On a day a unit's influence is `of_y` times its numerator less `of_d` times its denominator.
@@ -93,7 +93,7 @@ def day_weights(contrast: Contrast, days: Mapping[int, Sums]) -> dict[int, DayWe
     }
 
 
-def interval(contrast: Contrast, arms: Iterable[Influences]) -> Estimate | None:
+def interval(contrast: EffectTrend, arms: Iterable[Influences]) -> Estimate | None:
     """Return the slope with its 95 % confidence interval, for one look.
 
     None: nothing varies, or an arm has fewer than two units.

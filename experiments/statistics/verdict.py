@@ -9,7 +9,7 @@ from typing import Literal
 from ...project.specs.experiments import ExperimentGuardrail
 from . import sample_size
 from .ratio import Difference
-from .sums import Sums
+from .sums import UnitSums
 
 Judgement = Literal["holds", "broken", "inconclusive"]
 Goal = Literal["maximise", "minimise"]
@@ -66,7 +66,7 @@ def side(difference: Difference | None, goal: Goal) -> Side:
     return "better" if (difference.absolute.value > 0) == (goal == "maximise") else "worse"
 
 
-def size(control: Sums, units: int, unit: str) -> str:
+def size(control: UnitSums, units: int, unit: str) -> str:
     """Return a sentence on which effects an arm of so many units can show.
 
     `control` are the control's sums, `unit` is what the units are called.

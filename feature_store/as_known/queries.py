@@ -21,7 +21,7 @@ import msgspec
 
 from ...events.port import Column
 from ...events.tables.relations import view_name
-from ...project.specs.description import Description
+from ...project.specs.description import ParsedProject
 from ..joins.view_history import ViewSource, changed, computed_sql, without_semicolon
 from ..sql.subset import tables
 from ..views.schema import relation_columns
@@ -46,7 +46,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     )
 
 
-def inputs_of(source: ViewSource, description: Description) -> tuple[Input, ...]:
+def inputs_of(source: ViewSource, description: ParsedProject) -> tuple[Input, ...]:
     """Return the relations that a view's SQL reads, with their columns and known times."""
     spec = description.spec
     events = {view_name(event) for event in spec.events}

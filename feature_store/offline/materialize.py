@@ -34,7 +34,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ...core.runtime.project import Project
-from ...reports.results import Rows
+from ...reports.results import StructRows
 from ...times import utc_milliseconds
 from ..as_known.check import MOMENTS, AsKnown, require_as_known
 from ..as_known.queries import inputs_of
@@ -43,7 +43,7 @@ from ..sql.subset import digest
 from ..tables.relations import history_table
 from ..views.sources import online_spec, view_sources
 from . import watermarks
-from .watermarks import Versioned, Watermark
+from .watermarks import VersionedWatermark, Watermark
 
 _TICK = timedelta(milliseconds=1)
 
@@ -68,7 +68,7 @@ def materialize(
     *,
     until: datetime | None = None,
     moments: int = MOMENTS,
-) -> Rows[MaterializeReport]:
+) -> StructRows[MaterializeReport]:
     """Publish the new rows of feature views (default: all) up to `until`, offline and online.
 
     Default of `until` is the project's now. It is safe to run again at any time. An `until` before
@@ -99,7 +99,7 @@ def materialize(
             project.progress(f"materialize {source.view.name}", done, len(sources))
             reports.append(_materialize(project, source, moment, checks.get(source.view.name)))
         project.progress("materialize", len(sources), len(sources))
-        return Rows(reports)
+        return StructRows(reports)
 
 
 def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ def _materialize(
     )
 
 
-def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
+def _prepare_tables(project: Project, source: ViewSource) -> VersionedWatermark:
     """Create a view's warehouse and online tables, and return its watermark.
 
     The watermark is reset if the history was removed since.
@@ -163,15 +163,21 @@ def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
     if current.token is not None and (state is None or (state.rows == 0 and current.mark.rows > 0)):
         # The sequence goes on: a name that was used for other rows is never used again.
         fresh = Watermark(sequence=current.mark.sequence + 1, checked=current.mark.checked)
-        current = watermarks.move(project, view, Versioned(mark=fresh, token=current.token))
+        current = watermarks.move(
+            project, view, VersionedWatermark(mark=fresh, token=current.token)
+        )
     target.warehouse.apply(table)
     target.online.apply(online_spec(source))
     return current
 
 
 def _record_begin(
-    project: Project, source: ViewSource, current: Versioned, until: datetime, checked: str | None
-) -> Versioned:
+    project: Project,
+    source: ViewSource,
+    current: VersionedWatermark,
+    until: datetime,
+    checked: str | None,
+) -> VersionedWatermark:
     """Record in a view's watermark that a batch has begun; return the new watermark.
 
     `checked` is the digest of the SQL that was checked for leaks.
@@ -183,7 +189,9 @@ def _record_begin(
     )
 
 
-def _publish(project: Project, source: ViewSource, current: Versioned) -> Versioned:
+def _publish(
+    project: Project, source: ViewSource, current: VersionedWatermark
+) -> VersionedWatermark:
     """Write the batch that a watermark names to a view's history; return the moved watermark."""
     view, mark, until = source.view.name, current.mark, current.mark.pending
     assert until is not None  # noqa: S101  callers have just put it there
@@ -259,7 +267,7 @@ def _anything_new(
     )
 
 
-def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned:
+def _sync(project: Project, source: ViewSource, current: VersionedWatermark) -> VersionedWatermark:
     """Copy a view's new history rows to the online store; return the moved watermark."""
     until = current.mark.until
     if until is None:

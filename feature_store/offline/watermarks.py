@@ -30,7 +30,7 @@ class Watermark(StoredDocument, frozen=True, kw_only=True, omit_defaults=True):
     )
 
 
-class Versioned(msgspec.Struct, frozen=True, kw_only=True):
+class VersionedWatermark(msgspec.Struct, frozen=True, kw_only=True):
     """A view's watermark with the token that its next move expects; None if it was never moved."""
 
     mark: Watermark
@@ -42,17 +42,19 @@ def _key(view: str) -> str:
     return f"views/{view}"
 
 
-def read(project: Project, view: str) -> Versioned:
+def read(project: Project, view: str) -> VersionedWatermark:
     """Read a view's watermark from the state store; an empty one if it was never materialized."""
     document = project.target.state.get(_key(view))
     if document is None:
-        return Versioned(mark=Watermark(), token=None)
-    return Versioned(
+        return VersionedWatermark(mark=Watermark(), token=None)
+    return VersionedWatermark(
         mark=decode(document.value, Watermark, what=f"state {_key(view)}"), token=document.token
     )
 
 
-def move(project: Project, view: str, current: Versioned, **changes: object) -> Versioned:
+def move(
+    project: Project, view: str, current: VersionedWatermark, **changes: object
+) -> VersionedWatermark:
     """Store a view's watermark with these fields changed, and return it.
 
     Raises:
@@ -60,4 +62,4 @@ def move(project: Project, view: str, current: Versioned, **changes: object) -> 
     """
     mark = msgspec.structs.replace(current.mark, **changes)
     token = project.target.state.put(_key(view), msgspec.json.encode(mark), expect=current.token)
-    return Versioned(mark=mark, token=token)
+    return VersionedWatermark(mark=mark, token=token)

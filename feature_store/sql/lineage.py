@@ -11,7 +11,7 @@ import msgspec
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
-Relations = Mapping[str, Collection[str]]  # relation -> its columns, all in lower case
+RelationColumns = Mapping[str, Collection[str]]  # relation -> its columns, all in lower case
 PLAIN = frozenset(
     {exp.Alias, exp.Column, exp.Identifier, exp.Paren, exp.Star}
 )  # what hands a value on as it is
@@ -84,7 +84,7 @@ def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
             yield side, own[0] if own else exp.column(name) if starred else None
 
 
-def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage:
+def lineage(expression: exp.Expr, scope: Scope, relations: RelationColumns) -> Lineage:
     """Return the relations' columns that a SQL expression is computed from, where resolvable.
 
     `scope` is the SELECT that has the expression.
@@ -106,7 +106,7 @@ def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage
     return origin
 
 
-def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
+def _column(column: exp.Column, scope: Scope, relations: RelationColumns) -> Lineage:
     """Return the relations' columns that a column reference comes from, through subqueries."""
     name, table = column.name.lower(), column.table.lower()
     sources = {alias.lower(): source for alias, (_, source) in scope.selected_sources.items()}
@@ -126,7 +126,7 @@ def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
     return origin
 
 
-def _has(source: exp.Expr | Scope, name: str, relations: Relations) -> bool:
+def _has(source: exp.Expr | Scope, name: str, relations: RelationColumns) -> bool:
     """Return whether a relation or a subquery in FROM has a column of this name.
 
     `relations` has the columns of known relations.

@@ -15,8 +15,8 @@ from sqlglot import exp
 from ...events.tables.column_types import COLUMN_TYPES, sql_type
 from .forms import AGGREGATES, NAVIGATION, RANKING, Node
 
-Trouble = tuple[str, str]
-Rule = Callable[[exp.Expr], Iterator[Trouble]]
+RuleViolation = tuple[str, str]
+Rule = Callable[[exp.Expr], Iterator[RuleViolation]]
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d{1,2})?", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -104,7 +104,7 @@ def definition(window: exp.Window) -> exp.Window | None:
     return next((w for w in named if w.this.name.lower() == name.name.lower()), None)
 
 
-def _identifier(node: exp.Expr) -> Iterator[Trouble]:
+def _identifier(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a name has other characters than letters, digits and _."""
     named_by_table = isinstance(node.parent, exp.Table) and node.arg_key == "this"
     if not NAME.fullmatch(node.name) and not named_by_table:
@@ -117,7 +117,7 @@ def _identifier(node: exp.Expr) -> Iterator[Trouble]:
 _ENGINES_OWN = ("duckdb_", "sqlite_", "pragma_")  # views that DuckDB finds without a schema
 
 
-def _table(node: exp.Expr) -> Iterator[Trouble]:
+def _table(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if FROM reads something else than a relation of the project."""
     if not isinstance(node.this, exp.Identifier):
         yield (
@@ -133,13 +133,13 @@ def _table(node: exp.Expr) -> Iterator[Trouble]:
         yield f"{node.this.name} as a relation", "it is the laptop's engine's own; no cloud has it"
 
 
-def _placeholder(node: exp.Expr) -> Iterator[Trouble]:
+def _placeholder(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a parameter ($name) has no name."""
     if not node.name or not NAME.fullmatch(node.name):
         yield "a parameter without a name", "write $name"
 
 
-def _join(node: exp.Expr) -> Iterator[Trouble]:
+def _join(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a JOIN is of a kind that not every engine has."""
     kind, side = str(node.args.get("kind") or "").upper(), str(node.args.get("side") or "").upper()
     method = str(node.args.get("method") or "").upper()
@@ -162,7 +162,7 @@ def _join(node: exp.Expr) -> Iterator[Trouble]:
         yield "relations joined by a comma or without ON", "write JOIN ... ON, or CROSS JOIN"
 
 
-def _union(node: exp.Expr) -> Iterator[Trouble]:
+def _union(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a UNION removes duplicates."""
     if node.args.get("distinct"):
         yield (
@@ -171,13 +171,13 @@ def _union(node: exp.Expr) -> Iterator[Trouble]:
         )
 
 
-def _limit(node: exp.Expr) -> Iterator[Trouble]:
+def _limit(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if LIMIT is not a number."""
     if not is_integer(node.args["expression"]):
         yield "LIMIT of an expression", "Athena takes a number only"
 
 
-def _distinct(node: exp.Expr) -> Iterator[Trouble]:
+def _distinct(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if DISTINCT is used where not every engine has it."""
     inside = node.args.get("expressions") or []
     if inside and (not isinstance(node.parent, exp.Count) or len(inside) != 1):
@@ -186,19 +186,19 @@ def _distinct(node: exp.Expr) -> Iterator[Trouble]:
         yield "count(DISTINCT x) OVER", "Athena has none; count in a subquery with GROUP BY"
 
 
-def _var(node: exp.Expr) -> Iterator[Trouble]:
+def _var(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a bare keyword is used as anything but a date part."""
     if not isinstance(node.parent, exp.Interval | exp.TimestampTrunc | exp.Extract | exp.DateDiff):
         yield f"{node.name} in this place", "name the columns"
 
 
-def _if(node: exp.Expr) -> Iterator[Trouble]:
+def _if(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a condition is written as if() and not as CASE."""
     if not (isinstance(node.parent, exp.Case) and node.arg_key == "ifs"):
         yield "if()", "write CASE WHEN ... THEN ... ELSE ... END"
 
 
-def _is(node: exp.Expr) -> Iterator[Trouble]:
+def _is(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if IS compares with anything but NULL."""
     if not isinstance(node.args["expression"], exp.Null):
         yield (
@@ -207,7 +207,7 @@ def _is(node: exp.Expr) -> Iterator[Trouble]:
         )
 
 
-def _like(node: exp.Expr) -> Iterator[Trouble]:
+def _like(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a LIKE pattern is not plain text."""
     pattern = node.args["expression"]
     if not (isinstance(pattern, exp.Literal) and pattern.is_string and "\\" not in pattern.name):
@@ -217,7 +217,7 @@ def _like(node: exp.Expr) -> Iterator[Trouble]:
         )
 
 
-def _mod(node: exp.Expr) -> Iterator[Trouble]:
+def _mod(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if % divides by anything but a whole number."""
     if not is_integer(node.args["expression"]) or not int(node.args["expression"].name):
         yield (
@@ -226,7 +226,7 @@ def _mod(node: exp.Expr) -> Iterator[Trouble]:
         )
 
 
-def _interval(node: exp.Expr) -> Iterator[Trouble]:
+def _interval(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if an INTERVAL is not a literal number of a unit that every engine has."""
     if not isinstance(node, exp.Interval):
         return
@@ -248,7 +248,7 @@ def _interval(node: exp.Expr) -> Iterator[Trouble]:
         )
 
 
-def _literal(node: exp.Expr) -> Iterator[Trouble]:
+def _literal(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a number is too large for a float, or none."""
     if node.args["is_string"]:
         return
@@ -260,7 +260,7 @@ def _literal(node: exp.Expr) -> Iterator[Trouble]:
         yield f"the number {node.name[:20]}", "write a number of 1.7e308 at most"
 
 
-def _cast(node: exp.Expr) -> Iterator[Trouble]:
+def _cast(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a CAST does not mean the same in every engine."""
     to, value = node.args["to"].this, node.this
     if to in _ZONED:
@@ -312,7 +312,7 @@ def _may_be_fractional(value: exp.Expr) -> bool:
 def _literal_integers(*parts: str) -> Rule:
     """Return a rule: these arguments of a SQL function must be literal whole numbers."""
 
-    def rule(node: exp.Expr) -> Iterator[Trouble]:
+    def rule(node: exp.Expr) -> Iterator[RuleViolation]:
         for part in parts:
             if (value := node.args.get(part)) is not None and not is_integer(value):
                 yield f"{node.key}() with a computed {part}", f"write {part} as a whole number"
@@ -320,7 +320,7 @@ def _literal_integers(*parts: str) -> Rule:
     return rule
 
 
-def _substring(node: exp.Expr) -> Iterator[Trouble]:
+def _substring(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if the positions of substr() are not literals from 1."""
     yield from _literal_integers("start", "length")(node)
     if is_integer(node.args.get("start")) and int(node.args["start"].name) < 1:
@@ -333,7 +333,7 @@ def _unit(allowed: frozenset[str], what: str, part: str) -> Rule:
     `part` is the argument's name, `what` names the function in the message.
     """
 
-    def rule(node: exp.Expr) -> Iterator[Trouble]:
+    def rule(node: exp.Expr) -> Iterator[RuleViolation]:
         value = node.args.get(part)
         name = value.name.upper() if isinstance(value, exp.Expr) else ""
         if name not in allowed:
@@ -345,19 +345,19 @@ def _unit(allowed: frozenset[str], what: str, part: str) -> Rule:
     return rule
 
 
-def _count(node: exp.Expr) -> Iterator[Trouble]:
+def _count(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if count() has no argument."""
     if node.args.get("this") is None:
         yield "count()", "write count(*)"
 
 
-def _needs_window(node: exp.Expr) -> Iterator[Trouble]:
+def _needs_window(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield a problem if a window function has no OVER."""
     if not isinstance(node.parent, exp.Window):
         yield f"{node.key}() without OVER", "it is a function of a window"
 
 
-def _window(node: exp.Expr) -> Iterator[Trouble]:
+def _window(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield problems of a window (OVER) that not every engine takes as it is written."""
     if not isinstance(node, exp.Window):
         return
@@ -393,7 +393,7 @@ def _window(node: exp.Expr) -> Iterator[Trouble]:
         )
 
 
-def _frame(node: exp.Expr) -> Iterator[Trouble]:
+def _frame(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield problems of a window's frame (ROWS, RANGE) that not every engine has."""
     kind = str(node.args.get("kind") or "").upper()
     bounds = [node.args.get("start"), node.args.get("end")]
@@ -456,7 +456,7 @@ RULES: dict[Node, Rule] = {
 }
 
 
-def troubles(node: exp.Expr) -> Iterator[Trouble]:
+def troubles(node: exp.Expr) -> Iterator[RuleViolation]:
     """Yield all problems that the rules find in one node of a SQL syntax tree."""
     if type(node) in RANKING or type(node) in NAVIGATION:
         yield from _needs_window(node)

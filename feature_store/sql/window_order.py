@@ -12,7 +12,7 @@ from sqlglot.optimizer.scope import Scope
 
 from ..port import SqlProblem
 from .forms import AGGREGATES
-from .lineage import PLAIN, Relations, lineage
+from .lineage import PLAIN, RelationColumns, lineage
 from .rules import definition
 from .subset import line_of
 
@@ -26,7 +26,7 @@ _BY_POSITION = (
 
 
 def ambiguous_orders(
-    root: Scope, relations: Relations, keys: Collection[str]
+    root: Scope, relations: RelationColumns, keys: Collection[str]
 ) -> tuple[SqlProblem, ...]:
     """Return a problem for each window that counts rows over an order with ties.
 
@@ -41,7 +41,9 @@ def ambiguous_orders(
     return tuple(sorted(set(problems), key=lambda problem: problem.line))
 
 
-def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Iterator[SqlProblem]:
+def _of_select(
+    scope: Scope, relations: RelationColumns, keys: Collection[str]
+) -> Iterator[SqlProblem]:
     """Yield a problem for each window of a SELECT whose order leaves ties.
 
     Engines break ties differently. `keys` are the columns of static tables' entities, which are
@@ -88,7 +90,7 @@ def _has_unique_order(
     order: list[exp.Expr],
     partition: list[exp.Expr],
     scope: Scope,
-    relations: Relations,
+    relations: RelationColumns,
     keys: Collection[str],
 ) -> bool:  # fmt: skip
     """Return whether the ORDER BY of a window leaves no ties between rows."""
@@ -109,7 +111,7 @@ def _has_unique_order(
     return below is not None and below <= names
 
 
-def _is_event_id(term: exp.Expr, scope: Scope, relations: Relations) -> bool:
+def _is_event_id(term: exp.Expr, scope: Scope, relations: RelationColumns) -> bool:
     """Return whether an ORDER BY term is the event id, which no two rows share."""
     origin = lineage(term, scope, relations)
     return (

@@ -14,14 +14,14 @@ from ...project.models.builtin_trainers import is_builtin, unreadable_columns
 from ...project.models.transforms import column_types, feature_keys, type_problems
 from ...project.reading.names import did_you_mean, nearest
 from ...project.reading.report import place, problem_at
-from ...project.specs.description import Attribute, AttributeType, Description, Feature, Model
+from ...project.specs.description import Attribute, AttributeType, Feature, Model, ParsedProject
 from ...project.specs.rules import Rule
 from ..port import SqlProblem
 from .row_queries import as_view, row_query
 from .schema import ViewSchema, sql_problem, view_schemas
 
 
-def check(description: Description) -> tuple[Problem, ...]:
+def check(description: ParsedProject) -> tuple[Problem, ...]:
     """Return every problem of a project's feature views and of the features its models name.
 
     Each has its line.
@@ -42,7 +42,7 @@ def check(description: Description) -> tuple[Problem, ...]:
 
 
 def check_target(
-    description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]
+    description: ParsedProject, adapter_check: Callable[[str], tuple[SqlProblem, ...]]
 ) -> tuple[Problem, ...]:
     """Return the parts of the views' SQL that one target cannot express, as problems.
 
@@ -63,7 +63,7 @@ def check_target(
     )
 
 
-def _predictions(description: Description) -> Iterator[Problem]:
+def _predictions(description: ParsedProject) -> Iterator[Problem]:
     """Yield problems of the rows that predictions score, and of columns that models read there."""
     spec = description.spec
     keys = {view.name: spec.entities[view.entity].key for view in spec.feature_views.values()}
@@ -89,7 +89,7 @@ def _predictions(description: Description) -> Iterator[Problem]:
                 )
 
 
-def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
+def _rules(description: ParsedProject, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
     """Yield problems of features that the rules of endpoints name.
 
     A view lacks the feature, or the rule compares it with a value of another type.
@@ -105,7 +105,7 @@ def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator
                     yield problem_at(description, rules.reading_key(rule, name, key), *problem)
 
 
-def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
+def _monitors(description: ParsedProject, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
     """Yield problems of features by which monitors group: unknown ones, or of a wrong type."""
     for monitor in description.spec.monitors.values():
         view, dot, name = monitor.items.partition(".")
@@ -130,7 +130,7 @@ def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, s
 
 
 def _features(
-    model: Model, description: Description, schemas: dict[str, ViewSchema]
+    model: Model, description: ParsedProject, schemas: dict[str, ViewSchema]
 ) -> Iterator[Problem]:
     """Yield a problem for each feature of a model that does not exist or clashes with another."""
     first: dict[str, Feature] = {}
@@ -166,7 +166,7 @@ def _features(
 
 
 def _feature_types(
-    model: Model, description: Description, schemas: dict[str, ViewSchema]
+    model: Model, description: ParsedProject, schemas: dict[str, ViewSchema]
 ) -> dict[str, AttributeType]:
     """Return the types of a model's features by name, of those that are known."""
     spec = description.spec
@@ -190,7 +190,7 @@ def _feature_types(
 
 
 def _unknown(
-    feature: Feature, model: Model, description: Description, schemas: dict[str, ViewSchema]
+    feature: Feature, model: Model, description: ParsedProject, schemas: dict[str, ViewSchema]
 ) -> tuple[str, str | None] | None:
     """Return why a feature that a model names does not exist and what to do, or None.
 

@@ -14,14 +14,14 @@ from ...errors import Problem
 from ...events.tables.relations import view_name
 from ...project.reading.quantities import duration_text
 from ...project.specs.description import FeatureView, ProjectSpec
-from ..sql.lineage import Leaf, Lineage, Relations, lineage, outputs, selects, tables_read
+from ..sql.lineage import Leaf, Lineage, RelationColumns, lineage, outputs, selects, tables_read
 from ..sql.subset import line_of
 
 CREATED = "created_timestamp"
 
 
 def known_problems(
-    root: Scope, view: FeatureView, spec: ProjectSpec, relations: Relations
+    root: Scope, view: FeatureView, spec: ProjectSpec, relations: RelationColumns
 ) -> tuple[Problem, ...]:
     """Return problems with how a view says when its rows became known (created_timestamp).
 
@@ -42,7 +42,7 @@ def _of_side(
     created: exp.Expr | None,
     view: FeatureView,
     spec: ProjectSpec,
-    relations: Relations,
+    relations: RelationColumns,
 ) -> Iterator[Problem]:
     """Yield problems of created_timestamp in one SELECT (`side`) of a view's query.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ...project.specs.description import Description, FeatureView
+from ...project.specs.description import FeatureView, ParsedProject
 from .schema import relation_columns
 
 
 def is_made_of(
-    description: Description, view: FeatureView, feature: str, *, relation: str, column: str
+    description: ParsedProject, view: FeatureView, feature: str, *, relation: str, column: str
 ) -> bool:
     """Return whether a view's SQL computes a feature from this column of a relation.
 

@@ -11,7 +11,7 @@ import msgspec
 from ...errors import Problem
 from ...events.port import Column
 from ...project.reading.names import column_problem, did_you_mean
-from ...project.specs.description import Description, FeatureView
+from ...project.specs.description import FeatureView, ParsedProject
 from ...project.specs.predictions import Prediction
 from ..port import SqlProblem
 from .columns import Output, column_type
@@ -37,7 +37,7 @@ def as_view(prediction: Prediction) -> FeatureView:
     return FeatureView(name=prediction.name, entity="", path=prediction.path, sql=prediction.sql)
 
 
-def row_query(description: Description, prediction: Prediction) -> RowQuery:
+def row_query(description: ParsedProject, prediction: Prediction) -> RowQuery:
     """Check the SELECT of a prediction's rows, and return its columns with their types."""
     from ..sql.subset import check, parse
 
@@ -94,7 +94,7 @@ def _sources(
 
 
 def _of_meaning(
-    description: Description, sql: str, relations: Mapping[str, tuple[Column, ...]]
+    description: ParsedProject, sql: str, relations: Mapping[str, tuple[Column, ...]]
 ) -> tuple[SqlProblem, ...]:
     """Return problems of a SELECT's parts that engines answer differently, as orders with ties."""
     from sqlglot.optimizer.scope import build_scope

@@ -22,7 +22,7 @@ from ...events.tables.column_types import sql_type
 from ...events.tables.relations import event_columns, quarantine_name, raw_name, view_name
 from ...project.reading.names import did_you_mean
 from ...project.reading.report import place
-from ...project.specs.description import Description, FeatureView, ProjectSpec
+from ...project.specs.description import FeatureView, ParsedProject, ProjectSpec
 from ..tables.relations import objective_columns
 from .columns import Output, view_columns
 
@@ -45,7 +45,7 @@ class ViewSchema(msgspec.Struct, frozen=True, kw_only=True):
     key: str  # the entity's
 
 
-def relation_columns(description: Description) -> dict[str, tuple[Column, ...]]:
+def relation_columns(description: ParsedProject) -> dict[str, tuple[Column, ...]]:
     """Return the columns of every relation that a view may read, without `dt`.
 
     Those are events_<event>, objectives, and static tables whose file can be read.
@@ -53,7 +53,7 @@ def relation_columns(description: Description) -> dict[str, tuple[Column, ...]]:
     return _relations(description)[0]
 
 
-def view_schemas(description: Description) -> tuple[dict[str, ViewSchema], tuple[Problem, ...]]:
+def view_schemas(description: ParsedProject) -> tuple[dict[str, ViewSchema], tuple[Problem, ...]]:
     """Return each sound view's features and their types by the view's name, and all problems.
 
     Problems are those of the other views and of tables' files.
@@ -68,10 +68,10 @@ def view_schemas(description: Description) -> tuple[dict[str, ViewSchema], tuple
 _Judged = tuple[dict[str, ViewSchema], tuple[Problem, ...]]
 # The last description's: a command asks several times, and what may change meanwhile (the tables'
 # files) is in `relations`.
-_last: list[tuple[Description, dict[str, tuple[Column, ...]], _Judged]] = []
+_last: list[tuple[ParsedProject, dict[str, tuple[Column, ...]], _Judged]] = []
 
 
-def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]]) -> _Judged:
+def _judged(description: ParsedProject, relations: Mapping[str, tuple[Column, ...]]) -> _Judged:
     """Check every view's SQL; return the schemas of the views without errors, and all problems."""
     from ..sql.subset import check, parse
 
@@ -140,7 +140,7 @@ def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
     )
 
 
-def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]], list[Problem]]:
+def _relations(description: ParsedProject) -> tuple[dict[str, tuple[Column, ...]], list[Problem]]:
     """Return the columns of every relation that views may read, and problems of static tables."""
     spec = description.spec
     relations = {view_name(event.name): event_columns(event) for event in spec.events.values()}

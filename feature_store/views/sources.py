@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from ...errors import NotFound, ProjectError
 from ...project.reading.names import did_you_mean
-from ...project.specs.description import Description
+from ...project.specs.description import ParsedProject
 from ..joins.view_history import ViewSource
 from ..port import OnlineViewSpec
 
 
 def view_sources(
-    description: Description, names: Sequence[str] | None = None
+    description: ParsedProject, names: Sequence[str] | None = None
 ) -> tuple[ViewSource, ...]:
     """Return the named views (None: all) with the features in their SQL, in the project's order.
 

@@ -17,7 +17,7 @@ from ...core.runtime.project import Project
 from ...core.user_state import forget
 from ...errors import IsthmusError
 from ...project.profiles.profiles import DEFAULT
-from ...reports.results import Rows
+from ...reports.results import StructRows
 from ...target import Adapter, require
 
 
@@ -31,13 +31,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return f"  {self.name:<13} {'ok' if self.ok else 'not ready':<11} {self.detail}".rstrip()
 
 
-def doctor(project: Project | None = None) -> Rows[Finding]:
+def doctor(project: Project | None = None) -> StructRows[Finding]:
     """Check what works on this machine (Python, packages, adapters), and return the findings.
 
     Only a temporary folder is written to, and no cloud is called. With a project, everything that
     it has stored is read and checked too (`examine`).
     """
-    return Rows((*_findings(), *(examine(project) if project is not None else ())))
+    return StructRows((*_findings(), *(examine(project) if project is not None else ())))
 
 
 def examine(project: Project) -> tuple[Finding, ...]:

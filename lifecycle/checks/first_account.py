@@ -31,7 +31,7 @@ from ...errors import (
     Unavailable,
     Unsupported,
 )
-from ...reports.results import Rows, Shown
+from ...reports.results import Shown, StructRows
 from ...storage import wait
 from ...target import AccountCheck, Call, CallLog, Estimate, FirstAccount, Target, Trial
 
@@ -85,7 +85,7 @@ class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 def first_account(
     project: Project, *, policy: Mapping[str, Any] | None = None
-) -> Rows[AccountCheck]:
+) -> StructRows[AccountCheck]:
     """Check that the target's cloud account has what a project needs, without changing anything.
 
     That is credentials, region, role, bucket, quotas and rights.
@@ -97,7 +97,7 @@ def first_account(
     Raises:
         Unsupported: The target has no account.
     """
-    return Rows(_first(project.target).checks(project.target, policy))
+    return StructRows(_first(project.target).checks(project.target, policy))
 
 
 def bound(project: Project) -> Estimate:

@@ -12,7 +12,7 @@ import msgspec
 
 from ...errors import NotFound, Problem, ProjectError
 from ...project.reading.names import did_you_mean
-from ...project.specs.description import Description, ProjectSpec
+from ...project.specs.description import ParsedProject, ProjectSpec
 from ...reports.results import Shown
 from ...target import Capability, Profile
 
@@ -137,7 +137,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
     return Validation(counts=_counts(description), targets=counted, problems=problems)
 
 
-def _rewritten(description: Description, adapter: str) -> int:
+def _rewritten(description: ParsedProject, adapter: str) -> int:
     """Return how many SQL windows of the feature views are rewritten for an adapter's dialect."""
     from ...adapters import targets
 
@@ -160,7 +160,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: tuple[Problem, ...] = ()  # warnings: what only targets that were not chosen refuse
 
 
-def check(description: Description, chosen: str | None = None, *, runs: bool = True) -> Checked:
+def check(description: ParsedProject, chosen: str | None = None, *, runs: bool = True) -> Checked:
     """Check what needs an engine: view schemas, model features, and each target's SQL.
 
     Args:
@@ -245,7 +245,7 @@ def check(description: Description, chosen: str | None = None, *, runs: bool = T
 
 
 def _targets(
-    description: Description, chosen: str | None
+    description: ParsedProject, chosen: str | None
 ) -> tuple[dict[str, Profile], tuple[Problem, ...]]:
     """Return the targets of profiles.yaml by name, and warnings of those that cannot be read.
 
@@ -268,7 +268,7 @@ def _as_warning(problem: Problem) -> Problem:
 
 
 def _refused(
-    description: Description,
+    description: ParsedProject,
     names: Sequence[str],
     chosen: str | None,
     capabilities: Mapping[str, Capability],
@@ -291,7 +291,7 @@ def _refused(
             yield from check_experiment(description, experiment, chosen, capabilities)
 
 
-def _counts(description: Description) -> dict[str, int]:
+def _counts(description: ParsedProject) -> dict[str, int]:
     """Return the number of declared events, objectives, views, models, ... by noun."""
     from ...feature_store.views.schema import view_schemas
 

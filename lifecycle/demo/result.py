@@ -19,7 +19,7 @@ from ...experiments.results.log_document import LogDocument
 from ...feature_store.as_known.check import AsKnown
 from ...feature_store.online.skew import SkewReport
 from ...pipelines.evaluation.statistics import distance_shown_by
-from ...pipelines.run_pages.compare import Comparison
+from ...pipelines.run_pages.compare import RunComparison
 from ...pipelines.run_pages.figure_text import days, interval, signed, two_figures
 from ...pipelines.run_pages.leak_comparison import Leak
 from ...pipelines.run_pages.records import Run
@@ -72,7 +72,7 @@ class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
     skew: SkewReport
     champion: Run
     challenger: Run
-    comparison: Comparison
+    comparison: RunComparison
     leak: Leak
     replay: Replay
     fixed: Replay

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...experiments.results.results import Results
     from ...experiments.simulation.drive import SimulationTotals
-    from ...experiments.statistics.ranges import Range
+    from ...experiments.statistics.ranges import FigureInterval
     from ...rollouts.rehearsal.results import Rehearsal
 
 EXAMPLE = "shop"
@@ -312,7 +312,7 @@ def _answer(test_results: Results) -> str:
     return f"{test_results.headline}: {decided.metric} {_relative(decided.relative)}"
 
 
-def _relative(difference: Range | None) -> str:
+def _relative(difference: FigureInterval | None) -> str:
     """Return a relative difference with its confidence interval as text."""
     if difference is None or difference.value is None:
         return "of too few units"

@@ -23,7 +23,7 @@ from ...rollouts.rehearsal.results import Rehearsal
 from ...rollouts.rehearsal.scenario import Scenario
 from ...rollouts.rehearsal.setting import Setting
 from ...rollouts.rehearsal.target_setting import TargetSetting
-from ...rollouts.state.states import Plan
+from ...rollouts.state.states import RolloutPlan
 from ...target import Profile
 from .places import Cloud, Home, Place
 
@@ -51,7 +51,7 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
         )
     with _cloud(project) if adapter.remote else _home(project) as place:
 
-        def setting(scenario: Scenario, plan: Plan) -> Setting:
+        def setting(scenario: Scenario, plan: RolloutPlan) -> Setting:
             target = place.open()
             try:
                 stand_up(target, plan)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...reports.results import Rows, Shown
+from ...reports.results import Shown, StructRows
 from .calls import as_ours, places
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ def add(
         )
 
 
-def list(*, url: str | None = None) -> Rows[Fault]:
+def list(*, url: str | None = None) -> StructRows[Fault]:
     """Return the faults not yet triggered in a running stack; raise NotFound if none answers."""
     with as_ours():
         from isthmus_stack.cli import verbs
 
-        return Rows(verbs.faults(places(url)))
+        return StructRows(verbs.faults(places(url)))
 
 
 def clear(number: int | None = None, *, url: str | None = None) -> Cleared:

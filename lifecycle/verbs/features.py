@@ -12,7 +12,7 @@ from ...feature_store.offline.training_set import training_set
 from ...feature_store.online.reads import read
 from ...feature_store.online.skew import skew
 from ...pipelines.training.training import as_of, configuration, window
-from ...reports.results import Rows, Shown
+from ...reports.results import Shown, StructRows
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -29,14 +29,14 @@ class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
     key, feature_timestamp (UTC), age_s (seconds on the project's clock), and the features.
     """
 
-    rows: Rows[dict[str, object]]
+    rows: StructRows[dict[str, object]]
     stale_features: tuple[str, ...]  # older than the view's ttl: served as missing
 
 
 def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
     """Return the online features of some entity keys; raise NotFound for an unknown view."""
     served, now = read(project, view, keys), project.now()
-    rows = Rows(
+    rows = StructRows(
         {
             "key": key,
             "feature_timestamp": moment,
@@ -50,15 +50,15 @@ def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
 
 def check(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
-) -> Rows[AsKnown]:
+) -> StructRows[AsKnown]:
     """Check whether feature views use data that was known only after their rows' times.
 
     Each view is computed as of `moments` times. Nothing is written.
     """
-    return Rows(check_as_known(project, views, moments=moments))
+    return StructRows(check_as_known(project, views, moments=moments))
 
 
-def leaks(project: Project, config: str) -> Rows[FeatureFinding]:
+def leaks(project: Project, config: str) -> StructRows[FeatureFinding]:
     """Return each feature's AUC by day, beside its AUC when only earlier data is used.
 
     Raises:
@@ -73,4 +73,4 @@ def leaks(project: Project, config: str) -> Rows[FeatureFinding]:
     data = training_set(
         project, model.objective, model.features, start=start, end=end, as_of=known_rows
     )
-    return Rows(look(project, model, data, start=start, end=end, as_of=known_rows))
+    return StructRows(look(project, model, data, start=start, end=end, as_of=known_rows))

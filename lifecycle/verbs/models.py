@@ -11,14 +11,14 @@ from ...experiments.replay.version import replay_version
 from ...experiments.simulation.clock import by_simulated_clock
 from ...pipelines.models import lineage
 from ...pipelines.training.promotion import promote, versions
-from ...reports.results import Rows, Shown
+from ...reports.results import Shown, StructRows
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ...experiments.replay.version import VersionReplay
     from ...pipelines.port import ModelVersion
-    from ...project.specs.description import Description
+    from ...project.specs.description import ParsedProject
 
 __all__ = ["graph", "list", "promote", "replay"]
 __dir__ = __all__.copy  # what completion offers
@@ -33,9 +33,9 @@ class Graph(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return self.graph
 
 
-def list(project: Project) -> Rows[ModelVersion]:
+def list(project: Project) -> StructRows[ModelVersion]:
     """Return all versions of the project's models in the model registry."""
-    return Rows(versions(project))
+    return StructRows(versions(project))
 
 
 @by_simulated_clock
@@ -61,7 +61,7 @@ def replay(
     return replay_version(project, version, endpoint=endpoint, since=since, until=until)
 
 
-def graph(project: Project | Description, *, form: Form = "text") -> Graph:
+def graph(project: Project | ParsedProject, *, form: Form = "text") -> Graph:
     """Return the lineage graph from events to endpoints, as text or another form.
 
     Raises:

@@ -14,13 +14,13 @@ from ...errors import NotFound
 from ...pipelines.run_pages import notes
 from ...pipelines.run_pages.compare import compare
 from ...pipelines.run_pages.notes import note, tag
-from ...pipelines.run_pages.run_list import NotedRun, list_runs, with_notes
+from ...pipelines.run_pages.run_list import AnnotatedRun, list_runs, with_notes
 from ...pipelines.run_pages.runs import get_run
 from ...pipelines.runs import watch
 from ...pipelines.runs.rerun_reasons import why_rerun
 from ...pipelines.tracking.export import export
 from ...pipelines.training.one_step import run_step as step
-from ...reports.results import Rows, Shown
+from ...reports.results import Shown, StructRows
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -47,7 +47,9 @@ class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):
     log: str
 
 
-def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> Rows[NotedRun]:
+def list(
+    project: Project, *, sort: str | None = None, where: Sequence[str] = ()
+) -> StructRows[AnnotatedRun]:
     """Return training runs that have ended, oldest first.
 
     Args:
@@ -61,7 +63,7 @@ def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()
     return list_runs(project, sort=sort, where=where)
 
 
-def show(project: Project, run: str) -> NotedRun | RunState:
+def show(project: Project, run: str) -> AnnotatedRun | RunState:
     """Return a training run's record with its notes, or its state if it has no record yet.
 
     A run without a record is under way, or was stopped.

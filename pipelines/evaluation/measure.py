@@ -23,7 +23,7 @@ from ...project.specs.description import ROW
 from . import metrics, regression, statistics, true_rates, units, worth
 from .evaluation import Champion, Evaluation, OtherObjective, Period, Ranked
 from .forward_evaluation import Forward
-from .metrics import Clusters, chances, clusters, day_of
+from .metrics import UnitClusters, chances, clusters, day_of
 from .statistics import Estimate, Floats
 
 _TO_BASE = "log_loss_to_base"  # log loss minus that of always answering the base rate
@@ -70,7 +70,7 @@ def count_positives(table: pa.Table) -> int:
     return int(np.count_nonzero(table["outcome"].to_numpy()))
 
 
-def _of_rate(table: pa.Table, cutoffs: Sequence[int], among: Clusters) -> dict[str, Any]:
+def _of_rate(table: pa.Table, cutoffs: Sequence[int], among: UnitClusters) -> dict[str, Any]:
     """Return the fields of an evaluation whose outcomes are 0 or 1.
 
     `cutoffs` are those of ranking metrics; `among` says which rows belong together.
@@ -92,7 +92,7 @@ def _of_rate(table: pa.Table, cutoffs: Sequence[int], among: Clusters) -> dict[s
 
 
 def _of_number(
-    table: pa.Table, cutoffs: Sequence[int], among: Clusters, at_most: float | None
+    table: pa.Table, cutoffs: Sequence[int], among: UnitClusters, at_most: float | None
 ) -> dict[str, Any]:
     """Return the fields of an evaluation whose outcomes are numbers.
 
@@ -123,7 +123,7 @@ def _of_number(
 
 
 def _figures(
-    table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
+    table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: UnitClusters
 ) -> dict[str, Estimate]:
     """Return the metrics of predictions of a rate with their intervals, by their names in gates.
 
@@ -152,7 +152,7 @@ def _figures(
     return figures
 
 
-def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
+def _ranking(forward: Forward, among: UnitClusters) -> Ranked | None:
     """Return how rows were ranked: groups, items, spread of first places; None without groups."""
     if among.group is None:
         return None

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from . import ranking, regression, statistics, units
 from .ranking import Codes, Groups, TopSpread, ValueGroups
-from .units import Totals
+from .units import UnitTotals
 
 
-class Clusters(msgspec.Struct, frozen=True, kw_only=True):
+class UnitClusters(msgspec.Struct, frozen=True, kw_only=True):
     """The unit of each row, and the group in which it was ranked (of one unit), as codes from 0.
 
     Without a unit the groups are the units, and without either each row is one. A row that does not
@@ -33,12 +33,12 @@ class Clusters(msgspec.Struct, frozen=True, kw_only=True):
     groups: int = 0
 
 
-def clusters(predictions: pa.Table) -> Clusters:
+def clusters(predictions: pa.Table) -> UnitClusters:
     """Return which rows belong to one unit and to one ranked list, as integer codes."""
     unit, group = (codes(predictions, name) for name in ("unit", "ranked_within"))
     if unit is None and group is None:
         rows = np.arange(predictions.num_rows)
-        return Clusters(unit=rows, units=len(rows), dependent=False, group=None)
+        return UnitClusters(unit=rows, units=len(rows), dependent=False, group=None)
     if unit is not None and group is not None:
         group = np.unique(unit * (int(group.max(initial=0)) + 1) + group, return_inverse=True)[
             1
@@ -47,7 +47,7 @@ def clusters(predictions: pa.Table) -> Clusters:
     group = unit if group is None else group
     if unit is None or group is None:  # never: for the type checker
         raise AssertionError
-    return Clusters(
+    return UnitClusters(
         unit=unit,
         units=int(unit.max(initial=-1)) + 1,
         dependent=True,
@@ -91,8 +91,8 @@ def chances(scores: Any) -> bool:
 
 
 def totals(
-    predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters
-) -> dict[str, Totals]:
+    predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: UnitClusters
+) -> dict[str, UnitTotals]:
     """Return every metric of the predictions as a numerator and a denominator for each unit.
 
     A bootstrap over units resamples these. `among` says which rows belong to a unit and a ranked
@@ -109,7 +109,7 @@ def totals(
         return of_values
     days = np.unique(day_of(predictions), return_inverse=True)[1].astype(np.int64)
 
-    def by_unit(numerator: Any, denominator: Any, degree: int = 1) -> Totals:
+    def by_unit(numerator: Any, denominator: Any, degree: int = 1) -> UnitTotals:
         return units.totals(numerator, denominator, among.unit, among.units, degree=degree)
 
     by_metric = {"auc": by_unit(*ranking.pair_shares(scores, outcomes, days), degree=2)}
@@ -128,14 +128,14 @@ def totals(
     )
 
 
-def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
+def ranking_totals(groups: Groups, among: UnitClusters) -> dict[str, UnitTotals]:
     """Return the ranking metrics (ndcg, recall, precision, mrr) as sums by unit.
 
     They are means over the groups with both outcomes, and over their pairs.
     """
     owner, tell = _unit_of_group(among), groups.tell
 
-    def by_unit(numerator: Any, denominator: Any) -> Totals:
+    def by_unit(numerator: Any, denominator: Any) -> UnitTotals:
         return units.totals(numerator, denominator, owner, among.units)
 
     figures = {
@@ -144,7 +144,9 @@ def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
     return figures | {"group_auc": by_unit(groups.won, groups.pairs)}
 
 
-def value_totals(groups: ValueGroups, among: Clusters, scale: units.Scale) -> dict[str, Totals]:
+def value_totals(
+    groups: ValueGroups, among: UnitClusters, scale: units.Scale
+) -> dict[str, UnitTotals]:
     """Return the ranking metrics of outcomes that are numbers as sums by unit.
 
     ndcg@k is a mean over the groups whose values differ, value@k, which has `scale`, over those of
@@ -165,14 +167,14 @@ def value_totals(groups: ValueGroups, among: Clusters, scale: units.Scale) -> di
     return figures
 
 
-def _unit_of_group(among: Clusters) -> Codes:
+def _unit_of_group(among: UnitClusters) -> Codes:
     """Return the unit of each ranked list, as an integer code."""
     owner = np.zeros(among.groups, dtype=np.int64)
     owner[among.group] = among.unit
     return owner
 
 
-def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
+def groups_that_tell(predictions: pa.Table, among: UnitClusters) -> int:
     """Return the number of ranked groups that hold two different outcomes.
 
     Only in these can an order be judged.
@@ -186,7 +188,7 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
     return int((lowest < highest).sum())
 
 
-def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> TopSpread | None:
+def top_of(predictions: pa.Table, scores: Any, among: UnitClusters) -> TopSpread | None:
     """Return how first places of the ranking are spread over items; None without lists or items.
 
     None without groups or items.

@@ -14,7 +14,7 @@ import numpy as np
 from . import units
 from .ranking import Codes
 from .statistics import Estimate, Floats, sums
-from .units import Totals
+from .units import UnitTotals
 
 _DECILES = 10
 _HEAVIEST = 2.0  # tail index below which outcomes have no variance
@@ -29,7 +29,7 @@ class Decile(msgspec.Struct, frozen=True, kw_only=True):
     interval: Estimate | None = None  # of the mean outcome; None: too few units
 
 
-def totals(outcomes: Any, scores: Any, unit: Codes, number: int) -> dict[str, Totals]:
+def totals(outcomes: Any, scores: Any, unit: Codes, number: int) -> dict[str, UnitTotals]:
     """Return rmse, mae, r2, spearman and calibration, each as sums by unit.
 
     calibration, the sum of outcomes over that of predictions, is of predictions of at least 0 only.
@@ -45,7 +45,7 @@ def totals(outcomes: Any, scores: Any, unit: Codes, number: int) -> dict[str, To
     error = scores - outcomes
     spread = (outcomes - outcomes.mean()) ** 2 if len(outcomes) else outcomes
 
-    def by_unit(numerator: Any, denominator: Any, scale: units.Scale) -> Totals:
+    def by_unit(numerator: Any, denominator: Any, scale: units.Scale) -> UnitTotals:
         return units.totals(numerator, denominator, unit, number, scale=scale)
 
     by_metric = {

@@ -30,7 +30,7 @@ _LOGARITHMIC = ("log", "root", "unexplained")  # scales of ratios of sums that a
 Scale = Literal["plain", "log", "root", "unexplained", "logit", "fisher"]
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
+class UnitTotals(msgspec.Struct, frozen=True, kw_only=True):
     """A metric as numerator / denominator, each by unit (arrays of one length).
 
     `degree` 2: the metric is a sum over pairs of rows, each pair counted half for either unit. A
@@ -69,7 +69,7 @@ def totals(
     *,
     degree: int = 1,
     scale: Scale = "plain",
-) -> Totals:
+) -> UnitTotals:
     """Return a metric's numerator and denominator summed by unit, from values by row.
 
     Args:
@@ -80,7 +80,7 @@ def totals(
         degree: See Totals: 2 for sums over pairs of rows.
         scale: See Totals: how the metric follows from the ratio, and is drawn.
     """
-    return Totals(
+    return UnitTotals(
         numerator=sums(units, numerator, number),
         denominator=sums(units, denominator, number),
         degree=degree,
@@ -89,7 +89,7 @@ def totals(
 
 
 def estimates(
-    metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0
+    metrics: Mapping[str, UnitTotals], *, samples: int = SAMPLES, seed: int = 0
 ) -> dict[str, Estimate]:
     """Return each metric with its 95 % interval, by a bootstrap over units.
 
@@ -122,8 +122,8 @@ def estimates(
 
 
 def differences(
-    ours: Mapping[str, Totals],
-    theirs: Mapping[str, Totals],
+    ours: Mapping[str, UnitTotals],
+    theirs: Mapping[str, UnitTotals],
     *,
     samples: int = SAMPLES,
     seed: int = 0,
@@ -149,12 +149,12 @@ def differences(
     }
 
 
-def _unit_count(metric: Totals) -> int:
+def _unit_count(metric: UnitTotals) -> int:
     """Return the number of units that have a part in a metric's denominator."""
     return int(np.count_nonzero(metric.denominator))
 
 
-def parts(metric: Totals) -> Floats:
+def parts(metric: UnitTotals) -> Floats:
     """Return each unit's influence on a metric (its empirical influence function)."""
     total = metric.denominator.sum()
     ratio = metric.numerator.sum() / total
@@ -177,7 +177,9 @@ def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Es
     return Estimate(value=value, low=float(low), high=float(high))
 
 
-def _studentized(metric: Totals, above: Floats, below: Floats, squares: Floats) -> Estimate | None:
+def _studentized(
+    metric: UnitTotals, above: Floats, below: Floats, squares: Floats
+) -> Estimate | None:
     """Return a ratio of positive sums with its 95 % interval, or None if a sample holds a sum of 0.
 
     Values with a long tail make the ratio and its own standard error rise together, so that
@@ -245,7 +247,7 @@ def tail(number: int, free: float) -> float:
     return normal.cdf(-t * math.sqrt(number / (number - 1)))
 
 
-def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) -> Floats:
+def draw(metrics: Sequence[UnitTotals], *, samples: int = SAMPLES, seed: int = 0) -> Floats:
     """Draw bootstrap samples of units, and return every metric in each: samples x metrics.
 
     NaN where a sample holds nothing to count.
@@ -259,7 +261,7 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
     return ratios
 
 
-def _bunches(metrics: Sequence[Totals], random: np.random.Generator) -> Floats:
+def _bunches(metrics: Sequence[UnitTotals], random: np.random.Generator) -> Floats:
     """Return the numerator and the denominator of each metric by unit, or by bunch of many."""
     if not metrics:
         return np.empty((0, 0))
@@ -286,7 +288,7 @@ def _sampled(columns: Floats, samples: int, random: np.random.Generator) -> Floa
     return np.concatenate(pieces)
 
 
-def _moved(metric: Totals, ratios: Floats) -> Floats:
+def _moved(metric: UnitTotals, ratios: Floats) -> Floats:
     """Return a metric's value in bootstrap samples, from the ratio of its sums in each."""
     value, ratios = metric.value, np.where(np.isfinite(ratios), ratios, np.nan)
     if metric.scale == "root":

@@ -25,7 +25,7 @@ from ...project.models.gate_figures import CUTOFF, is_loss
 from . import metrics, units
 from .metrics import clusters
 from .statistics import Estimate
-from .units import Totals
+from .units import UnitTotals
 
 CELLS = 100_000  # rows that are predicted again, over all features and periods ...
 FEWEST = 2_000  # ... and at least so many rows, however many features
@@ -174,8 +174,8 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Fea
     """
     among = clusters(predicted)
     base = metrics.totals(predicted, predicted["prediction"].to_numpy(), (CUTOFF,), among)
-    whole: dict[str, Totals] = {}
-    without: dict[str, Totals] = {}
+    whole: dict[str, UnitTotals] = {}
+    without: dict[str, UnitTotals] = {}
     for feature, scores in shuffled.items():
         other = metrics.totals(predicted, scores, (CUTOFF,), among)
         for name in FIGURES:

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from ...errors import Invalid
-from ...project.specs.description import Description, ProjectSpec
+from ...project.specs.description import ParsedProject, ProjectSpec
 
 Kind = Literal["event", "table", "objective", "view", "model", "endpoint"]
 _KINDS: tuple[Kind, ...] = ("event", "table", "objective", "view", "model", "endpoint")
@@ -41,7 +41,7 @@ class Node(msgspec.Struct, frozen=True, order=True):
         return f"{self.kind} {self.name}"
 
 
-class Edge(msgspec.Struct, frozen=True, order=True):
+class LineageEdge(msgspec.Struct, frozen=True, order=True):
     """An edge of the lineage: `target` is made of `source`."""
 
     source: Node
@@ -49,7 +49,7 @@ class Edge(msgspec.Struct, frozen=True, order=True):
     what: str = ""  # the features, or the alias
 
 
-def graph(description: Description, *, form: str = "text") -> str:
+def graph(description: ParsedProject, *, form: str = "text") -> str:
     """Return a project's lineage graph, from events to endpoints, as `text`, `mermaid` or `dot`.
 
     Raises:
@@ -74,7 +74,7 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
     return tuple(Node(kind, name) for kind in _KINDS for name in declared[kind])
 
 
-def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
+def edges(spec: ProjectSpec) -> tuple[LineageEdge, ...]:
     """Return the edges of a project's lineage graph: which node is made of which."""
     return tuple(
         dict.fromkeys(
@@ -88,43 +88,45 @@ def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
     )
 
 
-def _objective_edges(spec: ProjectSpec) -> Iterator[Edge]:
+def _objective_edges(spec: ProjectSpec) -> Iterator[LineageEdge]:
     """Yield the lineage edges from events to the objectives made of them."""
     for objective in spec.objectives.values():
         for event in dict.fromkeys((objective.exposure, objective.outcome)):
-            yield Edge(Node("event", event), Node("objective", objective.name))
+            yield LineageEdge(Node("event", event), Node("objective", objective.name))
 
 
-def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
+def _view_edges(spec: ProjectSpec) -> Iterator[LineageEdge]:
     """Yield the lineage edges to feature views from the nodes that they read."""
     for view in spec.feature_views.values():
-        yield from (Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec))
+        yield from (
+            LineageEdge(source, Node("view", view.name)) for source in _sources(view.sql, spec)
+        )
 
 
-def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
+def _model_edges(spec: ProjectSpec) -> Iterator[LineageEdge]:
     """Yield the lineage edges to models: from the label's objective and the features' views.
 
     A model that reads attributes of the exposure has an edge from the exposure, too.
     """
     for model in spec.models.values():
         target = Node("model", model.name)
-        yield Edge(Node("objective", model.objective), target, "label")
+        yield LineageEdge(Node("objective", model.objective), target, "label")
         by_view: dict[str | None, list[str]] = {}
         for feature in model.features:
             by_view.setdefault(feature.view, []).append(feature.name)
         own = by_view.pop(None, [])
         yield from (
-            Edge(Node("view", view), target, ", ".join(names))
+            LineageEdge(Node("view", view), target, ", ".join(names))
             for view, names in by_view.items()
             if view is not None
         )
         if own:
-            yield Edge(
+            yield LineageEdge(
                 Node("event", spec.objectives[model.objective].exposure), target, ", ".join(own)
             )
 
 
-def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
+def _endpoint_edges(spec: ProjectSpec) -> Iterator[LineageEdge]:
     """Yield the lineage edges from models to the endpoints that serve them."""
     for endpoint in spec.endpoints.values():
         for variant in endpoint.variants:
@@ -134,7 +136,7 @@ def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
                 if m.model == variant.model and m.alias in (variant.ref, None)
             ]
             yield from (
-                Edge(
+                LineageEdge(
                     Node("model", m.name),
                     Node("endpoint", endpoint.name),
                     f"{variant.model}@{variant.ref}",
@@ -175,7 +177,7 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
                 break
 
 
-def _tree_text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+def _tree_text(_every: tuple[Node, ...], edges: tuple[LineageEdge, ...]) -> str:
     """Return the lineage graph as a text tree, from endpoints down to events.
 
     Roots are the endpoints, then other nodes of which nothing is made.
@@ -204,7 +206,7 @@ def _tree_text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
     return "\n".join(lines)
 
 
-def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+def _mermaid(every: tuple[Node, ...], edges: tuple[LineageEdge, ...]) -> str:
     """Return the lineage graph as a Mermaid flowchart."""
     lines = ["flowchart LR"]
     lines += [f"  {_id(node)}{_SHAPES[node.kind].format(node.name)}" for node in every]
@@ -214,7 +216,7 @@ def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
     return "\n".join(lines)
 
 
-def _dot(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+def _dot(every: tuple[Node, ...], edges: tuple[LineageEdge, ...]) -> str:
     """Return the lineage graph in Graphviz's dot language."""
     lines = ["digraph lineage {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
     lines += [f'  {_id(node)} [label="{node.name}", shape={_DOT[node.kind]}];' for node in every]

@@ -74,7 +74,7 @@ class ModelFeature(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["bool", "int64", "float64", "string", "timestamp"] | None = None
 
 
-class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
+class ModelManifest(StoredDocument, frozen=True, kw_only=True, tag=2):
     """The document `model.json` of a model's folder.
 
     `digest` covers everything else in the folder but `versions` and `schema`: the same model has
@@ -108,7 +108,7 @@ class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
     predictor: Predictor
-    manifest: Manifest
+    manifest: ModelManifest
 
 
 def save(
@@ -204,7 +204,7 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
     return LoadedModel(predictor=with_transforms(predictor, folder), manifest=manifest)
 
 
-def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
+def _check_parameters(predictor: Predictor, manifest: ModelManifest) -> None:
     """Raise Invalid if a loaded `predict` accepts other parameters than the manifest lists.
 
     An installed class may have changed since. If the manifest lists none, none are ever passed.
@@ -226,7 +226,7 @@ def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
     )
 
 
-def whole_manifest(folder: Path) -> Manifest:
+def whole_manifest(folder: Path) -> ModelManifest:
     """Return a model folder's manifest; raise an error if a file is not as it was saved.
 
     Raises:
@@ -241,7 +241,7 @@ def whole_manifest(folder: Path) -> Manifest:
         )
     manifest = decode(
         path.read_bytes(),
-        Manifest,
+        ModelManifest,
         what=str(path),
         remedy="train again, or copy the model folder again",
     )
@@ -264,7 +264,7 @@ def whole_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
+def _check_registered(folder: Path, manifest: ModelManifest, digest: str) -> None:
     """Raise Invalid if a model folder's content is not what the registry's digest says.
 
     The folder's own manifest cannot show that the whole folder was exchanged, or a file added.
@@ -299,7 +299,7 @@ def _write(
     keys: Mapping[str, str],
     *,
     whole: bool,
-) -> Manifest:
+) -> ModelManifest:
     """Write a predictor's model folder (state, code, manifest), and return the manifest."""
     if isinstance(predictor, Transformed):
         predictor.transforms.write(folder)
@@ -323,7 +323,7 @@ def _write(
         }
         for f in model.features
     ]
-    manifest = Manifest(
+    manifest = ModelManifest(
         model=model.model,
         configuration=model.name,
         predictor=kind.__qualname__,
@@ -474,7 +474,7 @@ def _hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def _digest(manifest: Manifest) -> str:
+def _digest(manifest: ModelManifest) -> str:
     """Return the SHA-256 of a model's manifest.
 
     The versions of Python, Isthmus and the format are left out, so that an upgrade does not change
@@ -490,7 +490,7 @@ def _digest(manifest: Manifest) -> str:
 _loads = itertools.count(1)
 
 
-def _import(folder: Path, manifest: Manifest) -> ModuleType:
+def _import(folder: Path, manifest: ModelManifest) -> ModuleType:
     """Import a model's code as a package of its own, and return the predictor's module.
 
     Two models, or a model and its trainer, then never share a module.

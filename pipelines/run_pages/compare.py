@@ -13,7 +13,7 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...project.models.gate_figures import CUTOFF, deciding_metric
 from ...reports.columns import plural
-from ...reports.results import Rows
+from ...reports.results import StructRows
 from ..evaluation import measure
 from ..evaluation.evaluation import Evaluation, OtherObjective
 from ..evaluation.metrics import is_number
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ...core.runtime.project import Project
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
     """Two runs and their paired differences.
 
     `differences` are the second's figures minus the first's, on the rows that both were tested on.
@@ -64,7 +64,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return text(self)
 
 
-class Comparisons(Rows[Comparison]):
+class RunComparisons(StructRows[RunComparison]):
     """Every other run against the first, each pair on the rows that both were tested on."""
 
     __slots__ = ()
@@ -78,7 +78,7 @@ class Comparisons(Rows[Comparison]):
         return (self[0].first, *(pair.second for pair in self))
 
 
-def compare(project: Project, *names: str) -> Comparisons:
+def compare(project: Project, *names: str) -> RunComparisons:
     """Compare each training run with the first of them, on the rows that both were tested on.
 
     Raises:
@@ -98,7 +98,7 @@ def compare(project: Project, *names: str) -> Comparisons:
                 remedy=f"isthmus runs show {run.name}",
             )
     theirs = _predictions(project, first)
-    return Comparisons(_pair(first, theirs, run, _predictions(project, run)) for run in others)
+    return RunComparisons(_pair(first, theirs, run, _predictions(project, run)) for run in others)
 
 
 def _predictions(project: Project, run: Run) -> pa.Table:
@@ -112,7 +112,7 @@ def _predictions(project: Project, run: Run) -> pa.Table:
         ) from error
 
 
-def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
+def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> RunComparison:
     """Compare two training runs on the rows that both were tested on.
 
     Runs for different objectives are compared by the outcomes of either, and by their order alone.
@@ -136,7 +136,7 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
             measure.order_figures, (first_figures, second_figures, differences)
         )
     deciding = differences[metric]
-    return Comparison(
+    return RunComparison(
         first=first,
         second=second,
         rows=common.num_rows,
@@ -154,7 +154,7 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
     )
 
 
-def text(comparison: Comparison) -> str:
+def text(comparison: RunComparison) -> str:
     """Return a comparison of two runs as a text table, for the console."""
     first, second = comparison.first, comparison.second
     rows = [
@@ -186,7 +186,7 @@ def text(comparison: Comparison) -> str:
     )
 
 
-def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
+def overview_rows(pairs: Sequence[RunComparison]) -> tuple[tuple[str, ...], ...]:
     """Return a table that compares several runs: its head, and a row of texts for each run.
 
     A row has the run's own figures, and the deciding difference to the first run on the rows of
@@ -230,7 +230,7 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
     return tuple(zip(*columns, strict=True))
 
 
-def overview(pairs: Sequence[Comparison]) -> str:
+def overview(pairs: Sequence[RunComparison]) -> str:
     """Return the text table that compares three runs or more, for the console."""
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -256,7 +256,7 @@ def misleading_intervals_text(number: int) -> str:
     )
 
 
-def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
+def figure_rows(comparison: RunComparison, gap: str) -> list[tuple[str, str, str, str]]:
     """Return each metric of two compared runs as texts: (metric, first, second, difference)."""
     first, second = comparison.first_figures, comparison.second_figures
 
@@ -303,7 +303,7 @@ def version_of(run: Run) -> str:
     return f"{run.version or 'none'}{f' {run.alias}' if run.alias else ''}"
 
 
-def spoken_verdict(comparison: Comparison) -> str:
+def spoken_verdict(comparison: RunComparison) -> str:
     """Return as text which of two runs ranks better, or how many more data would decide.
 
     If AUC, or spearman, shows the opposite, the text says that, too.
@@ -327,7 +327,7 @@ def spoken_verdict(comparison: Comparison) -> str:
     )
 
 
-def power_text(comparison: Comparison) -> str:
+def power_text(comparison: RunComparison) -> str:
     """Return a sentence on the smallest difference that the compared rows show with 80 % power."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None and evaluation.units:

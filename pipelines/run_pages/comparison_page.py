@@ -10,7 +10,7 @@ from ...reports import page
 from ...reports.columns import plural
 from ...reports.plots import STYLES
 from . import compare, figure_text, other_objective, runs
-from .compare import Comparison, Comparisons
+from .compare import RunComparison, RunComparisons
 from .figures import ChartedRun
 from .pictures import label_of, pictures
 from .records import Run
@@ -27,7 +27,7 @@ _GAP = "   "  # between a figure and its interval
 _FIRST = ("run", "verdict", "against the first")  # columns that a phone shows without scrolling
 
 
-def comparison_page(project: Project, compared: Comparisons) -> Path:
+def comparison_page(project: Project, compared: RunComparisons) -> Path:
     """Write the HTML page that compares runs, `reports/<a>-<b>.html`, and return its path.
 
     On a cloud target that is a copy in the project's .isthmus/.
@@ -42,7 +42,7 @@ def comparison_page(project: Project, compared: Comparisons) -> Path:
     return keep(project, f"{name}.html", html(compared, tables).encode())
 
 
-def html(compared: Comparisons, tables: list[pa.Table]) -> str:
+def html(compared: RunComparisons, tables: list[pa.Table]) -> str:
     """Return the page that compares runs, as HTML text.
 
     `tables` are the forward predictions of `compared.runs`.
@@ -53,7 +53,7 @@ def html(compared: Comparisons, tables: list[pa.Table]) -> str:
     return page.page(title, body, page.footer(max(run.ended for run in runs_), runs_[0].target))
 
 
-def heading(compared: Comparisons) -> tuple[str, str]:
+def heading(compared: RunComparisons) -> tuple[str, str]:
     """Return the title and subtitle of the page that compares runs."""
     first, second = compared[0].first, compared[0].second
     if len(compared) == 1:
@@ -72,7 +72,7 @@ def _objectives(compared: Sequence[Run]) -> str:
     return " and ".join(dict.fromkeys(run.objective for run in compared))
 
 
-def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
+def parts(compared: RunComparisons, tables: list[pa.Table]) -> list[str]:
     """Return the HTML parts of the page that compares runs, without its heading and foot."""
     shown = list(zip(compared.runs, tables, STYLES, strict=False))
     drawn = [
@@ -116,7 +116,7 @@ def _stacked(cell: str) -> str:
     return page.with_interval(value, interval.strip()) if gap else cell
 
 
-def _two(pair: Comparison, charts: list[str]) -> list[str]:
+def _two(pair: RunComparison, charts: list[str]) -> list[str]:
     """Return the HTML parts of the page that compares two runs."""
     first, second = pair.first, pair.second
     figures = [
@@ -147,7 +147,7 @@ def _two(pair: Comparison, charts: list[str]) -> list[str]:
     ]
 
 
-def _several(compared: Comparisons, charts: list[str]) -> list[str]:
+def _several(compared: RunComparisons, charts: list[str]) -> list[str]:
     """Return the HTML parts of the page that compares three runs or more."""
     first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
     lines = [
@@ -186,7 +186,7 @@ def _interval_note(run: Run) -> str:
     )
 
 
-def _first_word(pair: Comparison) -> str:
+def _first_word(pair: RunComparison) -> str:
     """Return as text which of two runs ranks better, or `undecided`."""
     of_objective = f" for {pair.second.objective}" if pair.other else ""
     return {
@@ -196,7 +196,7 @@ def _first_word(pair: Comparison) -> str:
     }[pair.verdict]
 
 
-def _sentence(pair: Comparison) -> str:
+def _sentence(pair: RunComparison) -> str:
     """Return a sentence on whether two runs differ, by the interval of their difference."""
     if pair.other is not None:
         return f"{compare.spoken_verdict(pair)}."

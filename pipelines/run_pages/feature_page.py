@@ -101,7 +101,7 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
             column.feature,
             types.get(column.feature.rsplit(".", 1)[-1], ""),
             f"{100 * column.nulls / column.rows:.1f} %" if column.nulls else "none",
-            page.Drawn(
+            page.MarkupCell(
                 plots.bars(
                     column.bars or tuple(column.levels.values()),
                     f"distribution of {column.feature}",

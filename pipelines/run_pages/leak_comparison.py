@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ...errors import Invalid
 from ...feature_store.views.lineage import is_made_of
-from ...project.specs.description import Description, Feature, Model
+from ...project.specs.description import Feature, Model, ParsedProject
 from ...reports import page
 from ...reports.columns import plural
 from ..evaluation import forward_evaluation
@@ -29,7 +29,7 @@ from .report_store import keep
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
-    from .records import Data
+    from .records import TrainingSetData
 
 
 class Leak(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +150,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
     return predictions.set_column(place, "prediction", pa.array(scores))
 
 
-def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
+def _choose(description: ParsedProject, model: Model, chosen_name: str | None) -> Feature:
     """Return the feature to make leak: the named one, or the first made of past outcomes.
 
     A feature that only counts exposures is not made of outcomes.
@@ -175,7 +175,7 @@ def _choose(description: Description, model: Model, chosen_name: str | None) -> 
     return rate
 
 
-def _reads_outcomes(description: Description, model: Model, feature: Feature) -> bool:
+def _reads_outcomes(description: ParsedProject, model: Model, feature: Feature) -> bool:
     """Return whether a feature's SQL computes it from the model's outcomes."""
     view = description.spec.feature_views[feature.view or ""]
     return is_made_of(description, view, feature.name, relation=model.objective, column="outcome")
@@ -189,7 +189,7 @@ def _short(figure: Estimate) -> str:
 def _page(
     leak: Leak,
     configuration: str,
-    record: Data,
+    record: TrainingSetData,
     honest: pa.Table,
     leaked: pa.Table,
     *,

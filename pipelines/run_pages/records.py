@@ -18,7 +18,7 @@ from ..evaluation.leak_alarm import FeatureFinding
 from ..runs.document import find, read, runs_folder, write
 
 
-class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
+class TrainingSetData(StoredDocument, frozen=True, kw_only=True, tag=2):
     """The training set as it was read."""
 
     start: datetime  # the window asked for, [start, end)
@@ -85,7 +85,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
     ended: datetime
     git: Git | None = None
     code: str | None = None  # digest of the model folder
-    data: Data | None = None
+    data: TrainingSetData | None = None
     evaluation: Evaluation | None = None
     curve: LearningCurve | None = None  # with `train --curve`
     champion: Champion = Champion()
@@ -131,7 +131,10 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
         return text(self)
 
 
-_INNER: dict[str, type[Data | Evaluation]] = {"data": Data, "evaluation": Evaluation}
+_INNER: dict[str, type[TrainingSetData | Evaluation]] = {
+    "data": TrainingSetData,
+    "evaluation": Evaluation,
+}
 
 
 def record_uri(blobs: BlobStore, run: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...errors import Invalid
 from ...project.models.gate_figures import AGAINST, ALL_EXAMPLES, check_problem, is_loss
 from ...project.reading.names import did_you_mean
-from ...reports.results import Rows
+from ...reports.results import StructRows
 from ..evaluation.statistics import Estimate
 from . import notes, runs
 from .notes import Notes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...core.runtime.project import Project
 
 
-class NotedRun(Run, frozen=True, kw_only=True):
+class AnnotatedRun(Run, frozen=True, kw_only=True):
     """A run's record, with what people say of it. It is not stored."""
 
     tags: tuple[str, ...] = ()
@@ -49,23 +49,23 @@ class NotedRun(Run, frozen=True, kw_only=True):
         }
 
 
-def with_notes(run: Run, notes: Notes) -> NotedRun:
+def with_notes(run: Run, notes: Notes) -> AnnotatedRun:
     """Return a training run's record joined with its tags and note."""
-    return NotedRun(
+    return AnnotatedRun(
         **{name: getattr(run, name) for name in run.__struct_fields__},
         tags=notes.tags,
         note=notes.note,
     )
 
 
-def note_lines(noted: NotedRun | Notes) -> list[str]:
+def note_lines(noted: AnnotatedRun | Notes) -> list[str]:
     """Return a run's tags and note as lines of text."""
     tags = [f"  tags          {' '.join(noted.tags)}"] if noted.tags else []
     return [*tags, *([f"  note          {noted.note}"] if noted.note else [])]
 
 
 _FIELDS: dict[
-    str, Callable[[NotedRun], tuple[str | None, ...]]
+    str, Callable[[AnnotatedRun], tuple[str | None, ...]]
 ] = {  # what --where knows, beside parameters.<name>; any value may match
     "model": lambda listed: (listed.model, listed.configuration),
     "configuration": lambda listed: (listed.configuration,),
@@ -85,7 +85,7 @@ def list_runs(
     sort: str | None = None,
     where: Sequence[str] = (),
     newest: int | None = None,
-) -> Rows[NotedRun]:
+) -> StructRows[AnnotatedRun]:
     """Return the training runs that ended, with their tags and notes, oldest first.
 
     Damaged records are left out.
@@ -106,10 +106,12 @@ def list_runs(
         for run in runs.list_runs(project, newest=newest)
     ]
     chosen = [entry for entry in listed if all(holds(entry) for holds in tests)]
-    return Rows(chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort)))
+    return StructRows(
+        chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort))
+    )
 
 
-def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRun], bool]]:
+def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[AnnotatedRun], bool]]:
     """Return the filters that --where conditions stand for, as functions of a run.
 
     The metric to sort by is checked, too.
@@ -130,7 +132,7 @@ def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRu
     return [_condition(text) for text in where]
 
 
-def _condition(text: str) -> Callable[[NotedRun], bool]:
+def _condition(text: str) -> Callable[[AnnotatedRun], bool]:
     """Return the filter that a --where condition stands for; raise Invalid if malformed."""
     field, equals, value = text.partition("=")
     if not equals:
@@ -162,7 +164,7 @@ def _same(parameter: object, value: str) -> bool:
     )
 
 
-def comparable(listed: Sequence[NotedRun]) -> bool:
+def comparable(listed: Sequence[AnnotatedRun]) -> bool:
     """Return whether all runs were evaluated on the same rows, so that metrics compare."""
     return (
         len(
@@ -176,7 +178,7 @@ def comparable(listed: Sequence[NotedRun]) -> bool:
     )
 
 
-def leading_figures(listed: Sequence[NotedRun], sort: str | None) -> list[str]:
+def leading_figures(listed: Sequence[AnnotatedRun], sort: str | None) -> list[str]:
     """Return the metrics that a list of runs shows: that of the order, and one of each kind.
 
     `sort` is the metric by which the list is sorted. One of a kind is auc, or spearman of an

@@ -14,7 +14,7 @@ from .other_objective import trade_off
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Champion, Evaluation, Ranked
     from ..evaluation.statistics import Estimate
-    from .records import Data, Run
+    from .records import Run, TrainingSetData
 
 
 def text(run: Run) -> str:
@@ -85,7 +85,7 @@ def amount(number: float) -> str:
     return f"{number:,.{figure_digits('mean', number)}f}"
 
 
-def description(data: Data) -> str:
+def description(data: TrainingSetData) -> str:
     """Return a training set as text: `20,000 impressions, 80 clicks (0.40 %), ...`.
 
     Of a number that is `20,000 impressions, 80 with stay.seconds other than 0 (0.40 %), 12.35 on

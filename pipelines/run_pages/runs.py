@@ -88,7 +88,7 @@ def display_path(project: Project, uri: str) -> str:
     return os.path.relpath(path, folder) if path.resolve().is_relative_to(folder) else str(path)
 
 
-def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
+def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.TrainingSetData]:
     """Return a run's training set as an Arrow table, with its record.
 
     Raises:
@@ -99,5 +99,5 @@ def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/dataset/step.json", StepResult)
     uri = located(blobs.root, result.artifacts["data"].uri)
     return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/data.parquet"))).read(), read(
-        blobs, f"{uri}/data.json", records.Data
+        blobs, f"{uri}/data.json", records.TrainingSetData
     )

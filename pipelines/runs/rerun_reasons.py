@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...reports.results import Rows
+from ...reports.results import StructRows
 from .cache import KeyChange, KeyRecord
 from .document import RunDocument, find, open_run
 from .step_results import step_folder
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyChange", "why_rerun"]
 
 
-def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyChange]:
+def why_rerun(project: Project, run: str, step: str | None = None) -> StructRows[KeyChange]:
     """Return why steps of a run were not cached: the parts of the cache key that changed.
 
     They are compared with the last finished run of the step. Steps come in the graph's order; with
@@ -30,7 +30,7 @@ def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyCh
         if step is not None
         else [declared.name for declared in document.steps]
     )
-    return Rows(change for name in names for change in _changes(project, document, name))
+    return StructRows(change for name in names for change in _changes(project, document, name))
 
 
 def _changes(project: Project, document: RunDocument, step: str) -> tuple[KeyChange, ...]:

@@ -18,7 +18,7 @@ from ...project.reading.names import did_you_mean
 from ...reports.columns import plural
 from ...reports.results import Shown
 from ...times import utc_milliseconds
-from ..models.predictor import Manifest
+from ..models.predictor import ModelManifest
 from ..runs import names as run_names
 from ..runs.document import StepResult, read
 from ..runs.step_results import step_folder
@@ -82,7 +82,7 @@ def plan_batch(
     project: Project,
     prediction: Prediction,
     version: ModelVersion,
-    manifest: Manifest,
+    manifest: ModelManifest,
     *,
     as_of: datetime,
     limit: int | None = None,
@@ -120,7 +120,7 @@ def plan_batch(
 
 
 def _check_features(
-    project: Project, version: ModelVersion, manifest: Manifest, rows: Sequence[Column]
+    project: Project, version: ModelVersion, manifest: ModelManifest, rows: Sequence[Column]
 ) -> None:
     """Check that the views and the rows have each feature of a version in its type.
 

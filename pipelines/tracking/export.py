@@ -13,7 +13,7 @@ import msgspec
 
 from ...errors import IsthmusError, IsthmusWarning, NotFound
 from ...project.profiles.profiles import FILE
-from ...reports.results import Rows, Shown
+from ...reports.results import Shown, StructRows
 from ..run_pages import notes, runs
 from . import fields, pyfunc, server
 from . import mlflow_run as copying
@@ -37,7 +37,7 @@ class Exported(Shown, msgspec.Struct, frozen=True, kw_only=True):
     url: str  # its page
 
 
-def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> Rows[Exported]:
+def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> StructRows[Exported]:
     """Copy training runs (default: all, oldest first) to the MLflow server of profiles.yaml.
 
     Runs that are there unchanged are left alone.
@@ -79,13 +79,15 @@ def _warn(run: Run, why: str) -> None:
     warnings.warn(f"run {run.name} is not in MLflow: {why}", IsthmusWarning, stacklevel=3)
 
 
-def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]:
+def _export(project: Project, uri: str, chosen: Sequence[Run]) -> StructRows[Exported]:
     """Copy training runs to an MLflow server, and return what was done with each."""
     if not chosen:
-        return Rows()
+        return StructRows()
     with server.client(project, uri) as client:
         experiment = copying.experiment(project, client)
-        exported = Rows([_export_run(project, client, uri, experiment, run) for run in chosen])
+        exported = StructRows(
+            [_export_run(project, client, uri, experiment, run) for run in chosen]
+        )
         for model in sorted({run.model for run in chosen if run.version}):
             pyfunc.move_aliases(project, client, model)
         return exported

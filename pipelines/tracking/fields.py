@@ -15,7 +15,7 @@ from ...project.models.gate_figures import AGAINST
 from ...times import epoch_milliseconds
 from ..evaluation.statistics import Estimate
 from ..run_pages.notes import Notes
-from ..run_pages.records import Data, Run
+from ..run_pages.records import Run, TrainingSetData
 from .column_types import MLFLOW
 
 RUN_ID = "isthmus.run_id"  # the tag that a run is found again by
@@ -167,7 +167,7 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
 
 
-def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
+def data_set(data: TrainingSetData, *, objective: str, uri: str) -> DataSet:
     """Return a training set as an MLflow dataset; `uri` is where the rows are."""
     columns = [
         {"type": MLFLOW[kind], "name": name, "required": False} for name, kind in data.types.items()

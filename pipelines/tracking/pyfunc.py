@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import NotFound
 from ..models.code_slice import libraries
-from ..models.predictor import Manifest, whole_manifest
+from ..models.predictor import ModelManifest, whole_manifest
 from ..runs.artifacts import digest_text
 from . import isthmus_pyfunc
 from .column_types import MLFLOW
@@ -131,7 +131,7 @@ def _nulls(run: Run) -> frozenset[str]:
     )
 
 
-def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
+def signature(manifest: ModelManifest, nulls: frozenset[str]) -> ModelSignature:
     """Return a model's MLflow signature, a column for each feature.
 
     A whole number that may be missing is double, as pandas has it; MLflow would refuse it as long.
@@ -156,7 +156,7 @@ def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec("double")]), **settable)
 
 
-def _requirements(folder: Path, manifest: Manifest) -> list[str]:
+def _requirements(folder: Path, manifest: ModelManifest) -> list[str]:
     """Return the pip requirements that the predictor needs, with installed versions."""
     from importlib.metadata import version
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.formats import decode
-from ..run_pages.records import Data
+from ..run_pages.records import TrainingSetData
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_data(folder: Path) -> tuple[pa.Table, Data]:
+def read_data(folder: Path) -> tuple[pa.Table, TrainingSetData]:
     """Return the training set that the step `dataset` wrote as an Arrow table, and its record.
 
     The columns are those of `training_set`.
@@ -24,5 +24,5 @@ def read_data(folder: Path) -> tuple[pa.Table, Data]:
 
     record_file = folder / "data.json"
     return pq.ParquetFile(folder / "data.parquet").read(), decode(
-        record_file.read_bytes(), Data, what=str(record_file)
+        record_file.read_bytes(), TrainingSetData, what=str(record_file)
     )

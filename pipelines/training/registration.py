@@ -18,7 +18,7 @@ from ..evaluation.distribution import drifts
 from ..evaluation.evaluation import Champion, Evaluation, LearningCurve
 from ..evaluation.gate import GateResult
 from ..evaluation.segments import by_segment
-from ..models.predictor import MANIFEST, Manifest
+from ..models.predictor import MANIFEST, ModelManifest
 from ..run_pages import records, runs
 from ..run_pages.records import Run
 from ..run_pages.report_store import run_uri
@@ -44,7 +44,7 @@ def register(context: StepContext, model: Model) -> None:
     table, data = read_data(context.inputs["data"])
     measured = _document(context.inputs["forward"] / "evaluation.json", Evaluation)
     ours = _predictions(context.inputs["forward"])
-    manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
+    manifest = _document(context.inputs["model"] / MANIFEST, ModelManifest)
     champion = promotion.current(registry, model.model, promotion.CHAMPION)
     other = champion is not None and champion.digest != manifest.digest
     ordered = gate.has_order(measured)
@@ -135,7 +135,7 @@ def names_of(model: Model) -> dict[str, str]:
     return {str(feature): feature.name for feature in model.features}
 
 
-def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
+def publish(blobs: BlobStore, folder: Path, manifest: ModelManifest) -> str:
     """Upload a model folder to its place by digest, unless it is there, and return the URI."""
     uri = f"{blobs.root.rstrip('/')}/models/{manifest.model}/{manifest.digest}"
     stored_files = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..evaluation.distribution import Distribution
     from ..evaluation.forward_evaluation import Forward
     from ..evaluation.leak_alarm import FeatureFinding
-    from ..run_pages.records import Data
+    from ..run_pages.records import TrainingSetData
 
 
 def dataset(context: StepContext) -> None:
@@ -188,12 +188,12 @@ def _known_data(
     stamped: pa.Table,
     looked: tuple[FeatureFinding, ...],
     late: tuple[str, ...],
-) -> Data:
+) -> TrainingSetData:
     """Return the record of a training set for its run; raise Invalid if it has no rows."""
     import pyarrow.compute as pc
 
     from ...feature_store.offline.training_set import canonical_hash
-    from ..run_pages.records import Data
+    from ..run_pages.records import TrainingSetData
 
     if not table.num_rows:
         raise Invalid(
@@ -218,7 +218,7 @@ def _known_data(
     names = [feature.name for feature in model.features]
     shown, outcomes = table["event_timestamp"], table["outcome"].to_numpy()
     objective = spec.objectives[model.objective]
-    return Data(
+    return TrainingSetData(
         start=start,
         end=end,
         as_of=as_of,

@@ -12,7 +12,7 @@ import msgspec
 from ...errors import NotFound
 from ...project.specs.description import ProjectSpec
 from ..models import lineage
-from ..models.lineage import Edge, Node
+from ..models.lineage import LineageEdge, Node
 from ..port import ModelVersion
 from ..run_pages import runs
 from .promotion import Promotion, promotions
@@ -31,7 +31,7 @@ class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
 
     version: ModelVersion
     run: str | None  # None: nobody trained it here, or its record is gone
-    made_of: tuple[Edge, ...]
+    made_of: tuple[LineageEdge, ...]
     promotions: tuple[Promotion, ...]  # of it, and of what took an alias from it
 
 
@@ -56,7 +56,7 @@ def version_lineage(project: Project, model: str, number: int) -> VersionLineage
     )
 
 
-def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
+def edges_of(run: Run, spec: ProjectSpec) -> tuple[LineageEdge, ...]:
     """Return the lineage edges that lead to the model version which a run made.
 
     That is its own objective and features, then what those are made of.
@@ -67,21 +67,22 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
         view, _, name = feature.rpartition(".")
         by_view.setdefault(view, []).append(name)
     own = by_view.pop("", [])
-    edges = [Edge(Node("objective", run.objective), version, "label")]
+    edges = [LineageEdge(Node("objective", run.objective), version, "label")]
     edges += [
-        Edge(Node("view", view), version, ", ".join(names)) for view, names in by_view.items()
+        LineageEdge(Node("view", view), version, ", ".join(names))
+        for view, names in by_view.items()
     ]
     edges += (
-        [Edge(Node("event", run.data.exposure), version, ", ".join(own))]
+        [LineageEdge(Node("event", run.data.exposure), version, ", ".join(own))]
         if own and run.data
         else []
     )
     return (*edges, *_above([edge.source for edge in edges], spec))
 
 
-def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
+def _above(nodes: list[Node], spec: ProjectSpec) -> list[LineageEdge]:
     """Return all lineage edges that lead to these nodes, directly or not."""
-    every, pending, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
+    every, pending, edges = lineage.edges(spec), list(nodes), dict[LineageEdge, None]()
     while pending:
         node = pending.pop()
         above = [edge for edge in every if edge.target == node and edge not in edges]

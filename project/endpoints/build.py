@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child
+from ..reading.report import ProblemReport, child
 from ..sections.values import (
-    Values,
+    YamlValues,
     allowed_values,
     build_attribute,
     check_domain,
@@ -20,7 +20,7 @@ from ..specs.description import Endpoint, Parameter, Shadow, Variant
 _WITHOUT_OBJECTIVE = ("objective", "variants")  # the keys that need none
 
 
-def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
+def build_endpoint(name: str, values: YamlValues, key: str, report: ProblemReport) -> Endpoint:
     """Build an Endpoint from its section of project.yaml, and report mistakes.
 
     `key` is the section's path in the file, to which `report` adds problems.
@@ -49,7 +49,7 @@ def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpo
         parameter: _build_parameter(parameter, about, child(key, f"parameters.{parameter}"), report)
         for parameter, about in values.get("parameters", {}).items()
     }
-    built: Values = {"variants": variants, "attributes": attributes, "parameters": parameters}
+    built: YamlValues = {"variants": variants, "attributes": attributes, "parameters": parameters}
     if "shadow" in values:
         built["shadow"] = _build_shadow(
             values["shadow"], [variant.name for variant in variants], child(key, "shadow"), report
@@ -57,7 +57,7 @@ def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpo
     return Endpoint(name=name, **values | built)
 
 
-def _check_objective(values: Values, key: str, report: Report) -> None:
+def _check_objective(values: YamlValues, key: str, report: ProblemReport) -> None:
     """Report that an endpoint lacks an objective or a unit, which its other keys need.
 
     `key` is the endpoint's path in project.yaml.
@@ -74,7 +74,9 @@ def _check_objective(values: Values, key: str, report: Report) -> None:
         )
 
 
-def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Report) -> Shadow:
+def _build_shadow(
+    about: YamlValues, variants: Sequence[str], key: str, report: ProblemReport
+) -> Shadow:
     """Build an endpoint's shadow, a variant that gets copies of requests; report a wrong variant.
 
     `about` are its values in project.yaml, and `key` its path there; `variants` are declared.
@@ -98,12 +100,12 @@ def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Repo
     return shadow
 
 
-def _build_parameter(name: str, about: Values, key: str, report: Report) -> Parameter:
+def _build_parameter(name: str, about: YamlValues, key: str, report: ProblemReport) -> Parameter:
     """Build a serving parameter; report a default outside its bounds or allowed values.
 
     `about` are its values in project.yaml, and `key` its path there.
     """
-    fields: Values = (
+    fields: YamlValues = (
         about | allowed_values(about) | {"default": typed(about["default"], about["type"])}
     )
     parameter = Parameter(name=name, **fields)

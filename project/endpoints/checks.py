@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from ..reading.names import did_you_mean, nearest
-from ..reading.report import Report
-from ..sections.references import Declared, check_declared
+from ..reading.report import ProblemReport
+from ..sections.references import DeclaredNames, check_declared
 from ..specs.description import Endpoint, ProjectSpec, Variant
 
 
 def check(
-    spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report
+    spec: ProjectSpec,
+    declared: DeclaredNames,
+    registered: dict[str, set[str]],
+    report: ProblemReport,
 ) -> None:
     """Report objectives and models that endpoints name but the project does not declare.
 
@@ -26,9 +29,9 @@ def check(
 def _check_endpoint(
     endpoint: Endpoint,
     spec: ProjectSpec,
-    declared: Declared,
+    declared: DeclaredNames,
     registered: dict[str, set[str]],
-    report: Report,
+    report: ProblemReport,
 ) -> None:
     """Report mistakes in an endpoint: undeclared objective or model, wrong unit or alias.
 
@@ -65,7 +68,7 @@ def _check_endpoint(
 
 
 def _warn_of_mistyped_model(
-    variant: Variant, registered: dict[str, set[str]], place: str, report: Report
+    variant: Variant, registered: dict[str, set[str]], place: str, report: ProblemReport
 ) -> None:
     """Warn if a variant's model has no file in models/, but one with a similar name has.
 
@@ -81,7 +84,7 @@ def _warn_of_mistyped_model(
         )
 
 
-def _check_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+def _check_unit(endpoint: Endpoint, spec: ProjectSpec, report: ProblemReport) -> None:
     """Warn if an endpoint and its objective have different units, such as user and session."""
     objective = spec.objectives.get(endpoint.objective)
     exposure = spec.events.get(objective.exposure) if objective else None

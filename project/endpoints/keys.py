@@ -11,7 +11,7 @@ from ..reading import quantities
 from ..reading.common_shapes import COLUMN, NAME_SHAPE, SHARE, WORDS
 from ..reading.names import NAME, VARIANT_LENGTH, column_problem, name_problem
 from ..reading.quantities import Mistake
-from ..reading.shapes import Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
+from ..reading.shapes import Free, ListOf, MapOf, Number, OneOf, Record, RecordKey, Text
 from ..specs.description import OF_EVERY_ENDPOINT
 from .rule_keys import RULES
 
@@ -61,7 +61,7 @@ def parameter_problem(name: str) -> tuple[str, str] | None:
 PARAMETER = Record(
     noun="a parameter",
     keys={
-        "type": Key(
+        "type": RecordKey(
             shape=OneOf(
                 words=("bool", "int", "float", "string"),
                 near={
@@ -76,18 +76,18 @@ PARAMETER = Record(
             required=True,
             example="float",
         ),
-        "default": Key(
+        "default": RecordKey(
             shape=Free(),
             required=True,
             example="0.5",
             description="What a unit has that no experiment gives another value.",
         ),
-        "min": Key(shape=Number()),
-        "max": Key(shape=Number()),
-        "allowed": Key(
+        "min": RecordKey(shape=Number()),
+        "max": RecordKey(shape=Number()),
+        "allowed": RecordKey(
             shape=ListOf(of=Free()), description="The only values that an arm may give it."
         ),
-        "description": Key(shape=WORDS),
+        "description": RecordKey(shape=WORDS),
     },
 )
 MODEL_REFERENCE = Text(
@@ -96,12 +96,12 @@ MODEL_REFERENCE = Text(
 VARIANT = Record(
     noun="a variant",
     keys={
-        "model": Key(
+        "model": RecordKey(
             shape=MODEL_REFERENCE,
             required=True,
             example="ranker@champion",
         ),
-        "traffic": Key(
+        "traffic": RecordKey(
             shape=SHARE,
             required=True,
             example="100",
@@ -112,8 +112,8 @@ VARIANT = Record(
 SHADOW = Record(
     noun="shadow traffic",
     keys={
-        "variant": Key(shape=NAME_SHAPE, required=True, example="challenger"),
-        "share": Key(
+        "variant": RecordKey(shape=NAME_SHAPE, required=True, example="challenger"),
+        "share": RecordKey(
             shape=Text(
                 what="a percentage",
                 pattern=quantities.PERCENT,
@@ -129,18 +129,18 @@ SHADOW = Record(
 ENDPOINT = Record(
     noun="an endpoint",
     keys={
-        "objective": Key(
+        "objective": RecordKey(
             shape=NAME_SHAPE,
             example="ctr",
             description="What it ranks for. Without one its traffic can be moved, if it was "
             "imported; nothing is deployed to it and nothing ranks through it.",
         ),
-        "unit": Key(
+        "unit": RecordKey(
             shape=COLUMN,
             example="visitor_id",
             description="Sent by the caller; exposures go by it. It goes with the objective.",
         ),
-        "variants": Key(
+        "variants": RecordKey(
             shape=MapOf(
                 of=VARIANT,
                 names=lambda name: name_problem(name, longest=VARIANT_LENGTH),
@@ -150,19 +150,19 @@ ENDPOINT = Record(
             required=True,
             example="{champion: {model: ranker@champion, traffic: 100}}",
         ),
-        "attributes": Key(
+        "attributes": RecordKey(
             shape=MapOf(of=ATTRIBUTE, names=attribute_problem, pattern=NAME),
             example="{platform: {type: string, allowed: [web, ios]}}",
             description="Of a request, beside those of the exposure: experiments target by them "
             "and are shown by their values.",
         ),
-        "parameters": Key(
+        "parameters": RecordKey(
             shape=MapOf(of=PARAMETER, names=parameter_problem, pattern=NAME),
             example="{blend: {type: float, min: 0, max: 1, default: 0.5}}",
             description="What an arm of an experiment may set; a model's predictor takes it by "
             "keyword.",
         ),
-        "explore": Key(
+        "explore": RecordKey(
             shape=Text(
                 what="a percentage",
                 pattern=quantities.PERCENT,
@@ -171,7 +171,7 @@ ENDPOINT = Record(
             ),
             description="Share of requests answered in random order, logged with its propensity.",
         ),
-        "online_cache": Key(
+        "online_cache": RecordKey(
             shape=Text(
                 what="a duration, or 0",
                 pattern=f"0|{quantities.DURATION}",
@@ -182,23 +182,23 @@ ENDPOINT = Record(
             description="How long the gateway keeps a row of features that it has read; 0: not at "
             "all. Default 1s.",
         ),
-        "max_candidates": Key(
+        "max_candidates": RecordKey(
             shape=Number(whole=True, least=1),
             example="1000",
             description="The most candidates of a request to the gateway. Default 1000.",
         ),
-        "routing": Key(
+        "routing": RecordKey(
             shape=OneOf(words=("weighted", "sticky")),
             description="Who splits: the target, by request; or (sticky) the gateway, by the "
             "unit. Kept as long as the endpoint runs.",
         ),
-        "rules": Key(
+        "rules": RecordKey(
             shape=RULES,
             example="[{pin: {item_id: 7, position: 1}}]",
             description="What people overrule of a ranking, in the order of their kinds: block, "
             "boost, pin, reserve, cap.",
         ),
-        "shadow": Key(
+        "shadow": RecordKey(
             shape=SHADOW,
             example="{variant: challenger, share: 10%}",
             description="A variant that gets a copy of some answered requests; its answers are "

@@ -12,16 +12,16 @@ from ..experiments.keys import Targeted
 from ..reading import quantities, yaml
 from ..reading.names import NAME, did_you_mean
 from ..reading.quantities import Mistake
-from ..reading.report import Report, child
+from ..reading.report import ProblemReport, child
 from ..reading.shapes import (
     WRONG,
     Free,
-    Key,
     ListOf,
     MapOf,
     Number,
     OneOf,
     Record,
+    RecordKey,
     Schema,
     Text,
     mapping,
@@ -67,7 +67,7 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = False
     least: float | None = None
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read a YAML value that is a number, or `$` with the name of a serving parameter."""
         if isinstance(node, yaml.Scalar) and re.fullmatch(_PARAMETER, node.text):
             return node.text
@@ -107,22 +107,22 @@ _MOMENT = Text(
     example="2019-11-29",
 )
 _ANY = {
-    "when": Key(
+    "when": RecordKey(
         shape=MapOf(of=Targeted(), pattern=NAME, least=1),
         example="{country: JP}",
         description="Attributes of the request.",
     ),
-    "from": Key(
+    "from": RecordKey(
         shape=_MOMENT, example="2019-11-29", description="A day (its midnight, UTC), or a time."
     ),
-    "until": Key(
+    "until": RecordKey(
         shape=_MOMENT,
         example="2019-12-01",
         description="A day (its midnight, UTC), or a time: from then on no longer.",
     ),
 }
 _OF_GROUP = {
-    "where": Key(
+    "where": RecordKey(
         shape=_WHERE,
         required=True,
         example="{item_profile.item_kind: ad}",
@@ -136,12 +136,12 @@ BOOST = Record(
     noun="a boost",
     keys={
         **_OF_GROUP,
-        "times": Key(
+        "times": RecordKey(
             shape=_Figure(least=0),
             example="1.5",
             description="The score times this, or $parameter.",
         ),
-        "add": Key(
+        "add": RecordKey(
             shape=_Figure(), example="0.1", description="The score and this, or $parameter."
         ),
     },
@@ -150,7 +150,7 @@ RESERVE = Record(
     noun="a reserve",
     keys={
         **_OF_GROUP,
-        "positions": Key(
+        "positions": RecordKey(
             shape=ListOf(of=Number(whole=True, least=1)),
             required=True,
             example="[3, 8]",
@@ -161,7 +161,7 @@ RESERVE = Record(
 CAP = Record(
     noun="a cap",
     keys={
-        "by": Key(
+        "by": RecordKey(
             shape=Text(
                 what="a feature",
                 pattern=FEATURE,
@@ -172,20 +172,20 @@ CAP = Record(
             example="item_profile.item_category",
             description="view.feature, or the key: at most so many of each of its values.",
         ),
-        "max": Key(
+        "max": RecordKey(
             shape=_Figure(whole=True, least=1),
             required=True,
             example="2",
             description="A number, or $parameter.",
         ),
-        "per": Key(
+        "per": RecordKey(
             shape=OneOf(words=("response", "unit")),
             required=True,
             example="response",
             description="Response: so many items of an answer. Unit: so many answers that show it "
             "to a unit, in any window.",
         ),
-        "in": Key(
+        "in": RecordKey(
             shape=_LENGTH,
             example="24h",
             description="Of a cap per unit: how long the window is, 1h to 28d.",
@@ -193,13 +193,16 @@ CAP = Record(
         **_ANY,
     },
 )
-_PIN = {"position": Key(shape=Number(whole=True, least=1), required=True, example="1"), **_ANY}
+_PIN = {
+    "position": RecordKey(shape=Number(whole=True, least=1), required=True, example="1"),
+    **_ANY,
+}
 
 
 class _Pin(msgspec.Struct, frozen=True):
     """`{item_id: 7, position: 1}`: beside its own keys one more, an entity's."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read a pin rule from YAML: an item by its key, and the position it is shown at."""
         entries = mapping(node, key, report)
         if entries is None:
@@ -211,7 +214,7 @@ class _Pin(msgspec.Struct, frozen=True):
                 key, problem, "write one key of an entity and its value: {item_id: 7, position: 1}"
             )
             return WRONG
-        item = {keys[0]: Key(shape=Free())}
+        item = {keys[0]: RecordKey(shape=Free())}
         values = Record(noun="a pin", keys=_PIN | item).read(node, key, report)
         return (
             values if keys[0] not in values else {**values, "key": keys[0], "item": values[keys[0]]}
@@ -229,7 +232,7 @@ class _Pin(msgspec.Struct, frozen=True):
 class _Cap(msgspec.Struct, frozen=True):
     """A cap, which has the key `in` if it is per unit, and else has not."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read a cap rule from YAML, and report keys that cannot be combined."""
         values = CAP.read(node, key, report)
         if values is WRONG or "per" not in values:
@@ -268,7 +271,7 @@ KINDS: dict[str, Any] = {
 class _Rule(msgspec.Struct, frozen=True):
     """Reads to (kind, its values)."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read a ranking rule from YAML: a mapping of one kind (boost, cap, ...) to its keys."""
         entries = mapping(node, key, report)
         if entries is None:

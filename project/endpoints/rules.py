@@ -7,8 +7,8 @@ from typing import Any
 
 from ..experiments.checks import request_conditions
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child, item
-from ..sections.references import Declared, check_declared
+from ..reading.report import ProblemReport, child, item
+from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import condition_problems, typed, value_problem
 from ..specs.description import Attribute, Endpoint, Entity, Parameter, ProjectSpec
 from ..specs.rules import Block, Boost, Cap, Condition, Pin, Reserve, Rule, UnitCap
@@ -76,7 +76,7 @@ def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
     )
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report every mistake in the endpoints' ranking rules: names, conditions, dates, numbers."""
     for endpoint in spec.endpoints.values():
         for rule, key in places(endpoint):
@@ -114,7 +114,7 @@ def reading_key(rule: Rule, name: str, key: str) -> str:
 
 
 def _check_names(
-    rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: Report
+    rule: Rule, spec: ProjectSpec, declared: DeclaredNames, key: str, report: ProblemReport
 ) -> None:
     """Report names in a ranking rule that are undeclared or belong to another entity."""
     first: Entity | None = None
@@ -154,7 +154,13 @@ def misfits(rule: Rule, attribute: Attribute) -> Iterator[tuple[str, str]]:
 
 
 def _unknown(
-    name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool
+    name: str,
+    spec: ProjectSpec,
+    declared: DeclaredNames,
+    place: str,
+    report: ProblemReport,
+    *,
+    views: bool,
 ) -> None:
     """Report a name that a ranking rule reads but the project does not declare.
 
@@ -177,7 +183,7 @@ def _unknown(
         )
 
 
-def _window(rule: Rule, key: str, report: Report) -> None:
+def _window(rule: Rule, key: str, report: ProblemReport) -> None:
     """Report a ranking rule whose end is not after its start; `key` is its path in the file."""
     if rule.since is not None and rule.until is not None and rule.until <= rule.since:
         report.add(
@@ -187,7 +193,7 @@ def _window(rule: Rule, key: str, report: Report) -> None:
         )
 
 
-def _figures(rule: Rule, endpoint: Endpoint, key: str, report: Report) -> None:
+def _figures(rule: Rule, endpoint: Endpoint, key: str, report: ProblemReport) -> None:
     """Report a ranking rule's numbers that have no effect, or that name an unsuitable parameter."""
     if isinstance(rule, Boost):
         if rule.times == 1 and rule.add == 0:
@@ -202,7 +208,7 @@ def _figure(
     value: float | str,
     endpoint: Endpoint,
     key: str,
-    report: Report,
+    report: ProblemReport,
     *,
     kinds: tuple[str, ...],
     least: float | None = None,
@@ -246,7 +252,7 @@ def _at_least(parameter: Parameter, least: float) -> bool:
     return parameter.min is not None and parameter.min >= least
 
 
-def _reserved(endpoint: Endpoint, report: Report) -> None:
+def _reserved(endpoint: Endpoint, report: ProblemReport) -> None:
     """Report positions in the ranking that two rules of an endpoint reserve."""
     first: dict[int, str] = {}
     for rule, key in places(endpoint):
@@ -287,7 +293,7 @@ def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
     )
 
 
-def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> None:
+def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: ProblemReport) -> None:
     """Report ranking rules for which the probability of a random order cannot be computed.
 
     `why` says why it must be.

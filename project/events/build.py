@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from ..reading.report import Report, child
-from ..sections.values import Values, build_attribute
+from ..reading.report import ProblemReport, child
+from ..sections.values import YamlValues, build_attribute
 from ..specs.description import Attribute, Entity, Event
 
 
-def build_entity(name: str, values: Values) -> Entity:
+def build_entity(name: str, values: YamlValues) -> Entity:
     """Build the Entity struct from its section of project.yaml."""
     return Entity(name=name, **values)
 
 
 def build_event(
-    name: str, values: Values, entities: dict[str, Entity], events: tuple[str, ...], report: Report
+    name: str,
+    values: YamlValues,
+    entities: dict[str, Entity],
+    events: tuple[str, ...],
+    report: ProblemReport,
 ) -> Event:
     """Build the Event struct from its section of project.yaml, and report mistakes.
 
@@ -35,12 +39,12 @@ def build_event(
     )
     for attribute in attributes:
         _check_reference(attribute, name, entities, child(key, attribute.name), report)
-    fields: Values = values | {"attributes": attributes}
+    fields: YamlValues = values | {"attributes": attributes}
     return Event(name=name, **fields)
 
 
 def _check_reference(
-    attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: Report
+    attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: ProblemReport
 ) -> None:
     """Report an attribute whose type differs from that of the entity or event it refers to."""
     kind = attribute.type

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..reading.report import Report
+from ..reading.report import ProblemReport
 from ..specs.description import ProjectSpec
 
 
-def check_entity_keys(spec: ProjectSpec, report: Report) -> None:
+def check_entity_keys(spec: ProjectSpec, report: ProblemReport) -> None:
     """Report entities that have the same key column."""
     first: dict[str, str] = {}
     for entity in spec.entities.values():
@@ -21,7 +21,7 @@ def check_entity_keys(spec: ProjectSpec, report: Report) -> None:
         first.setdefault(entity.key, entity.name)
 
 
-def one_source(folder: Path, event: str, source: str | None, report: Report) -> None:
+def one_source(folder: Path, event: str, source: str | None, report: ProblemReport) -> None:
     """Report an event with two sources: the key `source` in project.yaml and a file in sources/."""
     file = f"sources/{event}.sql"
     if source is not None and (folder / file).is_file():

@@ -7,7 +7,7 @@ import re
 from ..reading.common_shapes import COLUMN, DURATION, WORDS
 from ..reading.names import NAME, column_problem
 from ..reading.quantities import Mistake
-from ..reading.shapes import Flag, Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
+from ..reading.shapes import Flag, Free, ListOf, MapOf, Number, OneOf, Record, RecordKey, Text
 
 _URIS = {
     "s3": (r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", "s3://bucket/folder/"),
@@ -36,13 +36,13 @@ def _source(text: str) -> str:
 ENTITY = Record(
     noun="an entity",
     keys={
-        "key": Key(
+        "key": RecordKey(
             shape=COLUMN,
             required=True,
             example="item_id",
             description="The column that holds it. Attributes of this name refer to it.",
         ),
-        "type": Key(
+        "type": RecordKey(
             shape=OneOf(
                 words=("int", "string"),
                 near={"str": "string", "text": "string", "integer": "int", "bigint": "int"},
@@ -50,13 +50,13 @@ ENTITY = Record(
             required=True,
             example="int",
         ),
-        "description": Key(shape=WORDS),
+        "description": RecordKey(shape=WORDS),
     },
 )
 ATTRIBUTE = Record(
     noun="an attribute",
     keys={
-        "type": Key(
+        "type": RecordKey(
             shape=OneOf(
                 words=("bool", "int", "float", "string", "timestamp"),
                 near={"str": "string", "text": "string", "integer": "int", "double": "float",
@@ -65,24 +65,24 @@ ATTRIBUTE = Record(
             required=True,
             example="string",
         ),
-        "required": Key(shape=Flag(), description="Default true."),
-        "min": Key(shape=Number()),
-        "max": Key(shape=Number()),
-        "allowed": Key(shape=ListOf(of=Free()), description="The only values that it takes."),
-        "description": Key(shape=WORDS),
+        "required": RecordKey(shape=Flag(), description="Default true."),
+        "min": RecordKey(shape=Number()),
+        "max": RecordKey(shape=Number()),
+        "allowed": RecordKey(shape=ListOf(of=Free()), description="The only values that it takes."),
+        "description": RecordKey(shape=WORDS),
     },
 )  # fmt: skip
 EVENT = Record(
     noun="an event",
     keys={
-        "description": Key(shape=WORDS),
-        "owner": Key(shape=WORDS, description="Whom to ask about it."),
-        "attributes": Key(
+        "description": RecordKey(shape=WORDS),
+        "owner": RecordKey(shape=WORDS, description="Whom to ask about it."),
+        "attributes": RecordKey(
             shape=MapOf(of=ATTRIBUTE, names=column_problem, pattern=NAME, least=1),
             required=True,
             example="{item_id: {type: int}}",
         ),
-        "source": Key(
+        "source": RecordKey(
             shape=Text(what="a source", parse=_source),
             example="data/clicks/*.jsonl.gz",
             description="Where its rows are, in place of sources/<event>.sql: a file, a folder or "
@@ -90,10 +90,10 @@ EVENT = Record(
             "bigquery://dataset.table. Files are JSON lines, CSV, TSV (plain, .gz, .zst) or "
             "Parquet.",
         ),
-        "max_lateness": Key(
+        "max_lateness": RecordKey(
             shape=DURATION, description="Older events are quarantined. Default 30d."
         ),
-        "max_ahead": Key(
+        "max_ahead": RecordKey(
             shape=DURATION,
             description="How far an event may be ahead of the clock; later ones wait. Default 2m.",
         ),

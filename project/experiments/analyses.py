@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child, item
-from ..sections.references import Declared, check_declared
+from ..reading.report import ProblemReport, child, item
+from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import value_problem
 from ..specs.description import ROW, Attribute, Objective, ProjectSpec
 from ..specs.experiments import Analysis, ExperimentGuardrail
 
 
-def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
+def build(name: str, values: dict[str, Any], report: ProblemReport) -> Analysis:
     """Build the Analysis struct: an experiment whose arms another system assigned."""
     event, attribute = values["arm"]
     fields = {
@@ -31,7 +31,9 @@ def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
     )
 
 
-def guardrails(values: dict[str, Any], key: str, report: Report) -> tuple[ExperimentGuardrail, ...]:
+def guardrails(
+    values: dict[str, Any], key: str, report: ProblemReport
+) -> tuple[ExperimentGuardrail, ...]:
     """Build the guardrail metrics of an experiment from its values in project.yaml."""
     entries = values.get("guardrails", ())
     return tuple(
@@ -40,7 +42,7 @@ def guardrails(values: dict[str, Any], key: str, report: Report) -> tuple[Experi
     )
 
 
-def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGuardrail:
+def _guardrail(about: dict[str, Any], key: str, report: ProblemReport) -> ExperimentGuardrail:
     """Build a guardrail metric; report one without exactly one of max_drop and max_rise."""
     drop, rise = about.get("max_drop"), about.get("max_rise")
     if (drop is None) == (rise is None):
@@ -54,7 +56,7 @@ def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGua
     return ExperimentGuardrail(metric=about["metric"], may="drop", margin=drop or Decimal(0))
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report every mistake in the analyses (experiments assigned by another system)."""
     for experiment in spec.analyses.values():
         key = f"experiments.{experiment.name}"
@@ -81,7 +83,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
                     _require_unit(objective, child(key, "drop_above"), report)
 
 
-def _require_unit(objective: Objective, place: str, report: Report) -> None:
+def _require_unit(objective: Objective, place: str, report: ProblemReport) -> None:
     """Report a limit on a unit's exposures if the objective has no attribute for units.
 
     `place` is the limit's path in project.yaml.
@@ -104,7 +106,11 @@ def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _arm(
-    experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, report: Report
+    experiment: Analysis,
+    spec: ProjectSpec,
+    declared: DeclaredNames,
+    key: str,
+    report: ProblemReport,
 ) -> Attribute | None:
     """Return the attribute that holds the assigned arm; report if it is not declared.
 
@@ -143,7 +149,9 @@ def _arm(
     return attribute
 
 
-def _one_exposure(experiment: Analysis, objective: Objective, place: str, report: Report) -> None:
+def _one_exposure(
+    experiment: Analysis, objective: Objective, place: str, report: ProblemReport
+) -> None:
     """Report an objective whose exposures are another event than that with the assigned arm.
 
     `place` is where the experiment names it.

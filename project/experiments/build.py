@@ -6,8 +6,8 @@ from collections.abc import Container, Mapping
 from decimal import Decimal
 from typing import Any
 
-from ..reading.report import Report, child
-from ..sections.references import Declared, check_declared
+from ..reading.report import ProblemReport, child
+from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import typed
 from ..specs.description import BUCKETS, Attribute, Endpoint, ProjectSpec
 from ..specs.experiments import INTERLEAVED, Experiment, ExperimentArm, Layer, Plan
@@ -15,12 +15,12 @@ from ..specs.request_attributes import request_attributes
 from ..specs.rules import Condition
 from .analyses import guardrails
 
-Values = dict[str, Any]
+YamlValues = dict[str, Any]
 _ALL = Decimal(100)
 
 
 def layers(
-    values: Mapping[str, Values], endpoints: Mapping[str, Endpoint], report: Report
+    values: Mapping[str, YamlValues], endpoints: Mapping[str, Endpoint], report: ProblemReport
 ) -> dict[str, Layer]:
     """Build the declared experiment layers, and a default layer for each endpoint without one."""
     written = {name: _layer(name, about, report) for name, about in values.items()}
@@ -32,21 +32,21 @@ def layers(
     return default | written
 
 
-def _layer(name: str, values: Values, report: Report) -> Layer:
+def _layer(name: str, values: YamlValues, report: ProblemReport) -> Layer:
     """Build an experiment layer from its section of project.yaml."""
     layer = Layer(name=name, **values)
     _below_all(layer.holdout, f"layers.{name}.holdout", report)
     return layer
 
 
-def _below_all(holdout: Decimal, key: str, report: Report) -> None:
+def _below_all(holdout: Decimal, key: str, report: ProblemReport) -> None:
     """Report a holdout of 100 %, which leaves no units for the arms; `key` is its path."""
     if holdout >= _ALL:
         report.add(key, "nobody is left", "write a share below 100%")
 
 
 def build(
-    name: str, values: Values, spec: ProjectSpec, declared: Declared, report: Report
+    name: str, values: YamlValues, spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport
 ) -> Experiment | None:
     """Build the Experiment struct from its section of project.yaml; None if its layer is unknown.
 
@@ -90,7 +90,7 @@ def build(
 
 
 def _layer_of(
-    values: Values, spec: ProjectSpec, declared: Declared, key: str, report: Report
+    values: YamlValues, spec: ProjectSpec, declared: DeclaredNames, key: str, report: ProblemReport
 ) -> Layer | None:
     """Return the layer that an experiment names, or its endpoint's only layer; None if unknown.
 
@@ -117,7 +117,7 @@ def _layer_of(
     return layer
 
 
-def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
+def _layer_names(spec: ProjectSpec, declared: DeclaredNames) -> tuple[str, ...]:
     """Return the names of all layers, also those of endpoints that have mistakes."""
     unsound = [name for name in declared.endpoints if name not in spec.endpoints]
     return (
@@ -127,7 +127,11 @@ def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
 
 
 def _only_layer(
-    endpoint: str | None, spec: ProjectSpec, declared: Declared, key: str, report: Report
+    endpoint: str | None,
+    spec: ProjectSpec,
+    declared: DeclaredNames,
+    key: str,
+    report: ProblemReport,
 ) -> Layer | None:
     """Return the only layer of an endpoint; report if it has none or several."""
     if endpoint is None and len(declared.endpoints) != 1:
@@ -156,7 +160,7 @@ def _only_layer(
     return possible[0] if len(possible) == 1 else None
 
 
-def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]:
+def _arms(values: YamlValues, key: str, report: ProblemReport) -> tuple[ExperimentArm, ...]:
     """Build an experiment's arms, from `arms` or from the short form `control`, `treatment`."""
     short = [role for role in ("control", "treatment") if role in values]
     if "arms" in values and short:
@@ -209,7 +213,9 @@ def arm_key(experiment: str, arm: str, parameter: str, places: Container[str]) -
     return f"{key}.arms.{arm}.{parameter}" if f"{key}.arms" in places else f"{key}.{arm}"
 
 
-def _weights(values: Values | None, arms: list[str], key: str, report: Report) -> dict[str, float]:
+def _weights(
+    values: YamlValues | None, arms: list[str], key: str, report: ProblemReport
+) -> dict[str, float]:
     """Return the arms' traffic weights by arm; report missing ones and names that are no arms."""
     if values is None:
         return {}
@@ -245,7 +251,7 @@ def _typed(arm: ExperimentArm, endpoint: Endpoint | None) -> ExperimentArm:
 
 
 def _conditions(
-    values: Mapping[str, Values], attributes: Mapping[str, Attribute]
+    values: Mapping[str, YamlValues], attributes: Mapping[str, Attribute]
 ) -> tuple[Condition, ...]:
     """Build the conditions that choose which requests an experiment targets."""
     return tuple(
@@ -254,7 +260,7 @@ def _conditions(
     )
 
 
-def _condition(about: Values, attribute: Attribute | None) -> Values:
+def _condition(about: YamlValues, attribute: Attribute | None) -> YamlValues:
     """Return a targeting condition's values, converted to the attribute's type."""
     kind = attribute.type if attribute else ""
     return {
@@ -265,7 +271,7 @@ def _condition(about: Values, attribute: Attribute | None) -> Values:
     }
 
 
-def _plan(values: Values, key: str, report: Report) -> Plan:
+def _plan(values: YamlValues, key: str, report: ProblemReport) -> Plan:
     """Build the experiment's power plan: effect, power, false-alarm rate; report an effect of 0."""
     if not values["minimum_effect"]:
         report.add(

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..metrics import metrics as unit_metrics
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child, item
-from ..sections.references import Declared, check_declared
+from ..reading.report import ProblemReport, child, item
+from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import condition_problems, value_problem
 from ..specs import reach
 from ..specs.description import OF_EVERY_ENDPOINT, Attribute, Endpoint, ProjectSpec
@@ -18,7 +18,7 @@ from ..specs.rules import Condition
 from .build import arm_key
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report every mistake in the experiment layers and experiments of a project."""
     for name in declared.layers:
         if (layer := spec.layers.get(name)) is not None:
@@ -49,7 +49,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     _one_layer_each(spec, report)
 
 
-def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: ProblemReport) -> None:
     """Report request attributes of an endpoint that clash with keys, unit or exposure."""
     keys = {entity.key: entity.name for entity in spec.entities.values()}
     shown = exposure_attributes(spec, endpoint)
@@ -76,7 +76,7 @@ def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
             )
 
 
-def _check_name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+def _check_name(experiment: Experiment, spec: ProjectSpec, report: ProblemReport) -> None:
     """Report an experiment that has the same name as a layer."""
     if experiment.name in spec.layers:
         message = (
@@ -89,8 +89,8 @@ def _metrics(
     experiment: Experiment,
     endpoint: Endpoint | None,
     spec: ProjectSpec,
-    declared: Declared,
-    report: Report,
+    declared: DeclaredNames,
+    report: ProblemReport,
 ) -> None:
     """Report an experiment's metrics whose events cannot be joined to its units."""
     key = f"experiments.{experiment.name}"
@@ -125,7 +125,7 @@ def _metrics(
 
 
 def _metric_names(
-    experiment: Experiment, key: str, report: Report
+    experiment: Experiment, key: str, report: ProblemReport
 ) -> Iterator[tuple[str, str, bool]]:
     """Yield each metric's name, its path in project.yaml, and whether it may come once only.
 
@@ -140,7 +140,7 @@ def _metric_names(
         yield name, item(child(key, "also"), position), True
 
 
-def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
+def _arms(experiment: Experiment, endpoint: Endpoint, report: ProblemReport) -> None:
     """Report arms' parameters that the endpoint does not declare or does not allow."""
     for arm, name, place in _places(experiment, report):
         value = arm[name]
@@ -165,7 +165,9 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
             report.add(place, *problem)
 
 
-def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
+def _misfit(
+    value: Any, endpoint: Endpoint, name: str, report: ProblemReport
+) -> tuple[str, str] | None:
     """Return (problem, remedy) if an arm's value is wrong for the parameter `name`, else None.
 
     It is None, too, if the parameter's own declaration has errors.
@@ -177,7 +179,9 @@ def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[
     )
 
 
-def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
+def _places(
+    experiment: Experiment, report: ProblemReport
+) -> Iterator[tuple[Mapping[str, Any], str, str]]:
     """Yield for each arm and parameter: the arm's parameters, the name, its path in the file.
 
     The file is project.yaml. An interleaved variant counts as an arm that sets `variant`.
@@ -193,7 +197,7 @@ def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[st
             yield arm.parameters, name, arm_key(experiment.name, arm.name, name, report.places)
 
 
-def _check_interleaving(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+def _check_interleaving(experiment: Experiment, spec: ProjectSpec, report: ProblemReport) -> None:
     """Report mistakes in an experiment that interleaves the rankings of two variants.
 
     Its metric must count events that say at which place of the ranking they happened: only these
@@ -250,7 +254,7 @@ def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
 
 
 def _check_requests(
-    experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report
+    experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: ProblemReport
 ) -> None:
     """Report segments and targeting conditions on unknown attributes of a request."""
     key = f"experiments.{experiment.name}"
@@ -300,7 +304,11 @@ def _unversioned(
 
 
 def request_conditions(
-    conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
+    conditions: Iterable[Condition],
+    endpoint: Endpoint,
+    spec: ProjectSpec,
+    key: str,
+    report: ProblemReport,
 ) -> None:
     """Report conditions on attributes that a request lacks, or on impossible values."""
     attributes, noun, has = of_request(endpoint, spec)
@@ -320,7 +328,7 @@ def of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attr
     return request_attributes(spec, endpoint), noun, f"a request to {endpoint.name} has"
 
 
-def _one_layer_each(spec: ProjectSpec, report: Report) -> None:
+def _one_layer_each(spec: ProjectSpec, report: ProblemReport) -> None:
     """Report a parameter that experiments of two layers of one endpoint set.
 
     Layers of one endpoint are independent: a unit may have an arm of each, and only one of them can

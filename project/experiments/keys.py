@@ -11,8 +11,8 @@ from ..reading import quantities, yaml
 from ..reading.common_shapes import NAME_SHAPE, WORDS
 from ..reading.names import NAME, name_problem
 from ..reading.quantities import Mistake
-from ..reading.report import Report
-from ..reading.shapes import WRONG, Free, Key, ListOf, MapOf, Number, Record, Schema, Text
+from ..reading.report import ProblemReport
+from ..reading.shapes import WRONG, Free, ListOf, MapOf, Number, Record, RecordKey, Schema, Text
 
 _ATTRIBUTE = rf"{NAME}\.{NAME}"
 _SALT = r"[^:]+"
@@ -52,7 +52,7 @@ _PERCENT = Text(
     what="a percentage", pattern=quantities.PERCENT, parse=quantities.percent, example="2%"
 )
 _BUCKETS = Text(what="a share of units", pattern=_SHARE, parse=_hundredths, example="20%")
-_SALT_KEY = Key(
+_SALT_KEY = RecordKey(
     shape=Text(what="a salt", pattern=_SALT, parse=_salt, example="home_2025"),
     description="What is hashed with a unit's name, instead of the name of the layer or the run: "
     "two runs with one salt give a unit the same place. The hash is MurmurHash3 of "
@@ -61,8 +61,8 @@ _SALT_KEY = Key(
 LAYER = Record(
     noun="a layer",
     keys={
-        "endpoint": Key(shape=NAME_SHAPE, required=True, example="ranker"),
-        "holdout": Key(
+        "endpoint": RecordKey(shape=NAME_SHAPE, required=True, example="ranker"),
+        "holdout": RecordKey(
             shape=_BUCKETS,
             example="2%",
             description="Units that are in no experiment of the layer.",
@@ -73,47 +73,51 @@ LAYER = Record(
 GUARDRAIL = Record(
     noun="a guardrail",
     keys={
-        "metric": Key(
+        "metric": RecordKey(
             shape=NAME_SHAPE,
             required=True,
             example="bought",
             description="A metric, or an objective.",
         ),
-        "max_drop": Key(
+        "max_drop": RecordKey(
             shape=_PERCENT, example="2%", description="How far it may fall, of the control's."
         ),
-        "max_rise": Key(
+        "max_rise": RecordKey(
             shape=_PERCENT, example="10%", description="How far it may rise, of the control's."
         ),
     },
 )
 _TOLD = {
-    "guardrails": Key(shape=ListOf(of=GUARDRAIL), description="What the treatment may not harm."),
-    "also": Key(
+    "guardrails": RecordKey(
+        shape=ListOf(of=GUARDRAIL), description="What the treatment may not harm."
+    ),
+    "also": RecordKey(
         shape=ListOf(of=NAME_SHAPE),
         example="[clicks]",
         description="Metrics that are told, and decide nothing.",
     ),
-    "drop_above": Key(
+    "drop_above": RecordKey(
         shape=Number(whole=True, least=1),
         example="500",
         description="Robots: a unit with more events than this in the denominator of a rate is "
         "left out of that rate, in every arm alike, and counted. Default: nobody is left out.",
     ),
-    "owner": Key(shape=WORDS, description="Whom to ask about it."),
-    "hypothesis": Key(shape=WORDS),
+    "owner": RecordKey(shape=WORDS, description="Whom to ask about it."),
+    "hypothesis": RecordKey(shape=WORDS),
 }
 _TWO_WEIGHTS = Record(
     noun="weights",
     keys={
-        name: Key(shape=Number(), required=True, example="50", description="Its planned share.")
+        name: RecordKey(
+            shape=Number(), required=True, example="50", description="Its planned share."
+        )
         for name in ("control", "treatment")
     },
 )
 ANALYSIS = Record(
     noun="an experiment with arm:, which is assigned elsewhere",
     keys={
-        "arm": Key(
+        "arm": RecordKey(
             shape=Text(
                 what="an event's attribute",
                 pattern=_ATTRIBUTE,
@@ -125,25 +129,25 @@ ANALYSIS = Record(
             description="The exposure's attribute that holds the arm: it was assigned elsewhere, "
             "and is analysed only.",
         ),
-        "control": Key(
+        "control": RecordKey(
             shape=Free(),
             required=True,
             example="random",
             description="The attribute's value in the arm that is compared with.",
         ),
-        "treatment": Key(
+        "treatment": RecordKey(
             shape=Free(),
             required=True,
             example="bts",
             description="The attribute's value in the other arm.",
         ),
-        "metric": Key(
+        "metric": RecordKey(
             shape=NAME_SHAPE,
             required=True,
             example="ctr",
             description="An objective of the same exposure. It decides.",
         ),
-        "weights": Key(
+        "weights": RecordKey(
             shape=_TWO_WEIGHTS,
             description="How units were meant to be split: {control: 50, treatment: 50}. Then the "
             "split is checked.",
@@ -158,7 +162,7 @@ class _OneOrMany(msgspec.Struct, frozen=True):
 
     of: Any  # a Shape: msgspec cannot check a Protocol
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read one YAML value or a list of values, and return a tuple."""
         if isinstance(node, yaml.Sequence):
             return ListOf(of=self.of).read(node, key, report)
@@ -174,9 +178,9 @@ _VALUES = _OneOrMany(Free())
 _COMPARISON = Record(
     noun="a condition",
     keys={
-        "not": Key(shape=_VALUES, example="web", description="It is none of these."),
-        "min": Key(shape=Number(), example="18"),
-        "max": Key(shape=Number(), example="65"),
+        "not": RecordKey(shape=_VALUES, example="web", description="It is none of these."),
+        "min": RecordKey(shape=Number(), example="18"),
+        "max": RecordKey(shape=Number(), example="65"),
     },
 )
 
@@ -184,7 +188,7 @@ _COMPARISON = Record(
 class Targeted(msgspec.Struct, frozen=True):
     """`JP`, `[JP, TW]`, `{not: web}`, `{min: 18, max: 65}`: reads to the fields of a Condition."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read a targeting condition from YAML: a value, a list of values, or comparisons."""
         if not isinstance(node, yaml.Mapping):
             values = _VALUES.read(node, key, report)
@@ -211,27 +215,27 @@ _PLAN = Record(
     noun="a plan",
     later={"hours": "write whole days, those of UTC: days: 1 or more"},
     keys={
-        "minimum_effect": Key(
+        "minimum_effect": RecordKey(
             shape=_PERCENT,
             required=True,
             example="8%",
             description="Of the control's: what is to be found with 80 % power.",
         ),
-        "days": Key(shape=Number(whole=True, least=1), example="14"),
+        "days": RecordKey(shape=Number(whole=True, least=1), example="14"),
     },
 )
 ASSIGNED = Record(
     noun="an experiment",
     keys={
-        "layer": Key(
+        "layer": RecordKey(
             shape=NAME_SHAPE, example="home", description="Default: the endpoint's only layer."
         ),
-        "endpoint": Key(
+        "endpoint": RecordKey(
             shape=NAME_SHAPE,
             example="ranker",
             description="Default: the layer's, or the project's only endpoint.",
         ),
-        "arms": Key(
+        "arms": RecordKey(
             shape=MapOf(
                 of=MapOf(of=Free(), pattern=NAME, own={"variant": NAME_SHAPE, "explore": _PERCENT}),
                 names=name_problem,
@@ -241,50 +245,50 @@ ASSIGNED = Record(
             description="Parameters by arm; the first arm is the control. variant and explore are "
             "known to every endpoint.",
         ),
-        "control": Key(
+        "control": RecordKey(
             shape=NAME_SHAPE,
             example="champion",
             description="In place of arms: the variant of the arm control.",
         ),
-        "treatment": Key(
+        "treatment": RecordKey(
             shape=NAME_SHAPE,
             example="challenger",
             description="In place of arms: the variant of the arm treatment.",
         ),
-        "weights": Key(
+        "weights": RecordKey(
             shape=MapOf(of=Number(), pattern=NAME, least=1),
             example="{control: 50, treatment: 50}",
             description="How units are split between the arms. Default: equally. Fixed for the "
             "life of a run.",
         ),
-        "share": Key(
+        "share": RecordKey(
             shape=_BUCKETS, example="20%", description="Of the layer, when it starts. Default 100%."
         ),
-        "holdout": Key(
+        "holdout": RecordKey(
             shape=_BUCKETS,
             example="5%",
             description="Of its units: they keep the control, also after the treatment has "
             "shipped, until close.",
         ),
-        "targeting": Key(
+        "targeting": RecordKey(
             shape=MapOf(of=Targeted(), pattern=NAME),
             example="{country: [JP, TW], platform: {not: web}}",
             description="Whom it is for, by attributes of the request: a value, a list, "
             "{not: ...}, {min: , max: }.",
         ),
-        "metric": Key(
+        "metric": RecordKey(
             shape=_OneOrMany(NAME_SHAPE),
             required=True,
             example="ctr",
             description="It decides. Of a list each must be better.",
         ),
-        "segments": Key(
+        "segments": RecordKey(
             shape=ListOf(of=NAME_SHAPE),
             example="[platform]",
             description="Attributes of the request, or model_version: results of each value by "
             "itself.",
         ),
-        "plan": Key(
+        "plan": RecordKey(
             shape=_PLAN,
             example="{minimum_effect: 8%, days: 14}",
             description="Without one, looks are always valid and wider.",
@@ -296,7 +300,7 @@ ASSIGNED = Record(
 INTERLEAVED = Record(
     noun="an experiment with interleave:, whose units all get one order of two",
     keys={
-        "interleave": Key(
+        "interleave": RecordKey(
             shape=ListOf(of=NAME_SHAPE, least=2, most=2),
             required=True,
             example="[champion, challenger]",
@@ -307,13 +311,13 @@ INTERLEAVED = Record(
             name: ASSIGNED.keys[name]
             for name in ("layer", "endpoint", "share", "holdout", "targeting")
         },
-        "metric": Key(
+        "metric": RecordKey(
             shape=NAME_SHAPE,
             required=True,
             example="ctr",
             description="Whose events count for the variant that picked what they followed.",
         ),
-        "plan": Key(
+        "plan": RecordKey(
             shape=_PLAN,
             example="{minimum_effect: 8%, days: 14}",
             description="The effect is how many more events one variant has than the other, of "
@@ -327,7 +331,7 @@ INTERLEAVED = Record(
 class _Experiment(msgspec.Struct, frozen=True):
     """An experiment: one that has `arm:` was assigned elsewhere, any other the gateway assigns."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read an experiment from YAML: analysis (`arm`), `interleave`, or one with arms."""
         written = node.entries if isinstance(node, yaml.Mapping) else ()
         shape = (

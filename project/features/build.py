@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..sections.values import Values
+from ..sections.values import YamlValues
 from ..specs.description import FeatureView, StaticTable
 
 
@@ -11,6 +11,6 @@ def build_table(name: str, path: str) -> StaticTable:
     return StaticTable(name=name, path=path)
 
 
-def build_feature_view(name: str, values: Values, path: str, sql: str) -> FeatureView:
+def build_feature_view(name: str, values: YamlValues, path: str, sql: str) -> FeatureView:
     """Build the FeatureView struct from its section of project.yaml and its SQL."""
     return FeatureView(name=name, path=path, sql=sql, **values)

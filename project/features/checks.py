@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..reading.report import Report
-from ..sections.references import Declared, check_declared
+from ..reading.report import ProblemReport
+from ..sections.references import DeclaredNames, check_declared
 from ..specs.description import ProjectSpec
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report feature views whose entity the project does not declare."""
     for view in spec.feature_views.values():
         check_declared(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..reading.fence import Fence
+from ..reading.fence import ProjectPaths
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child
+from ..reading.report import ProblemReport, child
 
 
-def table_file(fence: Fence, table: str, path: str, report: Report) -> None:
+def table_file(fence: ProjectPaths, table: str, path: str, report: ProblemReport) -> None:
     """Report a static table's file that is missing or may not be read."""
     folder = fence.folder
     if problem := fence.problem(folder / path, path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..reading.common_shapes import DURATION, NAME_SHAPE, path_inside
 from ..reading.quantities import Mistake
-from ..reading.shapes import Key, OneOf, Record, Text
+from ..reading.shapes import OneOf, Record, RecordKey, Text
 
 
 def _path(text: str) -> str:
@@ -29,12 +29,12 @@ TABLE = Text(
 FEATURE_VIEW = Record(
     noun="a feature view",
     keys={
-        "entity": Key(shape=NAME_SHAPE, required=True, example="item"),
-        "ttl": Key(
+        "entity": RecordKey(shape=NAME_SHAPE, required=True, example="item"),
+        "ttl": RecordKey(
             shape=DURATION,
             description="A row older than this is not used. Default: none is too old.",
         ),
-        "outcome_events": Key(
+        "outcome_events": RecordKey(
             shape=OneOf(words=("known",)),
             description="Known: the view reads an objective's outcome event on purpose, and is not "
             "warned.",

@@ -7,7 +7,7 @@ import re
 from ..reading.common_shapes import DAYS
 from ..reading.names import NAME
 from ..reading.quantities import Mistake
-from ..reading.shapes import Key, Number, OneOf, Record, Text
+from ..reading.shapes import Number, OneOf, Record, RecordKey, Text
 from ..sections.rates import EACH_STEP, MEAN, RATE, TOTAL, rate, total
 from ..specs.experiments import Total
 
@@ -40,36 +40,36 @@ METRIC = Record(
     noun="a metric",
     later=LATER_KEYS,
     keys={
-        "sum": Key(
+        "sum": RecordKey(
             shape=Text(what="a total", pattern=TOTAL, parse=total, example="purchase.amount"),
             example="purchase.amount",
             description="The mean of a unit's total: of an event's number, or of an attribute's "
             "values.",
         ),
-        "any": Key(
+        "any": RecordKey(
             shape=Text(what="an event", pattern=NAME, parse=_any, example="purchase"),
             example="purchase",
             description="The share of units with at least one.",
         ),
-        "rate": Key(
+        "rate": RecordKey(
             shape=Text(what="a ratio", pattern=RATE, parse=rate, example="sum view.seconds / view"),
             example="click / view",
             description="The ratio of two totals: click / view, sum view.seconds / view.",
         ),
-        "within": Key(
+        "within": RecordKey(
             shape=DAYS,
             description="UTC days from a unit's first exposure on; 1d is what is left of that "
             "day. Default: to the last look.",
         ),
-        "before": Key(
+        "before": RecordKey(
             shape=DAYS,
             description="The same total in so many days before the first exposure, which reduces "
             "the variance.",
         ),
-        "at_most": Key(
+        "at_most": RecordKey(
             shape=Number(), example="50000", description="A unit's sum counts up to this."
         ),
-        "goal": Key(
+        "goal": RecordKey(
             shape=OneOf(
                 words=("maximise", "minimise"),
                 near={"maximize": "maximise", "minimize": "minimise"},

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from ..reading.report import Report, child
+from ..reading.report import ProblemReport, child
 from ..sections.rates import check_attribute
-from ..sections.references import Declared, check_declared
+from ..sections.references import DeclaredNames, check_declared
 from ..specs import reach
 from ..specs.description import Objective, ProjectSpec
 from ..specs.experiments import Metric, Total
@@ -15,7 +15,7 @@ from ..specs.experiments import Metric, Total
 KINDS: tuple[Literal["sum", "any", "rate"], ...] = ("sum", "any", "rate")
 
 
-def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
+def build(name: str, values: dict[str, Any], report: ProblemReport) -> Metric | None:
     """Build the Metric struct from its section; report it unless it has exactly one kind."""
     key = f"metrics.{name}"
     kinds: list[Literal["sum", "any", "rate"]] = [kind for kind in KINDS if kind in values]
@@ -39,7 +39,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
     return Metric(name=name, kind=kind, numerator=numerator, denominator=denominator, **fields)
 
 
-def _limit(kind: str, at_most: float, key: str, report: Report) -> float:
+def _limit(kind: str, at_most: float, key: str, report: ProblemReport) -> float:
     """Return the cap on a unit's sum (winsorizing) as a float; report one that makes no sense."""
     if kind != "sum":
         report.add(key, f"it bounds a unit's sum, and this is {kind}", "take it out")
@@ -63,7 +63,7 @@ def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
     }
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report every mistake in the project's metrics."""
     for name in declared.metrics:
         if name in declared.objectives:
@@ -116,7 +116,9 @@ def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
     )
 
 
-def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report) -> bool:
+def judged(
+    metric: Metric, spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport
+) -> bool:
     """Return whether a metric and all events have no errors, so that more can be checked.
 
     `declared` are all names in the project's files.

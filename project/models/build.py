@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ..reading.report import Report, child
-from ..sections.values import Values
+from ..reading.report import ProblemReport, child
+from ..sections.values import YamlValues
 from ..specs.description import Bound, Evaluation, Gate, Model
 from .gate_figures import AGAINST
 from .transforms import build_features
@@ -13,7 +13,7 @@ from .transforms import build_features
 _DAY = timedelta(days=1)
 
 
-def build_model(name: str, values: Values, path: str, report: Report) -> Model:
+def build_model(name: str, values: YamlValues, path: str, report: ProblemReport) -> Model:
     """Build the Model struct from the values of models/<name>.yaml, and report mistakes."""
     fields = dict(values)
     window = fields.pop("window", None)
@@ -40,7 +40,7 @@ def build_model(name: str, values: Values, path: str, report: Report) -> Model:
     return built
 
 
-def _build_gate(values: Values, path: str, report: Report) -> Gate:
+def _build_gate(values: YamlValues, path: str, report: ProblemReport) -> Gate:
     """Build a model's gate: the bounds that its evaluation metrics must keep."""
     bounds = {check: about for check, about in values.items() if check != "leaks"}
     return Gate(
@@ -49,7 +49,7 @@ def _build_gate(values: Values, path: str, report: Report) -> Gate:
     )
 
 
-def _build_bound(check: str, about: Values, path: str, report: Report) -> Bound:
+def _build_bound(check: str, about: YamlValues, path: str, report: ProblemReport) -> Bound:
     """Build one metric's bound of a gate; report missing or contradicting limits."""
     key = child(f"{path}:gate", check)
     low, high = about.get("within", (about.get("at_least"), about.get("at_most")))

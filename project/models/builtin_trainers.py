@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping
 from ..reading.common_shapes import COLUMN
 from ..reading.names import did_you_mean
 from ..reading.quantities import Mistake
-from ..reading.report import Report, child, item
-from ..reading.shapes import LATER, Key, ListOf, Number, OneOf, Record
+from ..reading.report import ProblemReport, child, item
+from ..reading.shapes import LATER, ListOf, Number, OneOf, Record, RecordKey
 from ..specs.description import AttributeType, Model, Objective
 
 PREFIX = "isthmus."
-_CATEGORIES = Key(
+_CATEGORIES = RecordKey(
     shape=ListOf(of=COLUMN),
     example="[position]",
     description="Columns of type int or bool that are categories: each value for itself. A string "
     "always is one.",
 )
-_NULLS = Key(
+_NULLS = RecordKey(
     shape=OneOf(words=("indicator", "mean")),
     description="What a missing number counts as: the mean, with a weight of its own for being "
     "missing (indicator, the default), or the mean alone.",
@@ -27,7 +27,7 @@ PARAMETERS: Mapping[str, Record] = {
     "isthmus.logistic": Record(
         noun="isthmus.logistic",
         keys={
-            "C": Key(
+            "C": RecordKey(
                 shape=Number(least=1e-6, most=1e6),
                 description="Inverse strength of the L2 penalty: smaller is stronger. Default 1.",
             ),
@@ -38,7 +38,7 @@ PARAMETERS: Mapping[str, Record] = {
     "isthmus.linear": Record(
         noun="isthmus.linear",
         keys={
-            "alpha": Key(
+            "alpha": RecordKey(
                 shape=Number(least=0, most=1e9),
                 description="Strength of the L2 penalty: larger is stronger. Default 1.",
             ),
@@ -49,29 +49,29 @@ PARAMETERS: Mapping[str, Record] = {
     "isthmus.boosting": Record(
         noun="isthmus.boosting",
         keys={
-            "trees": Key(
+            "trees": RecordKey(
                 shape=Number(whole=True, least=1, most=10_000),
                 description="The number of trees. Default 100.",
             ),
-            "leaves": Key(
+            "leaves": RecordKey(
                 shape=Number(whole=True, least=2, most=4096),
                 description="The most leaves of a tree. Default 31.",
             ),
-            "rate": Key(
+            "rate": RecordKey(
                 shape=Number(least=0.0001, most=1),
                 description="The share of each tree's correction that is taken. Default 0.1.",
             ),
-            "rows_in_leaf": Key(
+            "rows_in_leaf": RecordKey(
                 shape=Number(whole=True, least=1, most=1_000_000),
                 description="The fewest training rows in a leaf. Default 20.",
             ),
-            "loss": Key(
+            "loss": RecordKey(
                 shape=OneOf(words=("tweedie", "lambdarank")),
                 description="What is minimised instead of the log loss of an outcome, or the "
                 "squared error of a number: tweedie (numbers from 0 up, many of them 0), "
                 "lambdarank (the order of rows that were ranked together).",
             ),
-            "power": Key(
+            "power": RecordKey(
                 shape=Number(least=1.01, most=1.99),
                 description="The variance power of loss: tweedie. Default 1.5.",
             ),
@@ -98,7 +98,7 @@ def known_trainer(text: str) -> str:
     return text
 
 
-def check_builtin(model: Model, report: Report) -> None:
+def check_builtin(model: Model, report: ProblemReport) -> None:
     """Report categories of a model with a built-in trainer that are none of its columns."""
     key = child(f"{model.path}:parameters", "categories")
     for position, name in enumerate(model.parameters.get("categories", ())):
@@ -110,7 +110,7 @@ def check_builtin(model: Model, report: Report) -> None:
             )
 
 
-def check_kind(model: Model, objective: Objective, report: Report) -> None:
+def check_kind(model: Model, objective: Objective, report: ProblemReport) -> None:
     """Report a built-in trainer whose label is of the other kind than its model's objective."""
     rate, number = "an outcome of 0 or 1", "a number"
     learns, instead = {
@@ -128,7 +128,7 @@ def check_kind(model: Model, objective: Objective, report: Report) -> None:
         _check_loss(model, objective, report)
 
 
-def _check_loss(model: Model, objective: Objective, report: Report) -> None:
+def _check_loss(model: Model, objective: Objective, report: ProblemReport) -> None:
     """Report a loss of isthmus.boosting that does not fit its model's objective."""
     loss, place = model.parameters.get("loss"), f"{model.path}:parameters"
     if loss == "tweedie" and not objective.is_number:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..reading.names import OWN_COLUMNS, did_you_mean
-from ..reading.report import Report, child, item
-from ..sections.references import Declared, check_declared
+from ..reading.report import ProblemReport, child, item
+from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import fits
 from ..specs.description import Event, Model, Objective, ProjectSpec
 from ..specs.request_attributes import DECIDED_BY_RANKING
@@ -15,13 +15,15 @@ from .gate_figures import AGAINST, EXAMPLES, NUMBER_EXAMPLES, exists, ranks
 from .transforms import feature_keys
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report undeclared objectives, features and segments in all model configurations."""
     for model in spec.models.values():
         check_model(model, spec, declared, report)
 
 
-def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check_model(
+    model: Model, spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport
+) -> None:
     """Report undeclared objectives, features and segments in one model's configuration."""
     prefix = f"{model.path}:"
     exposure = None
@@ -70,7 +72,7 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
     _check_segments(model, exposure, prefix, report)
 
 
-def _check_gate(model: Model, objective: Objective, report: Report) -> None:
+def _check_gate(model: Model, objective: Objective, report: ProblemReport) -> None:
     """Report a gate on metrics that an objective of this kind, or without ranked rows, lacks."""
     for bound in model.gate.bounds:
         key = f"{model.path}:gate.{bound.metric}{AGAINST if bound.against else ''}"
@@ -93,7 +95,7 @@ def _check_gate(model: Model, objective: Objective, report: Report) -> None:
 
 
 def _check_attribute_feature(
-    name: str, exposure: Event | None, declared: Declared, key: str, report: Report
+    name: str, exposure: Event | None, declared: DeclaredNames, key: str, report: ProblemReport
 ) -> None:
     """Report a feature that is not an attribute of the exposure event."""
     if exposure is None:
@@ -118,7 +120,7 @@ def _check_attribute_feature(
 
 
 def _check_view_feature(
-    name: str, exposure: Event | None, spec: ProjectSpec, key: str, report: Report
+    name: str, exposure: Event | None, spec: ProjectSpec, key: str, report: ProblemReport
 ) -> None:
     """Report a feature view whose entity's key the exposure event lacks."""
     view = spec.feature_views.get(name)
@@ -133,7 +135,9 @@ def _check_view_feature(
     )
 
 
-def _check_segments(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
+def _check_segments(
+    model: Model, exposure: Event | None, prefix: str, report: ProblemReport
+) -> None:
     """Report evaluation segments that are no attributes, or of a type with too many values."""
     types = (
         {attribute.name: attribute.type for attribute in exposure.attributes} if exposure else {}
@@ -154,7 +158,9 @@ def _check_segments(model: Model, exposure: Event | None, prefix: str, report: R
             )
 
 
-def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
+def _check_serve_as(
+    model: Model, exposure: Event | None, prefix: str, report: ProblemReport
+) -> None:
     """Report `serve_as` values (fixed when serving) of names that are no request feature."""
     attributes = [f.name for f in model.features if f.view is None]
     for name, value in model.serve_as.items():
@@ -181,7 +187,9 @@ def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: R
             )
 
 
-def _check_serving_value(name: str, value: Any, exposure: Event, key: str, report: Report) -> None:
+def _check_serving_value(
+    name: str, value: Any, exposure: Event, key: str, report: ProblemReport
+) -> None:
     """Report a fixed serving value that does not fit the type of its attribute."""
     attribute = next((a for a in exposure.attributes if a.name == name), None)
     if attribute is None:

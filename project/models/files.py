@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..reading import yaml
-from ..reading.fence import Fence
+from ..reading.fence import ProjectPaths
 from ..reading.files import read_yaml, yaml_files
-from ..reading.report import Report
+from ..reading.report import ProblemReport
 
 
-def model_files(fence: Fence, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:
+def model_files(
+    fence: ProjectPaths, report: ProblemReport
+) -> Iterator[tuple[str, str, yaml.YamlNode]]:
     """Yield (name, file, YAML tree) of each model configuration models/<name>.yaml."""
     for path in yaml_files(fence, "models", report):
         file = f"models/{path.name}"

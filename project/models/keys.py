@@ -10,16 +10,16 @@ import msgspec
 from ..reading import quantities, yaml
 from ..reading.common_shapes import COLUMN, DURATION, NAME_SHAPE
 from ..reading.quantities import Mistake
-from ..reading.report import Report, child
+from ..reading.report import ProblemReport, child
 from ..reading.shapes import (
     WRONG,
     Free,
-    Key,
     ListOf,
     MapOf,
     Number,
     OneOf,
     Record,
+    RecordKey,
     Schema,
     Text,
 )
@@ -46,16 +46,16 @@ def _trainer(text: str) -> str:
 EVALUATE = Record(
     noun="evaluate",
     keys={
-        "forward": Key(
+        "forward": RecordKey(
             shape=DURATION,
             description="The length of one test period. Default: a tenth of the days to test, in "
             "whole days.",
         ),
-        "after": Key(
+        "after": RecordKey(
             shape=DURATION,
             description="How much log comes before the first test period. Default 2d.",
         ),
-        "segments": Key(
+        "segments": RecordKey(
             shape=ListOf(of=COLUMN),
             example="[platform]",
             description="Attributes of the exposure: the report has the figures of each value.",
@@ -67,9 +67,9 @@ EVALUATE = Record(
 BOUND = Record(
     noun="a bound",
     keys={
-        "at_least": Key(shape=Number(), example="0"),
-        "at_most": Key(shape=Number()),
-        "within": Key(shape=ListOf(of=Number(), least=2, most=2), example="[0.67, 1.5]"),
+        "at_least": RecordKey(shape=Number(), example="0"),
+        "at_most": RecordKey(shape=Number()),
+        "within": RecordKey(shape=ListOf(of=Number(), least=2, most=2), example="[0.67, 1.5]"),
     },
 )
 
@@ -82,7 +82,7 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
 
     record: Record
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a model's YAML as values by key, or report what is wrong with it."""
         values = self.record.read(node, key, report)
         if values is WRONG or not isinstance(node, yaml.Mapping):
@@ -113,17 +113,17 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
 _RECORD = Record(
     noun="a model's configuration",
     keys={
-        "model": Key(
+        "model": RecordKey(
             shape=NAME_SHAPE,
             required=True,
             example="ranker",
             description="The registered model that a run becomes a version of.",
         ),
-        "alias": Key(
+        "alias": RecordKey(
             shape=NAME_SHAPE, description="What the new version is called: champion, challenger."
         ),
-        "objective": Key(shape=NAME_SHAPE, required=True, example="ctr"),
-        "window": Key(
+        "objective": RecordKey(shape=NAME_SHAPE, required=True, example="ctr"),
+        "window": RecordKey(
             shape=Text(
                 what="a window",
                 pattern=f"{quantities.WINDOW}|{quantities.DURATION}",
@@ -132,7 +132,7 @@ _RECORD = Record(
             ),
             description="Days, both included, or a length back from now. Default 28d.",
         ),
-        "features": Key(
+        "features": RecordKey(
             shape=ListOf(of=ListedFeature()),
             required=True,
             example="[view.feature]",
@@ -140,11 +140,11 @@ _RECORD = Record(
             "{bucketize: view.feature, at: [10, 100], as: bucket}, "
             "{cross: [a, b], into: 4096, as: pair}, {log: view.feature, as: log_count}.",
         ),
-        "serve_as": Key(
+        "serve_as": RecordKey(
             shape=MapOf(of=Free()),
             description="Values at serving for attributes that are not known before ranking.",
         ),
-        "trainer": Key(
+        "trainer": RecordKey(
             shape=Text(
                 what="a function", pattern=TRAINER, parse=_trainer, example="ranker.logistic"
             ),
@@ -153,9 +153,11 @@ _RECORD = Record(
             description="module.function, the module beside project.yaml; or one of Isthmus's: "
             "isthmus.logistic, isthmus.linear, isthmus.boosting.",
         ),
-        "parameters": Key(shape=MapOf(of=Free()), description="Given to the trainer by name."),
-        "evaluate": Key(shape=EVALUATE),
-        "gate": Key(
+        "parameters": RecordKey(
+            shape=MapOf(of=Free()), description="Given to the trainer by name."
+        ),
+        "evaluate": RecordKey(shape=EVALUATE),
+        "gate": RecordKey(
             shape=GATE,
             description="What the whole 95 % interval of a figure must keep: "
             "{ndcg@10_vs_champion: {at_least: 0}, calibration: {within: [0.67, 1.5]}}. Figures: "

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..reading.fence import LARGEST_TEXT, Fence
+from ..reading.fence import LARGEST_TEXT, ProjectPaths
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child
+from ..reading.report import ProblemReport, child
 from ..specs.description import Model
 from .builtin_trainers import check_builtin, is_builtin
 
 _GIVEN = ("label", "features")  # after data; `parameters` arrive by name too
 
 
-def check(fence: Fence, models: Iterable[Model], report: Report) -> None:
+def check(fence: ProjectPaths, models: Iterable[Model], report: ProblemReport) -> None:
     """Report trainers that are missing or cannot be called; their modules are parsed, never run."""
     folder = fence.folder
     parsed: dict[Path, ast.Module | None] = {}
@@ -60,7 +60,7 @@ def _file(folder: Path, module: str) -> Path | None:
     )
 
 
-def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
+def _parse(file: Path, folder: Path, report: ProblemReport) -> ast.Module | None:
     """Parse a trainer's module into an AST without running it; report a syntax error."""
     shown = file.relative_to(folder).as_posix()
     if file.stat().st_size > LARGEST_TEXT:
@@ -88,7 +88,7 @@ def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
     return None
 
 
-def _function(tree: ast.Module, name: str, model: Model, key: str, report: Report) -> None:
+def _function(tree: ast.Module, name: str, model: Model, key: str, report: ProblemReport) -> None:
     """Report a trainer function that its module does not define, or with wrong parameters."""
     named = dict(_top_level(tree.body))
     if "*" in named:
@@ -139,7 +139,7 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
                 pass
 
 
-def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
+def _parameters(node: ast.FunctionDef, model: Model, report: ProblemReport) -> None:
     """Report configured parameters that a trainer function does not take, or lacks.
 
     The function will be called as trainer(data, label=..., features=..., **parameters).

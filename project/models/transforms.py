@@ -14,9 +14,9 @@ import msgspec
 from ..reading import yaml
 from ..reading.common_shapes import COLUMN
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child, item
-from ..reading.shapes import LATER, WRONG, Key, ListOf, Number, Record, Schema, Text, shown
-from ..sections.values import Values
+from ..reading.report import ProblemReport, child, item
+from ..reading.shapes import LATER, WRONG, ListOf, Number, Record, RecordKey, Schema, Text, shown
+from ..sections.values import YamlValues
 from ..specs.description import AttributeType, Feature, Model, Transform
 
 FEATURE = Text(
@@ -33,13 +33,15 @@ _READS: Mapping[str, tuple[AttributeType, ...]] = {
     "log": ("int", "float"),
 }
 
-_AS = Key(shape=COLUMN, required=True, example="a_name", description="The new column's name.")
+_AS = RecordKey(shape=COLUMN, required=True, example="a_name", description="The new column's name.")
 RECORDS: Mapping[str, Record] = {
     "bucketize": Record(
         noun="bucketize",
         keys={
-            "bucketize": Key(shape=FEATURE, required=True, description="A feature: a number."),
-            "at": Key(
+            "bucketize": RecordKey(
+                shape=FEATURE, required=True, description="A feature: a number."
+            ),
+            "at": RecordKey(
                 shape=ListOf(of=Number(), most=MOST_EDGES),
                 required=True,
                 example="[10, 100, 1000]",
@@ -51,13 +53,13 @@ RECORDS: Mapping[str, Record] = {
     "cross": Record(
         noun="cross",
         keys={
-            "cross": Key(
+            "cross": RecordKey(
                 shape=ListOf(of=FEATURE, least=2, most=MOST_CROSSED),
                 required=True,
                 example="[position, item_profile.item_category]",
                 description="Features of type string, int or bool, or transforms listed before.",
             ),
-            "into": Key(
+            "into": RecordKey(
                 shape=Number(whole=True, least=2, most=MOST_VALUES),
                 required=True,
                 example="4096",
@@ -69,7 +71,7 @@ RECORDS: Mapping[str, Record] = {
     "log": Record(
         noun="log",
         keys={
-            "log": Key(
+            "log": RecordKey(
                 shape=FEATURE, required=True, description="A feature: a number that counts from 0."
             ),
             "as": _AS,
@@ -85,7 +87,7 @@ _LATER = {
 class ListedFeature(msgspec.Struct, frozen=True):
     """An entry of a model's `features`: a feature's name, or a transform's mapping."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return an entry's text or its transform's values, or report what is wrong with it."""
         if not isinstance(node, yaml.Mapping):
             return FEATURE.read(node, key, report)
@@ -111,7 +113,9 @@ class ListedFeature(msgspec.Struct, frozen=True):
         return {"anyOf": [FEATURE.schema(), *(record.schema() for record in RECORDS.values())]}
 
 
-def build_features(entries: Sequence[str | Values], path: str, report: Report) -> dict[str, Any]:
+def build_features(
+    entries: Sequence[str | YamlValues], path: str, report: ProblemReport
+) -> dict[str, Any]:
     """Build the fields `features`, `transforms` and `listed` of a Model from its file's entries.
 
     Reports names that two columns would have, and edges that do not ascend; what has such a name
@@ -149,7 +153,7 @@ def build_features(entries: Sequence[str | Values], path: str, report: Report) -
     return {"features": tuple(reads), "transforms": tuple(transforms), "listed": tuple(listed)}
 
 
-def _build_transform(values: Values, earlier: set[str]) -> tuple[Transform, list[Feature]]:
+def _build_transform(values: YamlValues, earlier: set[str]) -> tuple[Transform, list[Feature]]:
     """Build a transform from its mapping; return it and the features among its inputs.
 
     `earlier`: the names of the transforms before it, which it may read, too.

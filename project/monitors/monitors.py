@@ -8,12 +8,12 @@ from typing import Any
 from ..endpoints.rules import entity_of, explores
 from ..experiments.checks import of_request
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child
+from ..reading.report import ProblemReport, child
 from ..reading.shapes import LATER
-from ..sections.references import Declared, check_declared
+from ..sections.references import DeclaredNames, check_declared
 from ..specs import reach
 from ..specs.description import Endpoint, Event, ProjectSpec
-from ..specs.monitors import Alarms, Monitor
+from ..specs.monitors import AlarmLimits, Monitor
 
 _OF_KIND = {
     "items": ("shown_to_organic", "calibration", "gini_rise"),
@@ -21,7 +21,7 @@ _OF_KIND = {
 }
 
 
-def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
+def build(name: str, values: dict[str, Any], report: ProblemReport) -> Monitor | None:
     """Build the Monitor struct from its section; report it unless it groups items or units."""
     key = f"monitors.{name}"
     kinds = [kind for kind in _OF_KIND if kind in values]
@@ -40,7 +40,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
         alarm["mix_drift"] = float(alarm["mix_drift"]) / 100
     for figure, problem, remedy in _senseless(alarm):
         report.add(child(key, f"alarm.{figure}"), problem, remedy)
-    fields: dict[str, Any] = values | {"alarm": Alarms(**alarm)}
+    fields: dict[str, Any] = values | {"alarm": AlarmLimits(**alarm)}
     return Monitor(name=name, **fields)
 
 
@@ -71,7 +71,7 @@ def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "mix_drift", "every mix is 0 points away from another", "write 5%"
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report every mistake in the project's bias monitors."""
     for monitor in spec.monitors.values():
         key = f"monitors.{monitor.name}"
@@ -109,7 +109,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _check_items(
-    monitor: Monitor, spec: ProjectSpec, declared: Declared, key: str, report: Report
+    monitor: Monitor, spec: ProjectSpec, declared: DeclaredNames, key: str, report: ProblemReport
 ) -> None:
     """Report a monitor whose items are grouped by an undeclared feature or key."""
     view, dot, _ = monitor.items.partition(".")
@@ -134,7 +134,7 @@ def _check_items(
 
 
 def _check_clicks(
-    monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
+    monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: ProblemReport
 ) -> None:
     """Report alarm limits on clicks if clicks cannot be joined to exposures."""
     of_clicks = [
@@ -194,7 +194,7 @@ def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
 
 
 def _check_units(
-    monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
+    monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: ProblemReport
 ) -> None:
     """Report a monitor whose units are grouped by something other than a request attribute."""
     attributes, noun, has = of_request(endpoint, spec)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ..sections.values import Values
+from ..sections.values import YamlValues
 from ..specs.description import ROW, Endpoint, Event, Objective
 
 
-def build_objective(name: str, values: Values) -> Objective:
+def build_objective(name: str, values: YamlValues) -> Objective:
     """Build the Objective struct; rows are ranked within their unit unless it says otherwise."""
     outcome, exposure = values.pop("rate")
     unit = values.get("unit", ROW)
-    derived: Values = {} if unit == ROW else {"ranked_within": unit}
+    derived: YamlValues = {} if unit == ROW else {"ranked_within": unit}
     if "at_most" in values:
         derived["at_most"] = float(values.pop("at_most"))
     return Objective(

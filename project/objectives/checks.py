@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from ..reading.names import did_you_mean
-from ..reading.report import Report
+from ..reading.report import ProblemReport
 from ..sections.rates import check_attribute
-from ..sections.references import Declared, check_declared
+from ..sections.references import DeclaredNames, check_declared
 from ..specs.description import ROW, Event, Objective, ProjectSpec
 from ..specs.experiments import Total
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report events, units and groupings that objectives name but the project does not declare."""
     for objective in spec.objectives.values():
         _check_objective(objective, spec, declared, report)
 
 
 def _check_objective(
-    objective: Objective, spec: ProjectSpec, declared: Declared, report: Report
+    objective: Objective, spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport
 ) -> None:
     """Report an objective whose events are undeclared or cannot be joined."""
     key = f"objectives.{objective.name}.rate"
@@ -47,7 +47,7 @@ def _check_objective(
             _check_grouping(role, name, objective, exposure, report)
 
 
-def _check_label(objective: Objective, spec: ProjectSpec, report: Report) -> None:
+def _check_label(objective: Objective, spec: ProjectSpec, report: ProblemReport) -> None:
     """Report a sum of what cannot be added up, and a cap that bounds nothing or half."""
     key = f"objectives.{objective.name}"
     summed = Total(event=objective.outcome, attribute=objective.sums)
@@ -76,7 +76,7 @@ def _check_label(objective: Objective, spec: ProjectSpec, report: Report) -> Non
 
 
 def _check_grouping(
-    role: str, name: str, objective: Objective, exposure: Event, report: Report
+    role: str, name: str, objective: Objective, exposure: Event, report: ProblemReport
 ) -> None:
     """Report a grouping column that is no suitable attribute of the exposure event."""
     if name == (ROW if role == "unit" else objective.unit):  # the unit is the default

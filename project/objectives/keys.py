@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..reading.common_shapes import COLUMN, DURATION, column
 from ..reading.names import NAME
 from ..reading.quantities import Mistake
-from ..reading.shapes import LATER, Key, Number, OneOf, Record, Text
+from ..reading.shapes import LATER, Number, OneOf, Record, RecordKey, Text
 from ..sections.rates import NUMERATOR, rate
 from ..specs.description import ROW
 from ..specs.experiments import Total
@@ -31,7 +31,7 @@ _UNIT = Text(what="a column's name", pattern=NAME, parse=_unit)
 OBJECTIVE = Record(
     noun="an objective",
     keys={
-        "rate": Key(
+        "rate": RecordKey(
             shape=Text(
                 what="a rate",
                 pattern=rf"({NUMERATOR}) */ *{NAME}",
@@ -44,31 +44,31 @@ OBJECTIVE = Record(
             "there was an outcome. With sum stay.seconds / impression it is the sum of the "
             "attribute over the row's outcomes, 0 without one.",
         ),
-        "within": Key(
+        "within": RecordKey(
             shape=DURATION,
             required=True,
             example="30m",
             description="How long after the exposure an outcome counts.",
         ),
-        "at_most": Key(
+        "at_most": RecordKey(
             shape=Number(),
             example="600",
             description="Of a sum: a row's label counts up to this.",
         ),
-        "goal": Key(
+        "goal": RecordKey(
             shape=OneOf(
                 words=("maximise", "minimise"),
                 near={"maximize": "maximise", "minimize": "minimise"},
             )
         ),
-        "unit": Key(
+        "unit": RecordKey(
             shape=_UNIT,
             example="user_id",
             description="The exposure's attribute whose rows are not independent of each other, a "
             "person: intervals draw units, not rows. `event_id`: each row is a unit. Default: the "
             "unit of the endpoints that serve the objective, where the exposure has it.",
         ),
-        "ranked_within": Key(
+        "ranked_within": RecordKey(
             shape=COLUMN,
             example="request_id",
             description="The exposure's attribute whose rows, of one unit, were ranked against "

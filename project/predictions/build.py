@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from ..reading.fence import Fence
+from ..reading.fence import ProjectPaths
 from ..reading.files import read_sql
-from ..reading.report import Report
-from ..sections.values import Values
+from ..reading.report import ProblemReport
+from ..sections.values import YamlValues
 from ..specs.predictions import Prediction
 
 
-def build_prediction(name: str, values: Values, fence: Fence, report: Report) -> Prediction:
+def build_prediction(
+    name: str, values: YamlValues, fence: ProjectPaths, report: ProblemReport
+) -> Prediction:
     """Build the Prediction struct, with the SQL of its file; report a file that is missing."""
     model, ref = values["model"]
     return Prediction(

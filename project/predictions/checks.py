@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..reading.names import did_you_mean
-from ..reading.report import Report
+from ..reading.report import ProblemReport
 from ..specs.description import ProjectSpec
 
 
-def check(spec: ProjectSpec, registered: Mapping[str, set[str]], report: Report) -> None:
+def check(spec: ProjectSpec, registered: Mapping[str, set[str]], report: ProblemReport) -> None:
     """Report predictions of models that no configuration trains.
 
     `registered`: the aliases that each model gets from any configuration.

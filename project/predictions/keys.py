@@ -6,7 +6,7 @@ from ..endpoints.keys import MODEL_REFERENCE
 from ..reading.common_shapes import path_inside
 from ..reading.names import name_problem, relation_problem
 from ..reading.quantities import Mistake
-from ..reading.shapes import Key, Number, Record, Text
+from ..reading.shapes import Number, Record, RecordKey, Text
 
 _MOST_SHARDS = 40  # SageMaker takes 50 steps a pipeline
 
@@ -29,8 +29,8 @@ def _path(text: str) -> str:
 PREDICTION = Record(
     noun="a prediction",
     keys={
-        "model": Key(shape=MODEL_REFERENCE, required=True, example="ranker@champion"),
-        "rows": Key(
+        "model": RecordKey(shape=MODEL_REFERENCE, required=True, example="ranker@champion"),
+        "rows": RecordKey(
             shape=Text(
                 what="a path",
                 parse=_path,
@@ -42,13 +42,13 @@ PREDICTION = Record(
             description="A SELECT of the rows to score: the keys of the entities whose views the "
             "model reads, and the attributes that it reads. `$as_of` is the time of the features.",
         ),
-        "into": Key(
+        "into": RecordKey(
             shape=Text(what="a table's name", parse=_table, example="ranking_nightly"),
             required=True,
             example="ranking_nightly",
             description="The table that gains the scored rows, one batch a call.",
         ),
-        "shards": Key(
+        "shards": RecordKey(
             shape=Number(whole=True, least=1, most=_MOST_SHARDS),
             example="4",
             description=f"How many parts are scored at once, {_MOST_SHARDS} at most. Default 1.",

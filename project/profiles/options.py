@@ -18,8 +18,8 @@ from ...target import Adapter, Profile
 from ..reading import yaml
 from ..reading.names import TARGET, name_problem
 from ..reading.quantities import Mistake
-from ..reading.report import Report, child
-from ..reading.shapes import FILLED, WRONG, Flag, Key, MapOf, OneOf, Record, Schema, Text
+from ..reading.report import ProblemReport, child
+from ..reading.shapes import FILLED, WRONG, Flag, MapOf, OneOf, Record, RecordKey, Schema, Text
 
 _SECRET_KEY = re.compile(
     r"secret|passw|credential|token|private_?key|access_?key|api_?key|^key$|_key$|^auth$|bearer|cookie|keyfile|key_file",
@@ -55,7 +55,7 @@ class _StandIn(msgspec.Struct, frozen=True):
     One that is not on this machine must be allowed.
     """
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read the URL of a server that emulates the cloud; report one on another machine."""
         server = _SERVER.read(node, key, report)
         url = server.get("endpoint_url") if isinstance(server, dict) else None
@@ -77,8 +77,8 @@ _LIMIT = Text(what="a budget", pattern=r"[0-9]+(\.[0-9]+)? USD/h", example="1.00
 _LIMITS = Record(
     noun="budget",
     keys={
-        "limit": Key(shape=_LIMIT, required=True, example="1.00 USD/h"),
-        "unknown": Key(
+        "limit": RecordKey(shape=_LIMIT, required=True, example="1.00 USD/h"),
+        "unknown": RecordKey(
             shape=OneOf(words=("allow", "refuse")),
             description="What becomes of a plan whose price nobody knows (refuse).",
         ),
@@ -89,7 +89,7 @@ _LIMITS = Record(
 class _Budget(msgspec.Struct, frozen=True):
     """A limit, or a limit and what becomes of an unknown price."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Read a budget from YAML: a limit as text, or a mapping with a limit."""
         return (_LIMITS if isinstance(node, yaml.Mapping) else _LIMIT).read(node, key, report)
 
@@ -101,7 +101,7 @@ class _Budget(msgspec.Struct, frozen=True):
 _SERVER = Record(
     noun="offline",
     keys={
-        "endpoint_url": Key(
+        "endpoint_url": RecordKey(
             shape=Text(
                 what="a server's URL",
                 pattern=r"https?://[^\s/@?#]+/?",
@@ -110,29 +110,29 @@ _SERVER = Record(
             required=True,
             example="http://127.0.0.1:4566",
         ),
-        "allow_remote": Key(shape=Flag()),
+        "allow_remote": RecordKey(shape=Flag()),
     },
 )
 
 
 # Keys that several adapters have.
-OFFLINE = Key(
+OFFLINE = RecordKey(
     shape=_StandIn(),
     description="The server that `--offline` uses instead of a stack of our own; `allow_remote: "
     "true` where it is not on this machine.",
 )
-BUDGET = Key(
+BUDGET = RecordKey(
     shape=_Budget(),
     description="`plan` fails above it, and where a price is unknown, unless `{limit: 1.00 USD/h, "
     "unknown: allow}` says otherwise; so does a check for later data that costs more than an "
     "hour of it.",
 )
-IMAGE = Key(shape=FILLED, description="The container image of jobs and of the model server.")
+IMAGE = RecordKey(shape=FILLED, description="The container image of jobs and of the model server.")
 
 
-def adopted(native: Text, what: str) -> Key:
+def adopted(native: Text, what: str) -> RecordKey:
     """Return the profiles.yaml key that maps adopted endpoints to the provider's names."""
-    return Key(
+    return RecordKey(
         shape=MapOf(of=native, names=name_problem),
         description="Endpoints that stood before the project took them over: its name for each, "
         f"and {what}.",
@@ -154,16 +154,18 @@ def takes_unknown_prices(profile: Profile) -> bool:
     return isinstance(written, dict) and written.get("unknown") == "allow"
 
 
-COMMON: dict[str, Key] = {
-    "adapter": Key(shape=FILLED, description="Default: the target's own name, or what it extends."),
-    "extends": Key(
+COMMON: dict[str, RecordKey] = {
+    "adapter": RecordKey(
+        shape=FILLED, description="Default: the target's own name, or what it extends."
+    ),
+    "extends": RecordKey(
         shape=Text(what="a target's name", pattern=TARGET, example="staging"),
         description="Take the other target's keys where this one says nothing.",
     ),
 }
 
 
-def keys_of(adapter: Adapter) -> Mapping[str, Key]:
+def keys_of(adapter: Adapter) -> Mapping[str, RecordKey]:
     """Return the keys of profiles.yaml that are specific to an adapter.
 
     Raises:
@@ -200,7 +202,7 @@ def _server(text: str) -> str:
 TRACKING = Record(
     noun="tracking",
     keys={
-        "mlflow": Key(
+        "mlflow": RecordKey(
             shape=Text(
                 what="the URI of an MLflow server",
                 pattern=r"https?://[^\s@?#]+",

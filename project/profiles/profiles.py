@@ -13,11 +13,11 @@ from ...core.plugins import installed
 from ...errors import Invalid, IsthmusError, NotFound, ProjectError, Unsupported
 from ...target import Adapter, Offline, Profile
 from ..reading import files, yaml
-from ..reading.fence import Fence
+from ..reading.fence import ProjectPaths
 from ..reading.names import TARGET, did_you_mean
-from ..reading.report import Report, child, item
+from ..reading.report import ProblemReport, child, item
 from ..reading.shapes import Folder, Record, mapping
-from ..specs.description import Description
+from ..specs.description import ParsedProject
 from . import variables
 from .options import (
     COMMON,
@@ -42,7 +42,7 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profiles(
-    description: Description, *, complete: bool = False, used: str | None = None
+    description: ParsedProject, *, complete: bool = False, used: str | None = None
 ) -> dict[str, Profile]:
     """Return the targets of profiles.yaml, by name, whose environment variables are set.
 
@@ -62,7 +62,7 @@ def profiles(
 
 
 def profile(
-    description: Description,
+    description: ParsedProject,
     *,
     target: str | None,
     offline: bool,
@@ -110,7 +110,7 @@ def profile(
     )
 
 
-def mlflow(description: Description) -> str | None:
+def mlflow(description: ParsedProject) -> str | None:
     """Return the URI of the MLflow server that `tracking` in profiles.yaml names, or None.
 
     Raises:
@@ -124,7 +124,7 @@ def _nobody(_default: str) -> tuple[str, ...]:
     return ()
 
 
-def read(fence: Fence, report: Report) -> str | None:
+def read(fence: ProjectPaths, report: ProblemReport) -> str | None:
     """Return the text of profiles.yaml; if it cannot be read, report why and return None."""
     path = fence.folder / FILE
     return files.read_text(path, FILE, report, fence) if path.exists() else None
@@ -134,11 +134,11 @@ def check(
     text: str | None,
     folder: Path,
     project: str,
-    report: Report,
+    report: ProblemReport,
     *,
     used: Callable[[str], tuple[str, ...]] | None = _nobody,
     tracked: bool = False,
-    others: Report | None = None,
+    others: ProblemReport | None = None,
 ) -> Profiles:
     """Parse the text of profiles.yaml into targets, and report what is wrong with it.
 
@@ -176,7 +176,8 @@ def check(
     needed = set(targets) if used is None else _extended(used(chosen), targets)
     for name in targets:
         if name not in needed and any(
-            variables.unset(targets[link]) for link in _chain(name, targets, "", Report()) or ()
+            variables.unset(targets[link])
+            for link in _chain(name, targets, "", ProblemReport()) or ()
         ):
             continue
         target_report = report if others is None or name in needed else others
@@ -189,7 +190,7 @@ def check(
     )
 
 
-def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> str | None:
+def _mlflow(top: Mapping[str, yaml.YamlNode], report: ProblemReport, *, needed: bool) -> str | None:
     """Return the MLflow server's URI from the key `tracking` of profiles.yaml, or None.
 
     `needed` says that its environment variables must be set.
@@ -203,7 +204,7 @@ def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> st
 
 
 def _read(
-    description: Description,
+    description: ParsedProject,
     *,
     used: Callable[[str], tuple[str, ...]] | None,
     tracked: bool = False,
@@ -213,7 +214,7 @@ def _read(
     Raises:
         ProjectError: There are mistakes elsewhere in the file.
     """
-    report = Report()
+    report = ProblemReport()
     profiles_read = check(
         description.profiles,
         Path(description.folder),
@@ -221,14 +222,16 @@ def _read(
         report,
         used=used,
         tracked=tracked,
-        others=Report(),
+        others=ProblemReport(),
     )
     if report.problems:
         raise ProjectError(report.sorted())
     return profiles_read
 
 
-def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], report: Report) -> str:
+def _default(
+    top: Mapping[str, yaml.YamlNode], targets: Mapping[str, yaml.YamlNode], report: ProblemReport
+) -> str:
     """Return the name of the default target; report one that is not declared."""
     if "default" not in top:
         return DEFAULT
@@ -246,7 +249,11 @@ def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], rep
 
 
 def _target(
-    name: str, targets: Mapping[str, yaml.Node], project: str, folder: Path, report: Report
+    name: str,
+    targets: Mapping[str, yaml.YamlNode],
+    project: str,
+    folder: Path,
+    report: ProblemReport,
 ) -> Profile | None:
     """Build one target's Profile from profiles.yaml; None, with a report, if it is broken."""
     key = child(f"{_PREFIX}targets", name)
@@ -287,7 +294,7 @@ def _target(
     )
 
 
-def _extended(names: tuple[str, ...], targets: Mapping[str, yaml.Node]) -> set[str]:
+def _extended(names: tuple[str, ...], targets: Mapping[str, yaml.YamlNode]) -> set[str]:
     """Return these targets' names, and those of all targets that they extend."""
     reached: set[str] = set()
     for name in names:
@@ -299,7 +306,7 @@ def _extended(names: tuple[str, ...], targets: Mapping[str, yaml.Node]) -> set[s
 
 
 def _chain(
-    name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
+    name: str, targets: Mapping[str, yaml.YamlNode], key: str, report: ProblemReport
 ) -> list[str] | None:
     """Return a target's name and those of the targets it extends, nearest first.
 
@@ -326,19 +333,19 @@ def _chain(
     return chain
 
 
-def _adapter_name(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
+def _adapter_name(chain: list[str], targets: Mapping[str, yaml.YamlNode]) -> str:
     """Return the adapter's name for a chain of targets, each of which extends the next."""
     return next((text for link in chain if (text := _scalar(targets[link], "adapter"))), chain[-1])
 
 
-def _scalar(node: yaml.Node, name: str) -> str:
+def _scalar(node: yaml.YamlNode, name: str) -> str:
     """Return the text of a mapping's entry `name`, if it is a scalar; else ""."""
     value = node.entries.get(name) if isinstance(node, yaml.Mapping) else None
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
 
 def _adapter(
-    chain: list[str], targets: Mapping[str, yaml.Node], report: Report
+    chain: list[str], targets: Mapping[str, yaml.YamlNode], report: ProblemReport
 ) -> tuple[Adapter, Record] | None:
     """Return the adapter of a chain of targets, each extending the next, and its keys' shape.
 
@@ -397,13 +404,13 @@ def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -
     }
 
 
-def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
+def _without_secrets(node: yaml.YamlNode, key: str, report: ProblemReport) -> yaml.YamlNode:
     """Return a YAML tree without values that look like secrets, which are reported.
 
     `key` is the tree's path. No other mistake is reported, and a secret is never repeated.
     """
     if isinstance(node, yaml.Mapping):
-        harmless: dict[str, yaml.Node] = {}
+        harmless: dict[str, yaml.YamlNode] = {}
         for name, value in node.entries.items():
             if key != f"{_PREFIX}targets" and secret_key(name):
                 report.add(child(key, name), "looks like a secret", NO_SECRETS)

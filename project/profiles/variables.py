@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator
 
 from ..reading import yaml
-from ..reading.report import Report, child, item
+from ..reading.report import ProblemReport, child, item
 from .options import NO_SECRETS, secret_key, secret_value
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _VARIABLE = re.compile(r"\$\{([^}]*\}?)")  # with its end, where it has one
 
 
-def unset(node: yaml.Node) -> bool:
+def unset(node: yaml.YamlNode) -> bool:
     """Return whether a YAML value names an environment variable that is not set."""
     return any(
         written[:-1] not in os.environ
@@ -27,7 +27,7 @@ def unset(node: yaml.Node) -> bool:
     )
 
 
-def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
+def substitute(node: yaml.YamlNode, key: str, report: ProblemReport) -> yaml.YamlNode | None:
     """Return a YAML tree with each ${NAME} replaced by the environment variable's value.
 
     `key` is the tree's path. What cannot be replaced is reported at its line and left out.
@@ -51,7 +51,7 @@ def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
     return _scalar(node, key, report)
 
 
-def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
+def _scalar(node: yaml.Scalar, key: str, report: ProblemReport) -> yaml.Scalar | None:
     """Return a YAML scalar with its variables replaced; report those that are not set."""
     variables = _VARIABLE.findall(node.text)
     if not variables:
@@ -81,7 +81,7 @@ def _problem(written: str) -> tuple[str, str] | None:
     return None
 
 
-def _scalars(node: yaml.Node) -> Iterator[yaml.Scalar]:
+def _scalars(node: yaml.YamlNode) -> Iterator[yaml.Scalar]:
     """Yield every scalar in a YAML tree."""
     if isinstance(node, yaml.Scalar):
         yield node

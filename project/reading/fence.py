@@ -16,7 +16,7 @@ import msgspec
 LARGEST_TEXT = 4 << 20  # bytes of a file of YAML, SQL or Python that is read whole
 
 
-class Fence(msgspec.Struct, frozen=True, kw_only=True):
+class ProjectPaths(msgspec.Struct, frozen=True, kw_only=True):
     """A project's folder and its declared paths, absolute and without links."""
 
     folder: Path
@@ -51,13 +51,13 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def fence(folder: Path, paths: Iterable[str] = ()) -> Fence:
+def fence(folder: Path, paths: Iterable[str] = ()) -> ProjectPaths:
     """Return the Fence that limits the files a project may read to its folder and `paths`.
 
     `paths` are those of project.yaml, relative to the folder.
     """
     root = folder.resolve()
-    return Fence(folder=root, declared=tuple((root / path).resolve() for path in paths))
+    return ProjectPaths(folder=root, declared=tuple((root / path).resolve() for path in paths))
 
 
 def line(paths: Iterable[Path]) -> str:

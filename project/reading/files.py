@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from . import yaml
-from .fence import LARGEST_TEXT, Fence
+from .fence import LARGEST_TEXT, ProjectPaths
 from .names import did_you_mean
-from .report import Report
+from .report import ProblemReport
 
 
-def read_text(path: Path, file: str, report: Report, fence: Fence | None = None) -> str | None:
+def read_text(
+    path: Path, file: str, report: ProblemReport, fence: ProjectPaths | None = None
+) -> str | None:
     """Return a file's text; if it cannot be read, report the problem and return None.
 
     With `fence` the file must lie where the project may read. A file that the user named needs
@@ -47,7 +49,9 @@ def read_text(path: Path, file: str, report: Report, fence: Fence | None = None)
     return None
 
 
-def read_sql(fence: Fence, file: str, key: str, report: Report, *, remedy: str) -> str:
+def read_sql(
+    fence: ProjectPaths, file: str, key: str, report: ProblemReport, *, remedy: str
+) -> str:
     """Return the SQL text of a file of the project, without a closing semicolon.
 
     "" after reporting an error at `key`; `remedy` says what to write into the file.
@@ -68,8 +72,8 @@ def read_sql(fence: Fence, file: str, key: str, report: Report, *, remedy: str) 
 
 
 def read_yaml(
-    path: Path, file: str, key: str, report: Report, fence: Fence | None = None
-) -> yaml.Node | None:
+    path: Path, file: str, key: str, report: ProblemReport, fence: ProjectPaths | None = None
+) -> yaml.YamlNode | None:
     """Return a file's YAML tree; if there is none, report the problem and return None.
 
     `fence` as in read_text.
@@ -78,7 +82,7 @@ def read_yaml(
     return None if text is None else read_tree(text, file, key, report)
 
 
-def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | None:
+def read_tree(text: str, file: str, key: str, report: ProblemReport) -> yaml.YamlNode | None:
     """Parse a YAML text, located below `key`; if it is empty or broken, report it, return None."""
     node, problems = yaml.read(text, file)
     report.take(problems, key)
@@ -92,8 +96,8 @@ def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | Non
 def with_folders(
     root: yaml.Mapping,
     sections: Iterable[str],
-    fence: Fence,
-    report: Report,
+    fence: ProjectPaths,
+    report: ProblemReport,
     drafts: Mapping[str, str],
 ) -> yaml.Mapping:
     """Return the YAML tree of project.yaml with the files of its section folders merged in.
@@ -128,10 +132,10 @@ def _with_files(
     section_node: yaml.Mapping,
     section: str,
     paths: Iterable[Path],
-    report: Report,
+    report: ProblemReport,
     *,
     drafts: Mapping[str, str],
-    fence: Fence,
+    fence: ProjectPaths,
 ) -> yaml.Mapping:
     """Return a section's YAML mapping with its files added; report names that are in both."""
     entries, lines = dict(section_node.entries), dict(section_node.lines)
@@ -157,7 +161,9 @@ def _with_files(
     return yaml.Mapping(entries=entries, lines=lines, line=section_node.line)
 
 
-def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: Report) -> None:
+def orphans(
+    folder: Path, kind: str, names: tuple[str, ...], noun: str, report: ProblemReport
+) -> None:
     """Report SQL files whose name is not in the project, as it may be a typing mistake.
 
     `kind` is their folder, `names` are the declared ones, `noun` is what they are called.
@@ -173,7 +179,7 @@ def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: 
             )
 
 
-def yaml_files(fence: Fence, shown: str, report: Report) -> Iterator[Path]:
+def yaml_files(fence: ProjectPaths, shown: str, report: ProblemReport) -> Iterator[Path]:
     """Yield the paths of a folder's YAML files, and report other files there."""
     folder = fence.folder / shown
     if not folder.is_dir():

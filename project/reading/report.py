@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import final
 
 from ...errors import Problem
-from ..specs.description import Description, Place
-from .yaml import Mapping, Node, Sequence
+from ..specs.description import ParsedProject, Place
+from .yaml import Mapping, Sequence, YamlNode
 
 
 def child(key: str, name: str) -> str:
@@ -25,7 +25,7 @@ def item(key: str, position: int) -> str:
 
 
 @final
-class Report:
+class ProblemReport:
     """The problems of a project, and the place of every key that is written.
 
     Keys are those of `Description.places`: `events.click.owner`,
@@ -37,13 +37,13 @@ class Report:
         self.places: dict[str, Place] = {}
         self._wrong: list[str] = []  # the keys of errors
 
-    def with_same_places(self) -> Report:
+    def with_same_places(self) -> ProblemReport:
         """Return an empty report of the same files, for problems that are reported separately."""
-        other = Report()
+        other = ProblemReport()
         other.places = self.places
         return other
 
-    def locate(self, key: str, node: Node, file: str, line: int | None = None) -> None:
+    def locate(self, key: str, node: YamlNode, file: str, line: int | None = None) -> None:
         """Record the file and line of a YAML tree's nodes, by their paths below `key`."""
         self.places[key] = Place(file=file, line=node.line if line is None else line)
         if isinstance(node, Mapping):
@@ -119,7 +119,7 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     )
 
 
-def place(description: Description, key: str) -> Place:
+def place(description: ParsedProject, key: str) -> Place:
     """Return the file and line of a path of the project, or of the nearest path above it."""
     while key not in description.places:
         shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
@@ -131,7 +131,7 @@ def place(description: Description, key: str) -> Place:
 
 
 def problem_at(
-    description: Description, key: str, message: str, remedy: str | None = None
+    description: ParsedProject, key: str, message: str, remedy: str | None = None
 ) -> Problem:
     """Return a Problem at a path of a project that was read already, with file and line."""
     written = place(description, key)

@@ -16,7 +16,7 @@ import msgspec
 from . import yaml
 from .names import did_you_mean, nearest
 from .quantities import Mistake
-from .report import Report, child, item
+from .report import ProblemReport, child, item
 
 Schema = dict[str, Any]
 
@@ -34,7 +34,7 @@ LATER = "not supported yet by this version"
 class Shape(Protocol):
     """The form that a YAML value must have: how it is read, and its JSON Schema."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a YAML value as plain Python, or report at `key` what is wrong with it."""
 
     def schema(self) -> Schema:
@@ -54,7 +54,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     example: str = ""
     numbers: bool = False
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a YAML scalar's parsed text, or report that the shape refuses it."""
         if not isinstance(node, yaml.Scalar) or node.value is None:
             report.add(
@@ -113,7 +113,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
 
     default: str
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a folder's path from a YAML scalar, or report that it is empty."""
         return FILLED.read(node, key, report)
 
@@ -126,7 +126,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
         return str(project / Path(text or self.default).expanduser())
 
 
-def _typed(node: yaml.Node) -> object:
+def _typed(node: yaml.YamlNode) -> object:
     """Return a YAML scalar's value; a replaced ${NAME} is converted as if it were written out."""
     if not isinstance(node, yaml.Scalar):
         return None
@@ -138,7 +138,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     least: float | None = None
     most: float | None = None
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a YAML scalar's number, or report one of a wrong type or out of range."""
         value = _typed(node)
         kinds = int if self.whole else int | float
@@ -170,7 +170,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flag(msgspec.Struct, frozen=True):
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a YAML scalar's bool, or report that it is neither true nor false."""
         if isinstance(value := _typed(node), bool):
             return value
@@ -189,7 +189,7 @@ class OneOf(msgspec.Struct, frozen=True, kw_only=True):
     later: tuple[str, ...] = ()
     near: dict[str, str] = {}  # what people write instead, beyond typing mistakes
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a YAML scalar that is one of the allowed words, or report another."""
         text = node.text if isinstance(node, yaml.Scalar) else ""
         if text in self.words:
@@ -217,7 +217,7 @@ class OneOf(msgspec.Struct, frozen=True, kw_only=True):
 class Free(msgspec.Struct, frozen=True):
     """A value that is not ours to judge: any JSON."""
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:  # noqa: ARG002  the shape of all shapes
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:  # noqa: ARG002  the shape of all shapes
         """Return any YAML value as dicts, lists and scalars, unchecked."""
         return yaml.plain(node)
 
@@ -231,7 +231,7 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
     least: int = 1
     most: int | None = None
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a YAML list's values, each read by one shape; report a wrong length."""
         if not isinstance(node, yaml.Sequence):
             report.add(
@@ -269,7 +269,7 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
     least: int = 0
     own: dict[str, Any] = {}  # names with a shape of their own
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a YAML mapping of free names to values, each read by one shape."""
         entries = mapping(node, key, report)
         if entries is None:
@@ -298,7 +298,7 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
+class RecordKey(msgspec.Struct, frozen=True, kw_only=True):
     """One key of a record."""
 
     shape: Any
@@ -314,10 +314,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     noun: str  # "an event": how errors call it
-    keys: dict[str, Key]
+    keys: dict[str, RecordKey]
     later: dict[str, str] = {}
 
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
         """Return a YAML mapping with fixed keys as a dict; report unknown and missing keys."""
         entries = mapping(node, key, report)
         if entries is None:
@@ -364,7 +364,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return schema
 
 
-def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node] | None:
+def mapping(
+    node: yaml.YamlNode, key: str, report: ProblemReport
+) -> Mapping[str, yaml.YamlNode] | None:
     """Return the entries of a YAML mapping; an empty value (`local:`) has none.
 
     None, after reporting it, when it is something else.
@@ -381,7 +383,7 @@ def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node
     return None
 
 
-def shown(node: yaml.Node) -> str:
+def shown(node: yaml.YamlNode) -> str:
     """Return a YAML node as short text for an error message."""
     if isinstance(node, yaml.Mapping):
         return "a mapping"

@@ -34,17 +34,17 @@ class Scalar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sequence(msgspec.Struct, frozen=True, kw_only=True):
-    items: tuple[Node, ...]
+    items: tuple[YamlNode, ...]
     line: int
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
-    entries: dict[str, Node]
+    entries: dict[str, YamlNode]
     lines: dict[str, int]  # of the keys
     line: int
 
 
-Node = Scalar | Sequence | Mapping
+YamlNode = Scalar | Sequence | Mapping
 
 
 def scalar(text: str, line: int = 0, *, quoted: bool = False) -> Scalar:
@@ -62,7 +62,7 @@ def scalar(text: str, line: int = 0, *, quoted: bool = False) -> Scalar:
     return Scalar(value=value, text=text, line=line)
 
 
-def plain(node: Node) -> Any:
+def plain(node: YamlNode) -> Any:
     """Return a YAML tree as dicts, lists and scalars, as JSON has them."""
     if isinstance(node, Mapping):
         return {key: plain(value) for key, value in node.entries.items()}
@@ -71,7 +71,7 @@ def plain(node: Node) -> Any:
     return node.value
 
 
-def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
+def read(text: str, file: str) -> tuple[YamlNode | None, tuple[Problem, ...]]:
     """Parse the text of a YAML file into a tree with line numbers, and list its problems.
 
     The tree is None if the text is empty or no YAML. Duplicate keys and the like are problems of a
@@ -133,11 +133,11 @@ class _Composer:
         self.file = file
         self.problems: list[Problem] = []
 
-    def document(self, events: Iterator[Event]) -> Node | None:
+    def document(self, events: Iterator[Event]) -> YamlNode | None:
         """Build the YAML tree from the parser's events; report a second document."""
         from yaml import events as kinds
 
-        tree: Node | None = None
+        tree: YamlNode | None = None
         documents = 0
         for event in events:
             if isinstance(event, kinds.DocumentStartEvent):
@@ -155,7 +155,7 @@ class _Composer:
 
     def _node(
         self, event: Any, events: Iterator[Event], depth: int
-    ) -> Node:  # PyYAML's stubs know no fields of an event
+    ) -> YamlNode:  # PyYAML's stubs know no fields of an event
         """Build a YAML node from the parser's events; report anchors and aliases."""
         from yaml import events as kinds
 
@@ -184,7 +184,7 @@ class _Composer:
         if isinstance(event, kinds.ScalarEvent):
             return scalar(event.value, line, quoted=not event.implicit[0])
         if isinstance(event, kinds.SequenceStartEvent):
-            items: list[Node] = []
+            items: list[YamlNode] = []
             while not isinstance(event := next(events), kinds.SequenceEndEvent):
                 items.append(self._node(event, events, depth + 1))
             return Sequence(items=tuple(items), line=line)
@@ -194,7 +194,7 @@ class _Composer:
         """Build a YAML mapping from the parser's events; report duplicate keys."""
         from yaml import events as kinds
 
-        entries: dict[str, Node] = {}
+        entries: dict[str, YamlNode] = {}
         lines: dict[str, int] = {}
         while not isinstance(event := next(events), kinds.MappingEndEvent):
             key = self._node(event, events, depth + 1)

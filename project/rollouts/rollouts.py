@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from ..reading import quantities
-from ..reading.report import Report, child, item
-from ..sections.references import Declared, check_declared
+from ..reading.report import ProblemReport, child, item
+from ..sections.references import DeclaredNames, check_declared
 from ..specs.description import (
     AfterRollout,
     Endpoint,
@@ -24,13 +24,15 @@ from ..specs.description import (
 from .guardrails import LIMITS, METRICS
 from .keys import ROLLOUT
 
-Values = dict[str, Any]
+YamlValues = dict[str, Any]
 _ALL = Decimal(100)
 
 _STEPS_OF = {"canary": ("steps",), "linear": ("step", "every"), "blue_green": ("bake",)}
 
 
-def build(name: str, values: Values, endpoint: Endpoint | None, report: Report) -> Rollout:
+def build(
+    name: str, values: YamlValues, endpoint: Endpoint | None, report: ProblemReport
+) -> Rollout:
     """Build the Rollout struct from its section of project.yaml, with every step written out.
 
     A linear rollout begins above the share that its endpoint, if that is valid, declares for the
@@ -43,7 +45,7 @@ def build(name: str, values: Values, endpoint: Endpoint | None, report: Report) 
         if endpoint
         else Decimal(0)
     )
-    fields: Values = {
+    fields: YamlValues = {
         field: values[field]
         for field in ("to", "failure_limit", "on_drift", "capacity")
         if field in values
@@ -70,7 +72,9 @@ def build(name: str, values: Values, endpoint: Endpoint | None, report: Report) 
     )
 
 
-def _steps(values: Values, initial: Decimal, key: str, report: Report) -> tuple[RolloutStep, ...]:
+def _steps(
+    values: YamlValues, initial: Decimal, key: str, report: ProblemReport
+) -> tuple[RolloutStep, ...]:
     """Return a rollout's traffic steps by its strategy; report those that do not rise."""
     strategy = values.get("strategy", "canary")
     _one_strategy(strategy, values, key, report)
@@ -89,7 +93,7 @@ def _steps(values: Values, initial: Decimal, key: str, report: Report) -> tuple[
     return steps
 
 
-def _one_strategy(strategy: str, values: Values, key: str, report: Report) -> None:
+def _one_strategy(strategy: str, values: YamlValues, key: str, report: ProblemReport) -> None:
     """Report keys that a rollout's strategy (canary, linear, ...) needs or does not have.
 
     `key` is the rollout's path in project.yaml.
@@ -108,7 +112,7 @@ def _one_strategy(strategy: str, values: Values, key: str, report: Report) -> No
 
 
 def _linear(
-    step: Decimal, every: timedelta, initial: Decimal, key: str, report: Report
+    step: Decimal, every: timedelta, initial: Decimal, key: str, report: ProblemReport
 ) -> tuple[RolloutStep, ...]:
     """Return the steps of a linear rollout: equal increases of traffic up to 100 %."""
     if not 1 <= step <= _ALL:
@@ -127,7 +131,7 @@ def _linear(
     return tuple(RolloutStep(traffic=share, bake=every) for share in shares)
 
 
-def _whole_minutes(bake: timedelta, key: str, report: Report) -> None:
+def _whole_minutes(bake: timedelta, key: str, report: ProblemReport) -> None:
     """Report a bake time that is not in whole minutes, as metrics come by the minute.
 
     It is how long a step is watched; `key` is its path in project.yaml.
@@ -140,7 +144,7 @@ def _whole_minutes(bake: timedelta, key: str, report: Report) -> None:
         )
 
 
-def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
+def _rising(steps: Sequence[RolloutStep], key: str, report: ProblemReport) -> None:
     """Report a step whose share of traffic is not above that of the step before."""
     previous_traffic = Decimal(0)
     for position, step in enumerate(steps):
@@ -161,7 +165,9 @@ def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
         previous_traffic = step.traffic
 
 
-def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Guardrail, ...]:
+def _guardrails(
+    entries: Sequence[YamlValues], key: str, report: ProblemReport
+) -> tuple[Guardrail, ...]:
     """Build a rollout's guardrails; report two for the same metric and kind of limit."""
     guardrails: dict[str, Guardrail] = {}
     for position, about in enumerate(entries):
@@ -177,7 +183,7 @@ def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Gu
     return tuple(guardrails.values())
 
 
-def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
+def _guardrail(about: YamlValues, key: str, report: ProblemReport) -> Guardrail | None:
     """Build one guardrail; report it unless it has one limit that its metric allows."""
     metric, limits = about["metric"], [name for name in LIMITS if name in about]
     possible = METRICS[metric].limits
@@ -200,7 +206,7 @@ def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
         )
     else:
         name = limits[0]
-        fields: Values = {
+        fields: YamlValues = {
             field: about[field] for field in ("min_requests", "dry_run") if field in about
         }
         fields[name] = _limit(metric, name, about[name], child(key, name), report)
@@ -208,7 +214,7 @@ def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
     return None
 
 
-def _limit(metric: str, name: str, value: Any, key: str, report: Report) -> float:
+def _limit(metric: str, name: str, value: Any, key: str, report: ProblemReport) -> float:
     """Return a guardrail's limit as a float: a fraction, milliseconds, or a ratio.
 
     `name` is the kind of limit; mistakes are reported at `key`.
@@ -231,7 +237,7 @@ def _limit(metric: str, name: str, value: Any, key: str, report: Report) -> floa
     return float(value / 100 if percent else value)
 
 
-def _false_alarm(percent: Decimal, key: str, report: Report) -> float:
+def _false_alarm(percent: Decimal, key: str, report: ProblemReport) -> float:
     """Return the allowed false-alarm rate as a fraction; report one that is out of range."""
     if not 0 < percent <= 50:
         report.add(
@@ -242,7 +248,7 @@ def _false_alarm(percent: Decimal, key: str, report: Report) -> float:
     return float(percent / 100)
 
 
-def _office_hours(about: Values) -> OfficeHours:
+def _office_hours(about: YamlValues) -> OfficeHours:
     """Build the OfficeHours struct, the times at which a rollout may take a step."""
     start, end = about.get("hours", (0, 24 * 60))
     return OfficeHours(
@@ -258,13 +264,15 @@ def _or(words: Sequence[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
     """Report mistakes between rollouts and the endpoints, variants and settings of the project."""
     for rollout in spec.rollouts.values():
         _references(rollout, spec, declared, report)
 
 
-def _references(rollout: Rollout, spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def _references(
+    rollout: Rollout, spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport
+) -> None:
     """Report undeclared endpoints and variants in a rollout."""
     key = f"rollouts.{rollout.endpoint}"
     check_declared(
@@ -285,7 +293,7 @@ def _references(rollout: Rollout, spec: ProjectSpec, declared: Declared, report:
         _variants(rollout, endpoint, key, report)
 
 
-def _variants(rollout: Rollout, endpoint: Endpoint, key: str, report: Report) -> None:
+def _variants(rollout: Rollout, endpoint: Endpoint, key: str, report: ProblemReport) -> None:
     """Report variants of a rollout that the endpoint lacks or that have wrong traffic."""
     shares = {variant.name: variant.traffic for variant in endpoint.variants}
     has = f"{endpoint.name} has"

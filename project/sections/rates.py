@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ..reading.names import NAME, did_you_mean
 from ..reading.quantities import Mistake
-from ..reading.report import Report
+from ..reading.report import ProblemReport
 from ..reading.shapes import LATER
 from ..specs.description import Event
 from ..specs.experiments import Total
@@ -58,7 +58,9 @@ def rate(text: str) -> tuple[Total, Total]:
     return above, below
 
 
-def check_attribute(summed: Total, events: Mapping[str, Event], key: str, report: Report) -> None:
+def check_attribute(
+    summed: Total, events: Mapping[str, Event], key: str, report: ProblemReport
+) -> None:
     """Report a sum over an attribute that is undeclared or not numeric."""
     if summed.attribute is None or summed.event not in events:
         return

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import msgspec
 
 from ..reading.names import did_you_mean
-from ..reading.report import Report
+from ..reading.report import ProblemReport
 
 
-class Declared(msgspec.Struct, frozen=True, kw_only=True):
+class DeclaredNames(msgspec.Struct, frozen=True, kw_only=True):
     """Every name that is written down, sound or not, by section.
 
     So a broken event is not also an unknown one.
@@ -31,7 +31,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_declared(
-    name: str, names: Iterable[str], key: str, report: Report, *, noun: str, has: str
+    name: str, names: Iterable[str], key: str, report: ProblemReport, *, noun: str, has: str
 ) -> bool:
     """Return whether a name is among the declared names; report it at `key` if not.
 

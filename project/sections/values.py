@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..reading.names import did_you_mean
-from ..reading.report import Report, child, item
+from ..reading.report import ProblemReport, child, item
 from ..specs.description import Attribute, Parameter
 from ..specs.rules import Condition
 
-Values = dict[str, Any]
+YamlValues = dict[str, Any]
 
 _PYTHON: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -20,7 +20,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 }
 
 
-def allowed_values(about: Values) -> Values:
+def allowed_values(about: YamlValues) -> YamlValues:
     """Return {"allowed": ...} with an attribute's allowed values in its type; {} if it has none.
 
     `about` are its values in project.yaml.
@@ -48,16 +48,16 @@ def fits(value: Any, kind: str) -> bool:
 
 
 def build_attribute(
-    name: str, about: Values, key: str, report: Report, **derived: str | None
+    name: str, about: YamlValues, key: str, report: ProblemReport, **derived: str | None
 ) -> Attribute:
     """Build the Attribute struct, and report bounds or values that contradict each other."""
-    fields: Values = about | allowed_values(about) | derived
+    fields: YamlValues = about | allowed_values(about) | derived
     built = Attribute(name=name, **fields)
     check_domain(built, key, report)
     return built
 
 
-def check_domain(attribute: Attribute | Parameter, key: str, report: Report) -> None:
+def check_domain(attribute: Attribute | Parameter, key: str, report: ProblemReport) -> None:
     """Report bounds and allowed values that do not fit an attribute's type."""
     kind = attribute.type
     for bound in ("min", "max"):
@@ -71,7 +71,7 @@ def check_domain(attribute: Attribute | Parameter, key: str, report: Report) -> 
         _check_allowed(attribute, child(key, "allowed"), report)
 
 
-def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -> None:
+def _check_allowed(attribute: Attribute | Parameter, key: str, report: ProblemReport) -> None:
     """Report allowed values that have another type or are out of bounds."""
     if attribute.type == "timestamp":
         report.add(key, "timestamp has no list of values", "leave allowed out")

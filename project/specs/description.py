@@ -340,7 +340,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     line: int
 
 
-class Description(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedProject(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed project: what it says, and where it says it.
 
     So a later error can name file and line. `places` is keyed by path, e.g.

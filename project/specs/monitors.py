@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 
-class Alarms(msgspec.Struct, frozen=True, kw_only=True):
+class AlarmLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of figures; None: it is told, and never an alarm."""
 
     # items: the share shown over the share of clicks where no model chose, at most
@@ -34,7 +34,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
     items: str = ""  # `view.feature`, or the key of an entity
     units: str = ""  # an attribute of the request
     window: timedelta = timedelta(days=7)  # whole UTC days
-    alarm: Alarms = Alarms()
+    alarm: AlarmLimits = AlarmLimits()
 
     @property
     def kind(self) -> Literal["items", "units"]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from ...endpoints.port import Bucket
 from ...project.rollouts.guardrails import METRICS
 from ...project.specs.description import Guardrail
-from ..state.states import Check, Plan, Verdict
+from ..state.states import Check, RolloutPlan, Verdict
 from .measurements import Measurement, Minutes, measure
 
 _HIGHEST = 700.0  # exp of more than 709 is no number
@@ -32,7 +32,7 @@ def needed_evidence(false_alarm: float, guardrails: Sequence[Guardrail], stages:
 
 
 def judge(
-    plan: Plan,
+    plan: RolloutPlan,
     minutes: Mapping[str, Sequence[Bucket]],
     scores: Mapping[str, Mapping[datetime, tuple[int, float]]],
     *,

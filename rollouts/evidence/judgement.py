@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from ..state.convergence import settled_by
-from ..state.states import Check, Observation, Plan, State, Tally
+from ..state.states import Check, Observation, RolloutPlan, RolloutState, Tally
 from ..state.transitions import evidence, note
 from . import guardrails
 from .lulls import has_requests, rest_of_lull, with_minute
@@ -29,7 +29,7 @@ MOST_MINUTES = 240
 LATE = 2 * MINUTE
 
 
-def judged_until(state: State) -> datetime | None:
+def judged_until(state: RolloutState) -> datetime | None:
     """Return the time up to which a bake's minutes are judged; None outside of a bake.
 
     A bake is the time in which a step of the rollout is watched.
@@ -37,7 +37,7 @@ def judged_until(state: State) -> datetime | None:
     return min((tally.until for tally in state.checks.values()), default=state.bake_from)
 
 
-def is_alone(state: State) -> bool:
+def is_alone(state: RolloutState) -> bool:
     """Return whether the new variant has all traffic, so that nothing can be compared.
 
     While traffic shifts to a step, the share in the step before counts.
@@ -49,8 +49,8 @@ def is_alone(state: State) -> bool:
 
 
 def judge(
-    state: State, observation: Observation, now: datetime, *, plan: Plan | None = None
-) -> tuple[State, str]:
+    state: RolloutState, observation: Observation, now: datetime, *, plan: RolloutPlan | None = None
+) -> tuple[RolloutState, str]:
     """Check the guardrails on the metrics that have come since the last check.
 
     At most MOST_MINUTES minutes are checked at once. A `plan` is passed where other variants are
@@ -92,13 +92,13 @@ def judge(
     return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
 
 
-def wait_for_data(state: State) -> timedelta:
+def wait_for_data(state: RolloutState) -> timedelta:
     """Return how long a step waits for missing data: `on_no_data.hold`, more if traffic is rare."""
     hold = state.plan.on_no_data.hold or state.plan.stages[state.stage - 1].bake
     return max(hold, rest_of_lull(state.plan, state.pace))
 
 
-def is_behind(state: State, observation: Observation) -> bool:
+def is_behind(state: RolloutState, observation: Observation) -> bool:
     """Return whether the observation has minutes that are not judged yet.
 
     No decision is made before they are, in the next iterations.
@@ -113,7 +113,7 @@ def is_behind(state: State, observation: Observation) -> bool:
 
 
 def overall_verdict(
-    state: State, now: datetime
+    state: RolloutState, now: datetime
 ) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
     """Return the worst verdict of the guardrails that can abort, over all final metrics.
 
@@ -134,7 +134,7 @@ def overall_verdict(
     return "pass"
 
 
-def _with_more_time(state: State, checks: Sequence[Check], until: datetime) -> State:
+def _with_more_time(state: RolloutState, checks: Sequence[Check], until: datetime) -> RolloutState:
     """Return the state with more time to wait for data, if the minute until `until` had some.
 
     So little traffic is waited for until it suffices, and the wait ends when none comes.
@@ -157,13 +157,13 @@ def _with_more_time(state: State, checks: Sequence[Check], until: datetime) -> S
     return replace(state, hold_until=max(state.hold_until, later))
 
 
-def _is_news(state: State, checks: Sequence[Check]) -> bool:
+def _is_news(state: RolloutState, checks: Sequence[Check]) -> bool:
     """Return whether a guardrail's verdict differs from its last one in the state."""
     previous = {name: tally.check.verdict for name, tally in state.checks.items()}
     return any(check.verdict != previous.get(check.guardrail, "no data") for check in checks)
 
 
-def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
+def _tallies(state: RolloutState, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
     """Return each guardrail's latest check, with the number of times it failed in a row.
 
     `until` is the end of the minutes that the checks are on.
@@ -179,7 +179,7 @@ def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str
     }
 
 
-def _failures(state: State) -> str:
+def _failures(state: RolloutState) -> str:
     """Return a clause on which guardrail aborts the rollout and why, or "" if none does."""
     for guardrail in state.plan.guardrails:
         tally = state.checks[guardrail.name]

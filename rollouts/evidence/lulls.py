@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from ...endpoints.port import Bucket
-from ..state.states import Pace, Plan
+from ..state.states import RequestPace, RolloutPlan
 from .guardrails import needed_evidence
 from .measurements import LULLS
 
 LONGEST = 24 * 60  # minutes that no lull may exceed, however seldom requests come
 
 
-def expected_pace(plan: Plan, minutes: Mapping[str, Sequence[Bucket]]) -> Pace:
+def expected_pace(plan: RolloutPlan, minutes: Mapping[str, Sequence[Bucket]]) -> RequestPace:
     """Return how many of some minutes the new variant would have had requests in, in step 1.
 
     The minutes are of the endpoint before the rollout, after their first with requests up to the
@@ -28,14 +28,14 @@ def expected_pace(plan: Plan, minutes: Mapping[str, Sequence[Bucket]]) -> Pace:
     for buckets in minutes.values():
         requests.update({bucket.start: bucket.requests for bucket in buckets})
     if not requests:
-        return Pace()
+        return RequestPace()
     first, last = min(requests), max(requests)
     chances = (1 - (1 - share) ** requests[minute] for minute in requests if minute > first)
-    return Pace(minutes=(last - first) // timedelta(minutes=1), busy=round(sum(chances)))
+    return RequestPace(minutes=(last - first) // timedelta(minutes=1), busy=round(sum(chances)))
 
 
 def has_requests(
-    plan: Plan,
+    plan: RolloutPlan,
     minute: datetime,
     minutes: Mapping[str, Sequence[Bucket]],
     scores: Mapping[str, Mapping[datetime, tuple[int, float]]],
@@ -55,7 +55,7 @@ def has_requests(
     )
 
 
-def with_minute(pace: Pace, *, busy: bool) -> Pace:
+def with_minute(pace: RequestPace, *, busy: bool) -> RequestPace:
     """Return the count of minutes with and without requests, with one more minute added."""
     if busy:
         return replace(
@@ -73,7 +73,7 @@ def with_minute(pace: Pace, *, busy: bool) -> Pace:
     )
 
 
-def rest_of_lull(plan: Plan, pace: Pace) -> timedelta:
+def rest_of_lull(plan: RolloutPlan, pace: RequestPace) -> timedelta:
     """Return for how long requests may be absent before that shows that they have stopped.
 
     It is the shortest lull after which the e-value that requests have stopped is as high as a

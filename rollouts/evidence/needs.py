@@ -12,7 +12,7 @@ from ...errors import Problem
 from ...project.reading.quantities import duration_text
 from ...project.reading.report import place
 from ...project.rollouts.guardrails import METRICS
-from ...project.specs.description import Description, Guardrail, Rollout
+from ...project.specs.description import Guardrail, ParsedProject, Rollout
 from .guardrails import needed_evidence
 from .measurements import LEAST_MINUTES
 from .statistics import sign_evidence
@@ -20,7 +20,7 @@ from .statistics import sign_evidence
 _MINUTE = timedelta(minutes=1)
 
 
-def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
+def warnings(description: ParsedProject, rollout: Rollout) -> tuple[Problem, ...]:
     """Return warnings that a declared rollout's guardrails may not be able to judge its steps.
 
     There are four: on the step that needs the most requests a second, on minutes with too few

@@ -19,7 +19,7 @@ import msgspec
 from ...endpoints.port import Bucket
 from ...project.rollouts.guardrails import METRICS
 from ...project.specs.description import Guardrail
-from ..state.states import Plan
+from ..state.states import RolloutPlan
 from . import statistics
 from .guardrails import needed_evidence
 from .measurements import LEAST_MINUTES, RATE_TESTS, latency
@@ -99,7 +99,7 @@ def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
     return math.sqrt(sum(squares) / len(squares))
 
 
-def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
+def foresight(plan: RolloutPlan, guardrail: Guardrail, traffic: Traffic) -> str:
     """Return a sentence on the smallest change that a guardrail is likely to detect.
 
     An example is `at 600/min sees 3 % or more in step 1, nine times in ten`, for the first step in
@@ -117,7 +117,7 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
     return f"{rate_text} sees only what is broken outright"
 
 
-def _detectable_change(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
+def _detectable_change(plan: RolloutPlan, guardrail: Guardrail, traffic: Traffic) -> str:
     """Return a clause on the smallest change that a guardrail detects, and in which step.
 
     It is for the first step in which it detects anything; "" if there is none.
@@ -147,7 +147,7 @@ def _amount(guardrail: Guardrail, value: float) -> str:
     )
 
 
-def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
+def _too_few_requests(plan: RolloutPlan, guardrail: Guardrail, traffic: Traffic) -> str:
     """Return a sentence that no minute has enough requests for a latency guardrail.
 
     It names another latency percentile that could be judged with this traffic.
@@ -167,7 +167,7 @@ def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str
     )
 
 
-def _is_judged(plan: Plan, guardrail: Guardrail, metric: str, traffic: Traffic) -> bool:
+def _is_judged(plan: RolloutPlan, guardrail: Guardrail, metric: str, traffic: Traffic) -> bool:
     """Return whether a minute of average traffic has enough requests to judge a latency metric.
 
     The step in which the guardrail has the most requests counts.

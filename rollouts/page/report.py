@@ -16,9 +16,9 @@ from ...project.specs.description import Guardrail
 from ...reports import page, plots
 from ..state import documents
 from ..state.documents import KeptMinutes
-from ..state.ports import Ports
-from ..state.states import Entry, State
-from .verdict_history import Point, retrace
+from ..state.ports import ControllerPorts
+from ..state.states import HistoryEntry, RolloutState
+from .verdict_history import GuardrailCheck, retrace
 
 Kind = Literal["line", "dots"]
 _MINUTE = timedelta(minutes=1)
@@ -44,12 +44,12 @@ _DECISIONS = (
 )
 
 
-def report_uri(ports: Ports, state: State) -> str:
+def report_uri(ports: ControllerPorts, state: RolloutState) -> str:
     """Return the URI at which a rollout's HTML report is stored."""
     return f"{documents.folder_uri(ports.blobs, state)}/report.html"
 
 
-def write(ports: Ports, state: State) -> str:
+def write(ports: ControllerPorts, state: RolloutState) -> str:
     """Write a rollout's HTML report to the blob store, and return its URI.
 
     It is safe to repeat.
@@ -66,7 +66,9 @@ def write(ports: Ports, state: State) -> str:
     return uri
 
 
-def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
+def html(
+    state: RolloutState, entries: Sequence[HistoryEntry], bakes: Mapping[str, KeptMinutes]
+) -> str:
     """Return a rollout's report as an HTML page.
 
     `bakes` has the metrics of each bake (the time in which a step is watched), by
@@ -80,7 +82,9 @@ def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes
     )
 
 
-def parts(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> list[str]:
+def parts(
+    state: RolloutState, entries: Sequence[HistoryEntry], bakes: Mapping[str, KeptMinutes]
+) -> list[str]:
     """Return the HTML fragments of a rollout's report, without its heading and its footer.
 
     `bakes` has the metrics of each bake (the time in which a step is watched).
@@ -101,7 +105,7 @@ _MARKS = (
 )
 
 
-def about(state: State) -> str:
+def about(state: RolloutState) -> str:
     """Return two sentences on a rollout: its variants with versions, its steps and its start."""
     versions = {
         variant.name: f"{variant.model}@{variant.version}" for variant in state.plan.spec.variants
@@ -116,7 +120,7 @@ def about(state: State) -> str:
     )
 
 
-def _verdict(state: State) -> str:
+def _verdict(state: RolloutState) -> str:
     """Return HTML on how the rollout ended."""
     kinds = {"promoted": "pass", "aborted": "fail", "lost": "fail"}
     took = (
@@ -129,7 +133,9 @@ def _verdict(state: State) -> str:
     return page.verdict(lines, kinds.get(state.end or "", ""))
 
 
-def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
+def _traffic(
+    state: RolloutState, entries: Sequence[HistoryEntry], bakes: Mapping[str, KeptMinutes]
+) -> str:
     """Return the chart, as HTML, of the new variant's share of the traffic over time.
 
     `bakes` has the metrics of each bake (the time in which a step is watched).
@@ -176,7 +182,9 @@ def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMin
     )
 
 
-def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable[str]:
+def _guardrails(
+    state: RolloutState, points: Mapping[str, Sequence[GuardrailCheck]]
+) -> Iterable[str]:
     """Yield an HTML section for each guardrail: its value and its evidence, minute by minute."""
     unjudged = []
     for guardrail in state.plan.guardrails:
@@ -196,7 +204,7 @@ def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable
         yield page.section("Guardrails that were never judged", words)
 
 
-def _values(state: State, guardrail: Guardrail, points: Sequence[Point]) -> str:
+def _values(state: RolloutState, guardrail: Guardrail, points: Sequence[GuardrailCheck]) -> str:
     """Return the chart, as HTML, of a guardrail's measured value over time."""
     unit, factor = _unit(guardrail)
     limit = guardrail.limit * factor
@@ -228,7 +236,7 @@ def _values(state: State, guardrail: Guardrail, points: Sequence[Point]) -> str:
     )
 
 
-def _evidence(state: State, points: Sequence[Point]) -> str:
+def _evidence(state: RolloutState, points: Sequence[GuardrailCheck]) -> str:
     """Return the chart, as HTML, of the evidence (e-values) that guardrails are broken.
 
     It is drawn as a power of ten, in which it grows by even steps.
@@ -260,7 +268,7 @@ def _evidence(state: State, points: Sequence[Point]) -> str:
     )
 
 
-def _checks(entries: Sequence[Entry]) -> str:
+def _checks(entries: Sequence[HistoryEntry]) -> str:
     """Return the HTML table of the guardrail checks that decisions are based on."""
     rows = [
         (check.guardrail, check.verdict, entry.what, _time(entry.at), check.why)
@@ -275,7 +283,7 @@ def _checks(entries: Sequence[Entry]) -> str:
     )
 
 
-def _history(entries: Sequence[Entry]) -> str:
+def _history(entries: Sequence[HistoryEntry]) -> str:
     """Return the HTML table of the rollout's history."""
     rows = [
         (
@@ -306,7 +314,7 @@ def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[floa
 
 
 def _by_bake(
-    since: datetime, points: Sequence[Point], values: Sequence[float]
+    since: datetime, points: Sequence[GuardrailCheck], values: Sequence[float]
 ) -> list[plots.Series]:
     """Return a line of a chart for each bake, which starts anew with each step.
 
@@ -324,7 +332,7 @@ def _by_bake(
 def _marks(
     name: str,
     style: plots.Style,
-    entries: Iterable[Entry],
+    entries: Iterable[HistoryEntry],
     line: Sequence[tuple[float, float]],
     since: datetime,
 ) -> plots.Series:
@@ -348,7 +356,7 @@ def _series(
     )
 
 
-def _by_a_person(entry: Entry, state: State) -> bool:
+def _by_a_person(entry: HistoryEntry, state: RolloutState) -> bool:
     """Return whether a person, and not the controller, caused a history entry."""
     wish = state.wish.abort
     return entry.what in _PEOPLE or (
@@ -370,7 +378,7 @@ def _across(end: float) -> plots.Axis:
     return plots.axis("minutes since the start", 0, max(end, 1.0))
 
 
-def _percent(entry: Entry) -> str:
+def _percent(entry: HistoryEntry) -> str:
     """Return the new variant's traffic percentage in a history entry, as text."""
     return "" if entry.percent is None else f"{percent_text(entry.percent)} %"
 
@@ -393,7 +401,7 @@ def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
-def _footer(state: State, entries: Sequence[Entry]) -> str:
+def _footer(state: RolloutState, entries: Sequence[HistoryEntry]) -> str:
     """Return the HTML footer of a rollout's report."""
     newest = entries[-1].at if entries else state.started
     return (

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from ..evidence import guardrails
 from ..state.documents import KeptMinutes
-from ..state.states import Check, Plan
+from ..state.states import Check, RolloutPlan
 
 _MINUTE = timedelta(minutes=1)
 _MOST = 120  # points of a bake: each judges everything since the bake began
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class GuardrailCheck(msgspec.Struct, frozen=True, kw_only=True):
     """A check of one guardrail over [the bake's begin, until).
 
     `bake` is such as 1-0, or the phase after the last step.
@@ -30,13 +30,13 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     check: Check
 
 
-def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
+def retrace(plan: RolloutPlan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[GuardrailCheck]]:
     """Return each guardrail's checks over time, computed anew from the stored metrics.
 
     `bakes` has the metrics of each bake (the time in which a step is watched). Of a long one there
     are checks every so many minutes, and always the last.
     """
-    points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
+    points: dict[str, list[GuardrailCheck]] = {guardrail.name: [] for guardrail in plan.guardrails}
     for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
         judged, alone = _plan_of_bake(plan, bake)
         scores = {
@@ -47,11 +47,11 @@ def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Poin
             for check in guardrails.judge(
                 judged, minutes.minutes, scores, alone=alone, settled=until
             ):
-                points[check.guardrail].append(Point(bake=bake, until=until, check=check))
+                points[check.guardrail].append(GuardrailCheck(bake=bake, until=until, check=check))
     return points
 
 
-def _plan_of_bake(plan: Plan, bake: str) -> tuple[Plan, bool]:
+def _plan_of_bake(plan: RolloutPlan, bake: str) -> tuple[RolloutPlan, bool]:
     """Return the plan by which a bake was judged, and whether its variant had all traffic.
 
     `bake` is its name. In the hand-over the two variants change places.

@@ -13,15 +13,22 @@ from msgspec.structs import replace
 from ...endpoints.split import percent_text
 from ..evidence.judgement import is_behind, judge, overall_verdict, wait_for_data
 from ..state.convergence import is_converged, is_ready, is_served, settled_by
-from ..state.states import Observation, State, Wish
-from ..state.transitions import Step, note, to_aborting, to_promoted, to_shifting_again, to_sizing
+from ..state.states import Observation, RolloutState, Wish
+from ..state.transitions import (
+    NextState,
+    note,
+    to_aborting,
+    to_promoted,
+    to_shifting_again,
+    to_sizing,
+)
 from .shifting import may_go_on
 
 PATIENCE = timedelta(minutes=5)  # with a variant that is not ready
 MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again means it
 
 
-def baking(state: State, observation: Observation, now: datetime) -> Step:
+def baking(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Take the next step of a bake: judge new metrics, and decide once its time is over.
 
     A bake is the time in which a step of the rollout is watched. Guardrails are judged while a
@@ -41,7 +48,7 @@ def baking(state: State, observation: Observation, now: datetime) -> Step:
     return _decide_after_bake(state, observation, now)
 
 
-def with_readiness(state: State, observation: Observation, now: datetime) -> State:
+def with_readiness(state: RolloutState, observation: Observation, now: datetime) -> RolloutState:
     """Return the state with the time since which a variant has not been ready."""
     if observation.endpoint is None:
         return state
@@ -50,14 +57,14 @@ def with_readiness(state: State, observation: Observation, now: datetime) -> Sta
     return state if state.not_ready_since else replace(state, not_ready_since=now)
 
 
-def unready(state: State, now: datetime) -> str:
+def unready(state: RolloutState, now: datetime) -> str:
     """Return a clause that a variant was not ready for too long, or "" if none was."""
     if state.not_ready_since is None or now - state.not_ready_since < PATIENCE:
         return ""
     return f"a variant was not ready for {PATIENCE // timedelta(minutes=1)} minutes"
 
 
-def has_drifted(state: State, observation: Observation) -> bool:
+def has_drifted(state: RolloutState, observation: Observation) -> bool:
     """Return whether somebody else changed the endpoint's traffic split or configuration.
 
     The endpoint's token (endpoints/port.py) shows it. It changes with what people change;
@@ -71,14 +78,14 @@ def has_drifted(state: State, observation: Observation) -> bool:
     )
 
 
-def with_token(state: State, observation: Observation) -> State:
+def with_token(state: RolloutState, observation: Observation) -> RolloutState:
     """Record the endpoint's token in the state if none is known, to notice later changes by it."""
     if observation.endpoint is None or state.bake_token is not None:
         return state
     return replace(state, bake_token=observation.endpoint.token)
 
 
-def drift_text(state: State, observation: Observation) -> str:
+def drift_text(state: RolloutState, observation: Observation) -> str:
     """Return a sentence on what somebody else changed in the endpoint's traffic split."""
     endpoint = observation.endpoint
     served = {} if endpoint is None else {v.name: v.target_percent for v in endpoint.variants}
@@ -93,7 +100,7 @@ def drift_text(state: State, observation: Observation) -> str:
     return f"somebody else changed the split: {moves}" if moves else "somebody else changed it"
 
 
-def _correct_drift(state: State, observation: Observation, now: datetime) -> State:
+def _correct_drift(state: RolloutState, observation: Observation, now: datetime) -> RolloutState:
     """Undo a change that somebody else made to the split, and begin the bake anew.
 
     A bake is the time in which a step is watched. If the plan says so, or it happens too often, the
@@ -108,7 +115,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Sta
     return to_shifting_again(state, now)
 
 
-def _decide_after_bake(state: State, observation: Observation, now: datetime) -> Step:
+def _decide_after_bake(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Decide at the end of a bake: go to the next step, wait for a person or data, or abort.
 
     A bake is the time in which a step is watched.
@@ -145,7 +152,7 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     return state, ()
 
 
-def _inconclusive(state: State) -> str:
+def _inconclusive(state: RolloutState) -> str:
     """Return a clause on why guardrails that can abort the rollout are inconclusive."""
     dry = {guardrail.name for guardrail in state.plan.guardrails if guardrail.dry_run}
     checks = (tally.check for name, tally in state.checks.items() if name not in dry)
@@ -154,7 +161,7 @@ def _inconclusive(state: State) -> str:
     )
 
 
-def _hold_without_data(state: State, now: datetime) -> Step:
+def _hold_without_data(state: RolloutState, now: datetime) -> NextState:
     """Wait for missing data at the end of a bake, then ask a person or abort, as the plan says.
 
     A bake is the time in which a step is watched. Each minute that brings some data lets it wait
@@ -172,7 +179,7 @@ def _hold_without_data(state: State, now: datetime) -> Step:
     return _wait(state, now, why) if hold.then == "pause" else (to_aborting(state, now, why), ())
 
 
-def _wait(state: State, now: datetime, why: str) -> Step:
+def _wait(state: RolloutState, now: datetime, why: str) -> NextState:
     """Pause a rollout at the end of a step until a person approves or aborts it.
 
     `why` is the reason, for the history.
@@ -182,7 +189,9 @@ def _wait(state: State, now: datetime, why: str) -> Step:
     return note(replace(state, phase="waiting"), now, "waiting", why), ()
 
 
-def _advance(state: State, observation: Observation, now: datetime, *, overridden: str) -> Step:
+def _advance(
+    state: RolloutState, observation: Observation, now: datetime, *, overridden: str
+) -> NextState:
     """Go to the next step, or promote after the last one.
 
     It waits while the target changes, outside the office hours and during a pause. `overridden` is

@@ -14,8 +14,8 @@ from ...endpoints.port import EndpointSpec, EndpointState
 from ..state.actions import Action, Apply, Release, SetAlias
 from ..state.capacity import final_spec, is_sized
 from ..state.convergence import is_lost, is_served, is_split, target_split, version_of
-from ..state.states import Observation, State
-from ..state.transitions import MOST_CALLS, Step, note, to_ended
+from ..state.states import Observation, RolloutState
+from ..state.transitions import MOST_CALLS, NextState, note, to_ended
 from .promoted import model_of
 from .shifting import correct_split
 
@@ -23,7 +23,7 @@ from .shifting import correct_split
 PATIENCE = timedelta(minutes=30)
 
 
-def aborting(state: State, observation: Observation, now: datetime) -> Step:
+def aborting(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Take the next step of an abort: no traffic for the new variant, and the alias moved back.
 
     An abort has no deadline, and does not wait for the new variant to be ready.
@@ -42,7 +42,7 @@ def aborting(state: State, observation: Observation, now: datetime) -> Step:
     return to_ended(note(state, now, "aborted", state.cause), now, "aborted"), ()
 
 
-def end(state: State, observation: Observation, now: datetime) -> Step:
+def end(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Watch the endpoint of an ended rollout for a while, then release its traffic.
 
     Only late changes are corrected, and instances removed that only the rollout needed.
@@ -69,7 +69,9 @@ def end(state: State, observation: Observation, now: datetime) -> Step:
     ), ()
 
 
-def _watch(state: State, observation: Observation, endpoint: EndpointState, now: datetime) -> Step:
+def _watch(
+    state: RolloutState, observation: Observation, endpoint: EndpointState, now: datetime
+) -> NextState:
     """Correct changes of traffic or alias by the rollout that take effect after its end."""
     if not is_split(target_split(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
@@ -86,7 +88,7 @@ def _watch(state: State, observation: Observation, endpoint: EndpointState, now:
     return state, ()
 
 
-def _is_settled(state: State, observation: Observation) -> bool:
+def _is_settled(state: RolloutState, observation: Observation) -> bool:
     """Return whether an ended rollout has nothing left to correct on the endpoint."""
     if observation.endpoint is None:
         return observation.absent
@@ -99,7 +101,7 @@ def _is_settled(state: State, observation: Observation) -> bool:
     return served and named and is_sized(_final_spec(state), observation.endpoint)
 
 
-def _final_spec(state: State) -> EndpointSpec:
+def _final_spec(state: RolloutState) -> EndpointSpec:
     """Return the endpoint's specification after the rollout.
 
     It has no variants if nothing is to change: nothing was scaled, or the hand-over stopped half-
@@ -110,7 +112,7 @@ def _final_spec(state: State) -> EndpointSpec:
     return final_spec(state.plan) if state.handover == "done" else state.plan.spec
 
 
-def _alias_back(state: State, observation: Observation) -> tuple[Action, ...]:
+def _alias_back(state: RolloutState, observation: Observation) -> tuple[Action, ...]:
     """Return the action that moves an alias from a wrong version back; empty if none is needed.
 
     The wrong version is the new one after an abort, and the former one after a promotion. An alias

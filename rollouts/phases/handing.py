@@ -17,8 +17,16 @@ from ..evidence.judgement import is_behind, judge, judged_until
 from ..state.actions import Apply, SetAlias
 from ..state.capacity import final_spec, hand_over_spec, is_sized
 from ..state.convergence import is_converged, is_served, next_minute, settled_by, version_of
-from ..state.states import Observation, State
-from ..state.transitions import MOST_CALLS, SHIFT_TIME, Step, note, split_at, to_ended, to_split
+from ..state.states import Observation, RolloutState
+from ..state.transitions import (
+    MOST_CALLS,
+    SHIFT_TIME,
+    NextState,
+    note,
+    split_at,
+    to_ended,
+    to_split,
+)
 from .baking import MOST_CORRECTIONS, drift_text, has_drifted, unready, with_readiness, with_token
 from .promoted import model_of
 from .shifting import correct_split
@@ -27,7 +35,7 @@ SMALL = Decimal(10)  # percent that the old variant's name gets first
 LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay
 
 
-def handing(state: State, observation: Observation, now: datetime) -> Step:
+def handing(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Take the next step of the hand-over after a promotion, or give it up.
 
     In the hand-over the promoted version moves from the new variant to the old variant's name.
@@ -47,7 +55,7 @@ def handing(state: State, observation: Observation, now: datetime) -> Step:
     return _STAGES[state.handover](state, observation, now)
 
 
-def _failure(state: State, now: datetime) -> str:
+def _failure(state: RolloutState, now: datetime) -> str:
     """Return a clause on why the hand-over fails (abort, timeout, too many calls); "" if not."""
     if (wish := state.wish.abort) is not None:
         return f"stopped by {wish.who}; the grace time was over"
@@ -61,7 +69,7 @@ def _failure(state: State, now: datetime) -> str:
     return f"the target goes back each time, {MOST_CALLS} calls" if state.sent > MOST_CALLS else ""
 
 
-def _fail(state: State, now: datetime, why: str) -> State:
+def _fail(state: RolloutState, now: datetime, why: str) -> RolloutState:
     """Return the state in which all traffic goes back to the new variant, without a deadline.
 
     `why` says why the hand-over to the old variant's name failed.
@@ -75,7 +83,7 @@ def _fail(state: State, now: datetime, why: str) -> State:
     )
 
 
-def _resizing(state: State, observation: Observation, now: datetime) -> Step:
+def _resizing(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Start the promoted version under the old variant's name, and send it test requests."""
     endpoint, spec = observation.endpoint, hand_over_spec(state.plan)
     if endpoint is None:
@@ -100,7 +108,7 @@ def _resizing(state: State, observation: Observation, now: datetime) -> Step:
     return to_split(replace(state, handover="small", not_ready_since=None), now, small), ()
 
 
-def _small(state: State, observation: Observation, now: datetime) -> Step:
+def _small(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Send a small share of traffic to the old variant's name, until its metrics are judged.
 
     That takes two minutes of metrics.
@@ -133,7 +141,7 @@ def _small(state: State, observation: Observation, now: datetime) -> Step:
     )
 
 
-def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
+def _correct_drift(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Give the old variant's name its small share anew, after somebody else's change.
 
     That is done as often as at any other step.
@@ -152,7 +160,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
     return correct_split(to_split(anew, now, state.intent), observation, now)
 
 
-def _to_all(state: State, now: datetime) -> State:
+def _to_all(state: RolloutState, now: datetime) -> RolloutState:
     """Send all traffic to the old variant's name, once the metrics of its small share are final.
 
     It waits as long as a guardrail that can abort fails.
@@ -174,7 +182,7 @@ def _to_all(state: State, now: datetime) -> State:
     return to_split(moved, now, _everything(state, state.plan.source))
 
 
-def _whole(state: State, observation: Observation, now: datetime) -> Step:
+def _whole(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Wait until the old variant's name serves all of the traffic, then go on."""
     if observation.endpoint is None or not is_converged(
         state, hand_over_spec(state.plan), observation.endpoint
@@ -183,7 +191,7 @@ def _whole(state: State, observation: Observation, now: datetime) -> Step:
     return replace(state, handover="removing", sent=0, shift_by=now + SHIFT_TIME), ()
 
 
-def _removing(state: State, observation: Observation, now: datetime) -> Step:
+def _removing(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Remove the new variant from the endpoint, and take its alias off the promoted version."""
     plan, endpoint, spec = state.plan, observation.endpoint, final_spec(state.plan)
     if endpoint is None:
@@ -203,7 +211,7 @@ def _removing(state: State, observation: Observation, now: datetime) -> Step:
     ), ()
 
 
-def _hand_over_failed(state: State, observation: Observation, now: datetime) -> Step:
+def _hand_over_failed(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Bring the traffic back to the new variant after a failed hand-over, and end the rollout."""
     if observation.endpoint is None or not is_served(state, observation.endpoint):
         return correct_split(state, observation, now, anyhow=True)
@@ -215,7 +223,7 @@ def _hand_over_failed(state: State, observation: Observation, now: datetime) -> 
     ), ()
 
 
-def _everything(state: State, name: str) -> dict[str, Decimal]:
+def _everything(state: RolloutState, name: str) -> dict[str, Decimal]:
     """Return the split in which one variant has all the traffic of the rollout's two.
 
     `name` is that variant; other variants keep their share.
@@ -225,7 +233,7 @@ def _everything(state: State, name: str) -> dict[str, Decimal]:
     return split | {state.plan.source: Decimal(0), state.plan.to: Decimal(0), name: both}
 
 
-_STAGES: dict[str, Callable[[State, Observation, datetime], Step]] = {
+_STAGES: dict[str, Callable[[RolloutState, Observation, datetime], NextState]] = {
     "resizing": _resizing,
     "small": _small,
     "whole": _whole,

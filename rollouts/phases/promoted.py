@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from ..evidence.judgement import is_behind, judge, overall_verdict
 from ..state.actions import SetAlias
 from ..state.convergence import is_converged, is_served, version_of
-from ..state.states import Observation, State
-from ..state.transitions import Step, note, to_aborting, to_handing
+from ..state.states import Observation, RolloutState
+from ..state.transitions import NextState, note, to_aborting, to_handing
 from .baking import MOST_CORRECTIONS, drift_text, unready, with_readiness
 from .shifting import correct_split, may_go_on
 
 
-def promote(state: State, observation: Observation, now: datetime) -> Step:
+def promote(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Judge the minutes after the promotion; undo it, alias included, if a guardrail fails.
 
     A changed traffic split is corrected. Other changes of the endpoint are accepted: the grace time
@@ -37,14 +37,14 @@ def promote(state: State, observation: Observation, now: datetime) -> Step:
     return (state, actions) if actions else (_after_grace(state, observation, now), ())
 
 
-def model_of(state: State) -> str:
+def model_of(state: RolloutState) -> str:
     """Return the name of the model that the rollout's variants serve."""
     return next(
         variant.model for variant in state.plan.spec.variants if variant.name == state.plan.to
     )
 
 
-def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
+def _correct_drift(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Undo a change of the traffic split that somebody else made after the promotion."""
     if state.held_for != "drift":
         state = note(
@@ -58,7 +58,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
     return correct_split(replace(state, bake_token=None), observation, now)
 
 
-def _undrifted(state: State, observation: Observation, now: datetime) -> State:
+def _undrifted(state: RolloutState, observation: Observation, now: datetime) -> RolloutState:
     """Record that the traffic split is as it should be, with the endpoint's new token."""
     if observation.endpoint is None:
         return state
@@ -67,7 +67,7 @@ def _undrifted(state: State, observation: Observation, now: datetime) -> State:
     return replace(state, bake_token=observation.endpoint.token)
 
 
-def _alias(state: State, observation: Observation, now: datetime) -> Step:
+def _alias(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Point the model's alias at the promoted version, and repeat that until it is read back.
 
     Later it is set again only if a late call put the old version back; a person may set another.
@@ -86,7 +86,7 @@ def _alias(state: State, observation: Observation, now: datetime) -> Step:
     return state, (SetAlias(model=model_of(state), alias=alias, version=version),)
 
 
-def _after_grace(state: State, observation: Observation, now: datetime) -> State:
+def _after_grace(state: RolloutState, observation: Observation, now: datetime) -> RolloutState:
     """Begin the hand-over once the grace time after the promotion is over."""
     if (yes := state.wish.promote) is not None:
         state = note(

@@ -13,10 +13,10 @@ from ..evidence.judgement import is_behind, judge
 from ..state.actions import Apply, Shift, Take
 from ..state.capacity import is_sized, sized_spec
 from ..state.convergence import is_converged, is_lost, is_open, is_split, target_split
-from ..state.states import Observation, State
+from ..state.states import Observation, RolloutState
 from ..state.transitions import (
     MOST_CALLS,
-    Step,
+    NextState,
     note,
     to_aborting,
     to_baking,
@@ -26,7 +26,7 @@ from ..state.transitions import (
 )
 
 
-def starting(state: State, observation: Observation, now: datetime) -> Step:
+def starting(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Take ownership of the endpoint's traffic for the rollout, then begin its first step.
 
     The rollout is refused, and nothing changed, if the traffic has an owner or other variants run
@@ -51,7 +51,7 @@ def starting(state: State, observation: Observation, now: datetime) -> Step:
     return to_sizing(state, now, 1, ""), ()
 
 
-def sizing(state: State, observation: Observation, now: datetime) -> Step:
+def sizing(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Scale up the new variant's instances before its share of the traffic rises."""
     endpoint, spec = observation.endpoint, sized_spec(state.plan, state.stage)
     if state.plan.capacity == "keep":
@@ -74,7 +74,7 @@ def sizing(state: State, observation: Observation, now: datetime) -> Step:
     return (state, ()) if waits else (replace(state, sent=state.sent + 1), (Apply(spec=spec),))
 
 
-def shifting(state: State, observation: Observation, now: datetime) -> Step:
+def shifting(state: RolloutState, observation: Observation, now: datetime) -> NextState:
     """Shift traffic until the target serves the intended split with every variant ready.
 
     A shift that takes too long, or more than six calls, ends in an abort.
@@ -110,15 +110,15 @@ def shifting(state: State, observation: Observation, now: datetime) -> Step:
     return moved, actions
 
 
-def _going_on(state: State, observation: Observation, now: datetime) -> State:
+def _going_on(state: RolloutState, observation: Observation, now: datetime) -> RolloutState:
     """Judge metrics while the traffic split is moving; abort if a guardrail fails."""
     state, cause = judge(state, observation, now)
     return to_aborting(state, now, cause) if cause else state
 
 
 def correct_split(
-    state: State, observation: Observation, now: datetime, *, anyhow: bool = False
-) -> Step:
+    state: RolloutState, observation: Observation, now: datetime, *, anyhow: bool = False
+) -> NextState:
     """Set the intended split once more if the target was told another one and is ready.
 
     With `anyhow` it is tried although the target is not ready, so that a variant which never gets
@@ -138,7 +138,7 @@ def correct_split(
     return replace(state, sent=state.sent + 1), (Shift(split=split, expect=endpoint.token),)
 
 
-def may_go_on(state: State, now: datetime) -> bool:
+def may_go_on(state: RolloutState, now: datetime) -> bool:
     """Return whether the new variant's share may rise now: no pause, and in the office hours.
 
     The share may fall at any time.

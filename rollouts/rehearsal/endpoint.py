@@ -16,7 +16,7 @@ from ...pipelines.models import predictor
 from ...project.specs.description import Model
 from ...storage import wait
 from ...target import Target
-from ..state.states import Plan
+from ..state.states import RolloutPlan
 from .setting import aliases_of
 from .stand_in import StandIn
 
@@ -25,7 +25,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _REAL = timedelta(minutes=2)  # for model servers to start
 
 
-def stand_up(target: Target, plan: Plan) -> None:
+def stand_up(target: Target, plan: RolloutPlan) -> None:
     """Create the endpoint that a rollout plan starts from, on an empty target.
 
     It has the models' versions and aliases, every variant ready, and the split that the plan begins

@@ -22,8 +22,8 @@ from ..controller import look
 from ..state import documents, wishes
 from ..state.documents import Stored
 from ..state.planning import beginning
-from ..state.ports import Ports
-from ..state.states import Phase, Plan, State
+from ..state.ports import ControllerPorts
+from ..state.states import Phase, RolloutPlan, RolloutState
 from .results import PlayedEvent, Rehearsal, judge
 from .scenario import Event, Killed, Person, Provider, Scenario, Second, Somebody, Stopped
 from .setting import Setting
@@ -44,7 +44,7 @@ _PATIENCE = 5 * _MINUTE  # with a person who is asked, when nothing more is to h
 _AGAIN = 8  # looks at once, when one says that there is more to do
 
 
-def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Rehearsal:
+def play(scenario: Scenario, plan: RolloutPlan, endpoint: str, setting: Setting) -> Rehearsal:
     """Play a scenario until its rollout ends or waits for a person who does not come."""
     began = time.perf_counter()
     shorter = plan.remove_old > _GRACE
@@ -70,13 +70,15 @@ def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Reh
 class _Player:
     """A scenario as it is played."""
 
-    def __init__(self, scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> None:
+    def __init__(
+        self, scenario: Scenario, plan: RolloutPlan, endpoint: str, setting: Setting
+    ) -> None:
         self.endpoint, self.setting, self.plan = endpoint, setting, plan
         # of people and of who else is there: no trap is set for them
         self.outside = setting.ports()
         self.traps = Traps()
         self.names = (f"controller {number}" for number in itertools.count(1))
-        self.controllers: dict[str, Ports] = {}
+        self.controllers: dict[str, ControllerPorts] = {}
         self.remembered: dict[str, Stored | None] = {}  # by each controller, of its last look
         self.stopped: set[str] = set()
         self.started = setting.now()
@@ -92,7 +94,7 @@ class _Player:
             if event.at.stage is None:
                 self.schedule(self.started + event.at.after, partial(self.happen, event))
 
-    def play(self) -> State:
+    def play(self) -> RolloutState:
         """Play the scenario, and return the rollout's last state."""
         documents.begin(
             self.outside.state,
@@ -114,7 +116,7 @@ class _Player:
                 return state
             self.pass_time(_PERIODS.get(state.phase, _PERIOD))
 
-    def look(self) -> State:
+    def look(self) -> RolloutState:
         """Let every running controller do one iteration of its loop; return the rollout's state.
 
         Events that waited until the traffic of a step was served are then scheduled.

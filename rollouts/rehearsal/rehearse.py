@@ -19,7 +19,7 @@ from ...project.specs.description import Endpoint, OfficeHours, Rollout
 from ...target import Target
 from ..state.convergence import is_open
 from ..state.planning import plan
-from ..state.states import Plan
+from ..state.states import RolloutPlan
 from ..world import START, Traits, traits_of
 from .player import play
 from .results import Rehearsal
@@ -40,7 +40,7 @@ def rehearse(project: Project, path: str | Path) -> Rehearsal:
 
 
 def rehearse_in(
-    project: Project, path: str | Path, setting: Callable[[Scenario, Plan], Setting]
+    project: Project, path: str | Path, setting: Callable[[Scenario, RolloutPlan], Setting]
 ) -> Rehearsal:
     """Rehearse the rollout of a scenario file in an environment, and close that afterwards.
 
@@ -82,7 +82,7 @@ def _play(
     project: Project,
     scenario: Scenario,
     rollout: Rollout,
-    setting: Callable[[Scenario, Plan], Setting],
+    setting: Callable[[Scenario, RolloutPlan], Setting],
 ) -> Rehearsal:
     """Play a scenario of a rollout in the environment that `setting` builds."""
     endpoint = project.spec.endpoints[rollout.endpoint]
@@ -94,7 +94,7 @@ def _play(
         stage.close()
 
 
-def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
+def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> RolloutPlan:
     """Return the plan of a declared rollout, for a rehearsal that has no deployed endpoint.
 
     The variants have versions 1, 2, ... of their models; the declared split is where it begins.
@@ -131,12 +131,12 @@ def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
     )
 
 
-def _world_of(target: Target, scenario: Scenario, planned: Plan) -> WorldSetting:
+def _world_of(target: Target, scenario: Scenario, planned: RolloutPlan) -> WorldSetting:
     """Return a simulated environment for a plan, as fast and as capable as a target."""
     return setting(scenario, planned, traits_of(target, planned.spec.routing))
 
 
-def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:
+def setting(scenario: Scenario, planned: RolloutPlan, traits: Traits) -> WorldSetting:
     """Return a simulated environment whose clock starts when the rollout's steps are allowed.
 
     `traits` say how the simulated target behaves.

@@ -14,7 +14,7 @@ from ...endpoints.split import percent_text
 from ...project.reading.quantities import duration_text
 from ...reports.results import Shown
 from ..state.documents import KeptMinutes
-from ..state.states import Entry, State, Verdict
+from ..state.states import HistoryEntry, RolloutState, Verdict
 from ..world.traffic import Minute
 from .scenario import Scenario
 
@@ -36,8 +36,8 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A rehearsal that was played."""
 
     scenario: Scenario
-    state: State
-    entries: tuple[Entry, ...]
+    state: RolloutState
+    entries: tuple[HistoryEntry, ...]
     events: tuple[PlayedEvent, ...]  # of the scenario, as they came
     never: tuple[str, ...]  # events that it was over before
     started: datetime
@@ -53,7 +53,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return self.state.end or self.state.phase
 
     @property
-    def decided(self) -> Entry | None:
+    def decided(self) -> HistoryEntry | None:
         """Return the history entry in which the end was decided; None if there is none."""
         deciding = {
             "promoted": "promoted",
@@ -64,7 +64,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return next((entry for entry in self.entries if entry.what == deciding), None)
 
     @property
-    def detected(self) -> Entry | None:
+    def detected(self) -> HistoryEntry | None:
         """Return the entry of the first failing check after a scripted event, or None."""
         since = self.events[0].at if self.events else self.started
         return next(
@@ -180,7 +180,7 @@ _TOLD = (
 )
 
 
-def _clause(entry: Entry, state: State) -> str:
+def _clause(entry: HistoryEntry, state: RolloutState) -> str:
     """Return a history entry as a few words; "" if it is not to be shown."""
     if entry.what in ("converged", "corrected") and entry.percent is not None:
         return f"{percent_text(entry.percent)} %"

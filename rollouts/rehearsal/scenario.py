@@ -13,7 +13,7 @@ import msgspec
 
 from ..state.states import End
 from ..state.wishes import Verb
-from ..world.traffic import Behaviour
+from ..world.traffic import VariantBehaviour
 
 Operation = Literal["shift", "apply", "write"]
 When = Literal["before", "after"]
@@ -110,7 +110,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # the file's
     rollout: str
     per_minute: int = 600
-    usual: Behaviour = Behaviour()  # of every variant, until an event says otherwise
+    usual: VariantBehaviour = VariantBehaviour()  # of every variant, until an event says otherwise
     room: int | None = None  # the most requests a minute that an instance answers
     events: tuple[Event, ...] = ()
     expect: Expect

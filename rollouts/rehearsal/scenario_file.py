@@ -20,12 +20,12 @@ from ...project.reading import yaml
 from ...project.reading.files import read_yaml
 from ...project.reading.names import did_you_mean
 from ...project.reading.quantities import DURATION, Mistake, duration, percent
-from ...project.reading.report import Report, child, item
-from ...project.reading.shapes import WRONG, Key, ListOf, Number, OneOf, Record, Shape, Text
+from ...project.reading.report import ProblemReport, child, item
+from ...project.reading.shapes import WRONG, ListOf, Number, OneOf, Record, RecordKey, Shape, Text
 from ...project.specs.description import Rollout
 from ..state.states import End
 from ..state.wishes import Verb
-from ..world.traffic import Behaviour
+from ..world.traffic import VariantBehaviour
 from .scenario import (
     Answers,
     At,
@@ -53,7 +53,7 @@ def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
     Raises:
         ProjectError: Everything that is wrong with the file.
     """
-    report = Report()
+    report = ProblemReport()
     if not path.is_file():
         near = (
             sorted(other.name for other in path.parent.glob("*.yaml"))
@@ -75,7 +75,7 @@ def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
 
 
 def _scenario(
-    node: yaml.Node, key: str, name: str, rollouts: Mapping[str, Rollout], report: Report
+    node: yaml.YamlNode, key: str, name: str, rollouts: Mapping[str, Rollout], report: ProblemReport
 ) -> Scenario | None:
     """Return the scenario that a file's YAML describes, or None if it has mistakes.
 
@@ -110,7 +110,9 @@ def _scenario(
         name=name,
         rollout=values["rollout"],
         per_minute=values.get("traffic", 600),
-        usual=Behaviour(**{field: figure for field, figure in about.items() if field != "room"}),
+        usual=VariantBehaviour(
+            **{field: figure for field, figure in about.items() if field != "room"}
+        ),
         room=about.get("room"),
         events=tuple(event for event in events if event is not None),
         expect=expect,
@@ -182,12 +184,12 @@ def _controller(text: str) -> Killed | Stopped | Second:
 _RATE = Text(what="a percentage", parse=_rate, example="3%")
 _REQUESTS = Text(what="requests a minute", parse=_per_minute, example="600/min")
 _DURATION = Text(what="a duration", parse=duration, example="20m")
-_BEHAVIOUR: dict[str, Key] = {
-    "error_rate": Key(shape=_RATE),
-    "client_error_rate": Key(shape=_RATE),
-    "latency_ms": Key(shape=Number(least=0.001)),
-    "spread": Key(shape=Number(least=0)),
-    "score": Key(shape=Number()),
+_BEHAVIOUR: dict[str, RecordKey] = {
+    "error_rate": RecordKey(shape=_RATE),
+    "client_error_rate": RecordKey(shape=_RATE),
+    "latency_ms": RecordKey(shape=Number(least=0.001)),
+    "spread": RecordKey(shape=Number(least=0)),
+    "score": RecordKey(shape=Number()),
 }
 _HAPPENINGS: dict[str, Shape] = {
     "traffic": _REQUESTS,
@@ -206,50 +208,53 @@ def _file(variants: tuple[str, ...]) -> Record:
     Each variant's name is a key of the schema.
     """
     answers = {
-        name: Key(shape=Record(noun="a variant's answers", keys=_BEHAVIOUR)) for name in variants
+        name: RecordKey(shape=Record(noun="a variant's answers", keys=_BEHAVIOUR))
+        for name in variants
     }
     event = Record(
         noun="an event",
         keys={
-            "at": Key(
+            "at": RecordKey(
                 shape=Text(what="a time", parse=_event_time, example="step 1 + 3m"),
                 required=True,
                 example="step 1 + 3m",
             ),
-            "for": Key(shape=_DURATION),
-            "times": Key(shape=Number(whole=True, least=1)),
-            "because": Key(shape=Text()),
-            **{name: Key(shape=shape) for name, shape in _HAPPENINGS.items()},
+            "for": RecordKey(shape=_DURATION),
+            "times": RecordKey(shape=Number(whole=True, least=1)),
+            "because": RecordKey(shape=Text()),
+            **{name: RecordKey(shape=shape) for name, shape in _HAPPENINGS.items()},
             **answers,
         },
     )
     expect = Record(
         noun="what is expected",
         keys={
-            "end": Key(
+            "end": RecordKey(
                 shape=OneOf(words=(*get_args(End), "waiting")), required=True, example="aborted"
             ),
-            "stage": Key(shape=Number(whole=True, least=1)),
-            "within": Key(shape=_DURATION),
-            "by": Key(shape=Text()),
+            "stage": RecordKey(shape=Number(whole=True, least=1)),
+            "within": RecordKey(shape=_DURATION),
+            "by": RecordKey(shape=Text()),
         },
     )
     return Record(
         noun="a scenario",
         keys={
-            "rollout": Key(shape=Text(), required=True, example="ranker"),
-            "traffic": Key(shape=_REQUESTS),
-            "world": Key(
-                shape=Record(noun="a world", keys={**_BEHAVIOUR, "room": Key(shape=_REQUESTS)})
+            "rollout": RecordKey(shape=Text(), required=True, example="ranker"),
+            "traffic": RecordKey(shape=_REQUESTS),
+            "world": RecordKey(
+                shape=Record(
+                    noun="a world", keys={**_BEHAVIOUR, "room": RecordKey(shape=_REQUESTS)}
+                )
             ),
-            "events": Key(shape=ListOf(of=event)),
-            "expect": Key(shape=expect, required=True, example="{end: promoted}"),
+            "events": RecordKey(shape=ListOf(of=event)),
+            "expect": RecordKey(shape=expect, required=True, example="{end: promoted}"),
         },
     )
 
 
 def _event(
-    value: dict[str, Any], written: yaml.Node, key: str, rollout: Rollout, report: Report
+    value: dict[str, Any], written: yaml.YamlNode, key: str, rollout: Rollout, report: ProblemReport
 ) -> Event | None:
     """Return the event that a YAML mapping describes, or None if it has mistakes.
 
@@ -287,7 +292,7 @@ def _event(
     return Event(at=value["at"], happens=happens, lasts=value.get("for"), text=_text(written))
 
 
-def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) -> None:
+def _check_stage(key: str, stage: int | None, rollout: Rollout, report: ProblemReport) -> None:
     """Report a mistake if the step that an event or expectation names is not in the rollout.
 
     `key` is where the scenario has it.
@@ -319,7 +324,7 @@ def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> H
     return happens
 
 
-def _text(event: yaml.Node) -> str:
+def _text(event: yaml.YamlNode) -> str:
     """Return an event as it is written in the YAML, without its time.
 
     Such as `challenger error_rate 3%`.
@@ -331,7 +336,7 @@ def _text(event: yaml.Node) -> str:
     )
 
 
-def _node_text(node: yaml.Node) -> str:
+def _node_text(node: yaml.YamlNode) -> str:
     """Return a YAML node's content as words separated by spaces."""
     if isinstance(node, yaml.Mapping):
         return " ".join(f"{name} {_node_text(value)}" for name, value in node.entries.items())

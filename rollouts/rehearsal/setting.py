@@ -12,11 +12,11 @@ from typing import Protocol, final
 import msgspec
 
 from ...endpoints.port import EndpointSpec
-from ..state.ports import Ports
-from ..state.states import Plan
+from ..state.ports import ControllerPorts
+from ..state.states import RolloutPlan
 from ..world import World
 from ..world.host import Traits
-from ..world.traffic import Behaviour, Minute
+from ..world.traffic import Minute, VariantBehaviour
 from .scenario import Answers, Outage, Provider, Requests, Scenario
 
 Change = Answers | Requests | Outage | Provider
@@ -29,7 +29,7 @@ class Setting(Protocol):
         """Return the simulated time."""
         ...
 
-    def ports(self) -> Ports:
+    def ports(self) -> ControllerPorts:
         """Return the interfaces to the environment for one more controller, or another user."""
         ...
 
@@ -53,7 +53,9 @@ class Setting(Protocol):
 class WorldSetting:
     """The scripted world, as large and as slow as a target."""
 
-    def __init__(self, scenario: Scenario, plan: Plan, traits: Traits, start: datetime) -> None:
+    def __init__(
+        self, scenario: Scenario, plan: RolloutPlan, traits: Traits, start: datetime
+    ) -> None:
         spec: EndpointSpec = plan.spec
         aliases = {
             (variant.model, alias): variant.version
@@ -74,7 +76,7 @@ class WorldSetting:
         """Return the simulated time."""
         return self.world.now()
 
-    def ports(self) -> Ports:
+    def ports(self) -> ControllerPorts:
         """Return interfaces to the simulated world, for one more controller or another user."""
         return self.world.ports()
 
@@ -114,12 +116,12 @@ class WorldSetting:
 
         `changes` has new values, such as an error rate, by name.
         """
-        usual: Behaviour = self.world.fleet.variants[variant].behaviour
+        usual: VariantBehaviour = self.world.fleet.variants[variant].behaviour
         self.world.behave(variant, msgspec.structs.replace(usual, **changes))
         return lambda: self.world.behave(variant, usual)
 
 
-def aliases_of(plan: Plan) -> tuple[str | None, ...]:
+def aliases_of(plan: RolloutPlan) -> tuple[str | None, ...]:
     """Return the model alias of each variant, in the plan's order; None where it names none."""
     names = {plan.source: plan.promote_alias, plan.to: plan.retire_alias}
     return tuple(names.get(variant.name) for variant in plan.spec.variants)

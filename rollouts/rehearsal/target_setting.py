@@ -26,9 +26,9 @@ from ...errors import Busy, NotFound, Unavailable
 from ...storage import wait
 from ...target import Call, Target
 from ..state.convergence import serving_split, target_split
-from ..state.ports import Ports
+from ..state.ports import ControllerPorts
 from ..world import traits_of
-from ..world.traffic import Behaviour, Minute, Traffic, latency
+from ..world.traffic import Minute, Traffic, VariantBehaviour, latency
 from .scenario import Answers, Outage, Provider, Requests, Scenario
 from .setting import Change
 
@@ -57,7 +57,7 @@ class TargetSetting:
         self._endpoint, self._open, self._now = endpoint, open_target, start
         self._targets: list[Target] = []
         self._rollback = rollback
-        self._behaviours: dict[str, Behaviour] = {}
+        self._behaviours: dict[str, VariantBehaviour] = {}
         self._usual = scenario.usual
         self._traffic = Traffic(
             scenario.per_minute, lambda variant: self._behaviours.get(variant, self._usual)
@@ -75,7 +75,7 @@ class TargetSetting:
         """Return the rehearsal's simulated time."""
         return self._now
 
-    def ports(self) -> Ports:
+    def ports(self) -> ControllerPorts:
         """Return interfaces to the target, for one more controller or another user.
 
         Their smoke test is one request.
@@ -88,7 +88,7 @@ class TargetSetting:
                 endpoint, [{"x": 1}], variant=variant if aimed else None, request_id="smoke"
             )
 
-        return Ports(
+        return ControllerPorts(
             state=target.state,
             endpoints=routed_endpoints(target),
             metrics=_Metrics(target.metrics, lambda: self._outage),

@@ -15,7 +15,7 @@ import msgspec
 from ...endpoints.port import NO_PARAMETERS, EndpointHost, EndpointSpec, EndpointState, Reply
 from ...events.port import Row
 from ...storage import StateStore, Versioned
-from ..state.ports import Ports
+from ..state.ports import ControllerPorts
 from .scenario import Operation, When
 
 
@@ -67,20 +67,22 @@ class Traps:
             trap.springs(controller)
 
 
-def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
+def trapped_ports(
+    ports: ControllerPorts, traps: Traps, *, controller: str, document: str
+) -> ControllerPorts:
     """Return a controller's interfaces to the target, with scripted faults in their calls.
 
     `document` is the key of the rollout's state: writing it is the operation `write`.
     """
     return msgspec.structs.replace(
         ports,
-        endpoints=_Endpoints(ports.endpoints, traps, controller),
+        endpoints=_ScriptedEndpoints(ports.endpoints, traps, controller),
         state=_State(ports.state, traps, controller, document),
     )
 
 
 @final
-class _Endpoints:
+class _ScriptedEndpoints:
     """Endpoints with traps."""
 
     def __init__(self, host: EndpointHost, traps: Traps, controller: str) -> None:

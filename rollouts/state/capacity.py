@@ -11,10 +11,10 @@ from decimal import ROUND_CEILING, Decimal
 import msgspec
 
 from ...endpoints.port import EndpointSpec, EndpointState, VariantSpec
-from .states import Plan
+from .states import RolloutPlan
 
 
-def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
+def sized_spec(plan: RolloutPlan, stage: int) -> EndpointSpec:
     """Return the endpoint's specification for a step, with the instances its traffic needs.
 
     The new variant has its share of the old one's declared instances, at least its own declared
@@ -23,7 +23,7 @@ def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
     return _with(plan.spec, _grown(plan, plan.stages[stage - 1].traffic))
 
 
-def hand_over_spec(plan: Plan) -> EndpointSpec:
+def hand_over_spec(plan: RolloutPlan) -> EndpointSpec:
     """Return the endpoint's specification during the hand-over after a promotion.
 
     The promoted version also runs under the old variant's name, as large as the variant that
@@ -35,7 +35,7 @@ def hand_over_spec(plan: Plan) -> EndpointSpec:
     )
 
 
-def final_spec(plan: Plan) -> EndpointSpec:
+def final_spec(plan: RolloutPlan) -> EndpointSpec:
     """Return the endpoint's specification after the hand-over, without the new variant.
 
     The promoted version has the old variant's name, and the declared number of instances.
@@ -49,7 +49,7 @@ def final_spec(plan: Plan) -> EndpointSpec:
     )
 
 
-def new_variant_alone(plan: Plan) -> EndpointSpec:
+def new_variant_alone(plan: RolloutPlan) -> EndpointSpec:
     """Return the endpoint's specification with the new variant only.
 
     It is what runs if the old variant did not start in the hand-over.
@@ -76,7 +76,7 @@ def is_sized(spec: EndpointSpec, endpoint: EndpointState) -> bool:
     )
 
 
-def _grown(plan: Plan, percent: Decimal) -> VariantSpec:
+def _grown(plan: RolloutPlan, percent: Decimal) -> VariantSpec:
     """Return the new variant with the instances that it needs for a percentage of the traffic."""
     new, old = _variant(plan, plan.to), _variant(plan, plan.source)
     if plan.capacity == "keep" or new.instances is None or old.instances is None:
@@ -87,7 +87,7 @@ def _grown(plan: Plan, percent: Decimal) -> VariantSpec:
     return msgspec.structs.replace(new, instances=(least, max(least, new.instances[1])))
 
 
-def _variant(plan: Plan, name: str) -> VariantSpec:
+def _variant(plan: RolloutPlan, name: str) -> VariantSpec:
     """Return a variant's specification from the plan, by its name."""
     return next(variant for variant in plan.spec.variants if variant.name == name)
 

@@ -17,7 +17,7 @@ from ...endpoints.revision import revision_of
 from ...endpoints.traffic.convergence import has_converged
 from ...project.specs.description import OfficeHours
 from .capacity import final_spec, hand_over_spec, new_variant_alone
-from .states import Observation, Plan, State
+from .states import Observation, RolloutPlan, RolloutState
 
 _HANDED = ("handing", "ended")  # the variant set may be one of the hand-over's
 
@@ -32,7 +32,7 @@ def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
     return {variant.name: variant.target_percent for variant in endpoint.variants}
 
 
-def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: Plan) -> bool:
+def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: RolloutPlan) -> bool:
     """Return whether two splits are the same in steps of the target's resolution.
 
     A variant that is not named has 0 %.
@@ -43,14 +43,14 @@ def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: P
     )
 
 
-def is_served(state: State, endpoint: EndpointState) -> bool:
+def is_served(state: RolloutState, endpoint: EndpointState) -> bool:
     """Return whether the rollout's intended split is set at the target and served by it."""
     return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(
         target_split(endpoint), state.intent, state.plan
     )
 
 
-def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:
+def is_converged(state: RolloutState, spec: EndpointSpec, endpoint: EndpointState) -> bool:
     """Return whether the endpoint is as the rollout intends: split, variants, all ready.
 
     The variants are compared with `spec`.
@@ -58,7 +58,7 @@ def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> b
     return has_converged(spec, state.intent, endpoint, resolution=state.plan.resolution)
 
 
-def is_ready(state: State, endpoint: EndpointState) -> bool:
+def is_ready(state: RolloutState, endpoint: EndpointState) -> bool:
     """Return whether the two variants of the rollout are ready.
 
     An endpoint may be updating for long elsewhere, while both answer.
@@ -70,7 +70,7 @@ def is_ready(state: State, endpoint: EndpointState) -> bool:
     } == {"ready"}
 
 
-def is_lost(state: State, observation: Observation) -> bool:
+def is_lost(state: RolloutState, observation: Observation) -> bool:
     """Return whether the endpoint runs other variants than this rollout's, or does not exist.
 
     In the middle of a change it does not count as lost, as the change may be rolled back.
@@ -90,12 +90,12 @@ def is_lost(state: State, observation: Observation) -> bool:
     return observation.endpoint.revision not in {revision_of(spec) for spec in ours}
 
 
-def version_of(plan: Plan, variant: str) -> int:
+def version_of(plan: RolloutPlan, variant: str) -> int:
     """Return the model version of a variant in the rollout's plan."""
     return next(spec.version for spec in plan.spec.variants if spec.name == variant)
 
 
-def settled_by(plan: Plan, now: datetime) -> datetime:
+def settled_by(plan: RolloutPlan, now: datetime) -> datetime:
     """Return the time up to which the metrics of minutes are final."""
     return settled(plan.metrics_delay, now)
 

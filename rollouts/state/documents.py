@@ -14,7 +14,7 @@ from ...core.formats import StoredDocument, decode
 from ...endpoints.port import Bucket
 from ...errors import Conflict, Invalid, Refused
 from ...storage import BlobStore, StateStore
-from .states import Entry, Observation, State
+from .states import HistoryEntry, Observation, RolloutState
 
 LARGEST = 32 * 1024  # bytes of a document; what grows is in the history
 
@@ -28,7 +28,7 @@ class LastId(StoredDocument, frozen=True, kw_only=True):
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """A state as it is stored, with its token."""
 
-    state: State
+    state: RolloutState
     token: str
 
 
@@ -55,7 +55,7 @@ def key(endpoint: str) -> str:
     return f"rollouts/{endpoint}"
 
 
-def history_key(state: State, seq: int) -> str:
+def history_key(state: RolloutState, seq: int) -> str:
     """Return the state store's key of one entry of a rollout's history."""
     return f"{key(state.endpoint)}/history/{state.id}/{seq:06}"
 
@@ -70,11 +70,12 @@ def read(store: StateStore, endpoint: str) -> Stored | None:
     if document is None:
         return None
     return Stored(
-        state=decode(document.value, State, what=f"state {key(endpoint)}"), token=document.token
+        state=decode(document.value, RolloutState, what=f"state {key(endpoint)}"),
+        token=document.token,
     )
 
 
-def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
+def write(store: StateStore, state: RolloutState, *, expect: str | None) -> Stored:
     """Store a rollout's state, if the stored one still has the token `expect`.
 
     Raises:
@@ -91,7 +92,7 @@ def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
     return Stored(state=state, token=store.put(key(state.endpoint), value, expect=expect))
 
 
-def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> Stored:
+def begin(store: StateStore, endpoint: str, build: Callable[[str], RolloutState]) -> Stored:
     """Store the state of a new rollout, which `build` makes from the rollout's id.
 
     Raises:
@@ -111,7 +112,7 @@ def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> St
     return write(store, build(_next_id(store, endpoint)), expect=last.token if last else None)
 
 
-def flush(store: StateStore, state: State) -> State:
+def flush(store: StateStore, state: RolloutState) -> RolloutState:
     """Move entries from the state's outbox to the stored history; return the state without them.
 
     Each entry has a key of its own. An entry that is stored already is left as it is.
@@ -125,29 +126,29 @@ def flush(store: StateStore, state: State) -> State:
     return replace(state, outbox=())
 
 
-def history(store: StateStore, state: State) -> Iterator[Entry]:
+def history(store: StateStore, state: RolloutState) -> Iterator[HistoryEntry]:
     """Yield the entries of a rollout's history, oldest first; those in the outbox come last."""
     last_seq = 0
     for name in sorted(store.keys(f"{key(state.endpoint)}/history/{state.id}/")):
         document = store.get(name)
         if document is not None:
-            entry = decode(document.value, Entry, what=f"state {name}")
+            entry = decode(document.value, HistoryEntry, what=f"state {name}")
             last_seq = entry.seq
             yield entry
     yield from (entry for entry in state.outbox if entry.seq > last_seq)
 
 
-def minutes_uri(blobs: BlobStore, state: State) -> str:
+def minutes_uri(blobs: BlobStore, state: RolloutState) -> str:
     """Return the URI at which the metrics since the present step began are stored."""
     return f"{folder_uri(blobs, state)}/{_bake(state)}.json"
 
 
-def folder_uri(blobs: BlobStore, state: State) -> str:
+def folder_uri(blobs: BlobStore, state: RolloutState) -> str:
     """Return the URI of the folder with a rollout's stored metrics and its report."""
     return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}"
 
 
-def _bake(state: State) -> str:
+def _bake(state: RolloutState) -> str:
     """Return the name under which the metrics of the state's current bake are stored.
 
     A bake is the time in which a step is watched. The name is <stage>-<attempt>; on the way to the
@@ -162,7 +163,7 @@ def _bake(state: State) -> str:
     )
 
 
-def keep_minutes(blobs: BlobStore, state: State, observation: Observation) -> None:
+def keep_minutes(blobs: BlobStore, state: RolloutState, observation: Observation) -> None:
     """Store the metrics by minute on which a decision is about to be based.
 
     It may be repeated.
@@ -181,7 +182,7 @@ def keep_minutes(blobs: BlobStore, state: State, observation: Observation) -> No
     blobs.put(minutes_uri(blobs, state), msgspec.json.encode(written))
 
 
-def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
+def kept_minutes(blobs: BlobStore, state: RolloutState) -> dict[str, KeptMinutes]:
     """Return the stored metrics of every bake of a rollout, by the bake's name.
 
     A bake is the time in which a step is watched.

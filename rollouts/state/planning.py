@@ -17,7 +17,7 @@ from ...endpoints.port import EndpointSpec
 from ...endpoints.traffic import router
 from ...project.specs.description import Endpoint, Rollout
 from ...target import Target
-from .states import Pace, Plan, State
+from .states import RequestPace, RolloutPlan, RolloutState
 from .transitions import note
 
 
@@ -46,7 +46,7 @@ def plan(
     initial: Mapping[str, Decimal],
     aliases: Mapping[str, int],
     target: TargetTraits,
-) -> Plan:
+) -> RolloutPlan:
     """Return the plan of a declared rollout: all that its controller needs to know.
 
     Args:
@@ -62,7 +62,7 @@ def plan(
         for variant in endpoint.variants
     }
     promoted = rollout.after.promote_alias or refs.get(rollout.source)
-    return Plan(
+    return RolloutPlan(
         source=rollout.source,
         to=rollout.to,
         stages=rollout.steps,
@@ -90,19 +90,19 @@ def plan(
 def beginning(
     number: str,
     endpoint: str,
-    plan: Plan,
+    plan: RolloutPlan,
     now: datetime,
     *,
     who: str,
     because: str = "",
-    pace: Pace = Pace(),  # noqa: B008  frozen
-) -> State:
+    pace: RequestPace = RequestPace(),  # noqa: B008  frozen
+) -> RolloutState:
     """Return the state with which a new rollout begins.
 
     `number` is its id, such as ro3; `who` starts it, for the reason `because`; `pace` is what is
     expected of the traffic.
     """
-    state = State(
+    state = RolloutState(
         id=number,
         endpoint=endpoint,
         plan=plan,

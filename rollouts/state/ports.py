@@ -22,7 +22,7 @@ Scores = Callable[[str, Window], Mapping[str, Mapping[datetime, tuple[int, float
 SmokeTest = Callable[[str, str], None]
 
 
-class Ports(msgspec.Struct, frozen=True, kw_only=True):
+class ControllerPorts(msgspec.Struct, frozen=True, kw_only=True):
     """The ports of one controller."""
 
     state: StateStore

@@ -38,7 +38,7 @@ What = Literal[
 ]  # fmt: skip
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A rollout of project.yaml with versions in the place of aliases.
 
     It does not change while the rollout runs.
@@ -99,7 +99,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     running: int = 0
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class RequestPace(msgspec.Struct, frozen=True, kw_only=True):
     """How often requests came in the minutes that a rollout has judged so far, of all its bakes."""
 
     minutes: int = 0
@@ -128,7 +128,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     pause: Wish | None = None
 
 
-class Entry(StoredDocument, frozen=True, kw_only=True):
+class HistoryEntry(StoredDocument, frozen=True, kw_only=True):
     """One line of the history, `rollouts/<endpoint>/history/<id>/<seq>`. Written once."""
 
     seq: int
@@ -144,12 +144,12 @@ class Entry(StoredDocument, frozen=True, kw_only=True):
     window: tuple[datetime, datetime] | None = None  # [from, until) of the checks
 
 
-class State(StoredDocument, frozen=True, kw_only=True, tag=2):
+class RolloutState(StoredDocument, frozen=True, kw_only=True, tag=2):
     """The document of a rollout, at most 32 KiB."""
 
     id: str  # ro3
     endpoint: str
-    plan: Plan
+    plan: RolloutPlan
     phase: Phase
     stage: int = 1
     attempt: int = 0  # a whole new bake of the stage
@@ -166,7 +166,7 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     watch_until: datetime | None = None
     not_ready_since: datetime | None = None
     checks: dict[str, Tally] = {}  # by Guardrail.name
-    pace: Pace = Pace()
+    pace: RequestPace = RequestPace()
     corrected: int = 0
     alias: Literal["unmoved", "moved", "back"] = "unmoved"
     # where `handing` is
@@ -175,7 +175,7 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     lease: Lease
     seq: int = 0  # of the newest entry
     notified: int = 0
-    outbox: tuple[Entry, ...] = ()
+    outbox: tuple[HistoryEntry, ...] = ()
     started: datetime
     ended: datetime | None = None
     taken: bool = False  # the traffic was seen to be ours

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from .actions import Action
 from .convergence import next_minute
-from .states import Check, End, Entry, Plan, State, What
+from .states import Check, End, HistoryEntry, RolloutPlan, RolloutState, What
 
-Step = tuple[State, tuple[Action, ...]]  # the next state, and what is asked for
+NextState = tuple[RolloutState, tuple[Action, ...]]  # the next state, and what is asked for
 SHIFT_TIME = timedelta(minutes=30)  # for capacity, and again for the traffic, to follow
 # that do not bring the traffic where it is meant to be: a silent rollback ends ready
 MOST_CALLS = 6
@@ -30,7 +30,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     window: tuple[datetime, datetime] | None = None
 
 
-def evidence(state: State) -> Evidence:
+def evidence(state: RolloutState) -> Evidence:
     """Return the guardrail checks of the present step, with the period that they cover."""
     if state.bake_from is None or not state.checks:
         return Evidence()
@@ -42,20 +42,20 @@ def evidence(state: State) -> Evidence:
 
 
 def note(
-    state: State,
+    state: RolloutState,
     now: datetime,
     what: What,
     why: str = "",
     *,
     basis: Evidence = Evidence(),  # noqa: B008  frozen
     who: str = "",
-) -> State:
+) -> RolloutState:
     """Return the state with one more entry of the rollout's history.
 
     `why` is the reason, `basis` the checks that the decision rests on, `who` the person, by default
     the controller.
     """
-    entry = Entry(
+    entry = HistoryEntry(
         seq=state.seq + 1,
         at=now,
         who=who or state.lease.holder,
@@ -71,7 +71,7 @@ def note(
     return replace(state, seq=entry.seq, outbox=(*state.outbox, entry))
 
 
-def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
+def split_at(plan: RolloutPlan, percent: Decimal) -> dict[str, Decimal]:
     """Return the split in which the new variant has this percentage.
 
     The old variant has the rest of what both had at the start; other variants keep theirs.
@@ -83,7 +83,7 @@ def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
     }
 
 
-def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
+def to_sizing(state: RolloutState, now: datetime, stage: int, why: str) -> RolloutState:
     """Return the state in which the next step begins, by scaling up instances.
 
     Scaling may take half an hour. Until the next bake, guardrails go on judging the minutes since
@@ -96,13 +96,13 @@ def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
     return note(moved, now, "step", why, basis=evidence(state))
 
 
-def to_shifting(state: State, now: datetime) -> State:
+def to_shifting(state: RolloutState, now: datetime) -> RolloutState:
     """Return the state in which traffic moves to the share of its step."""
     share = state.plan.stages[state.stage - 1].traffic
     return to_split(replace(state, phase="shifting"), now, split_at(state.plan, share))
 
 
-def to_shifting_again(state: State, now: datetime) -> State:
+def to_shifting_again(state: RolloutState, now: datetime) -> RolloutState:
     """Return the state in which the split is set once more, before the step is watched anew.
 
     Somebody else's change has spoiled the measurements; a person's approval no longer counts.
@@ -111,12 +111,12 @@ def to_shifting_again(state: State, now: datetime) -> State:
     return to_shifting(replace(anew, wish=replace(state.wish, promote=None)), now)
 
 
-def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State:
+def to_split(state: RolloutState, now: datetime, split: Mapping[str, Decimal]) -> RolloutState:
     """Return the state with a new intended traffic split and a deadline to reach it."""
     return replace(state, intent=dict(split), sent=0, shift_by=now + SHIFT_TIME)
 
 
-def to_baking(state: State, now: datetime, token: str) -> State:
+def to_baking(state: RolloutState, now: datetime, token: str) -> RolloutState:
     """Return the state in which a bake begins, at the next whole minute.
 
     A bake is the time in which a step is watched; its end is fixed now. `token` is the endpoint's,
@@ -139,7 +139,7 @@ def to_baking(state: State, now: datetime, token: str) -> State:
     return note(moved, now, "bake", f"until {bake_until:%Y-%m-%d %H:%M} UTC")
 
 
-def to_promoted(state: State, now: datetime, why: str) -> State:
+def to_promoted(state: RolloutState, now: datetime, why: str) -> RolloutState:
     """Return the state in which the new variant has all of the traffic.
 
     `why` is the reason. The grace time that follows is judged anew, like a step.
@@ -155,14 +155,14 @@ def to_promoted(state: State, now: datetime, why: str) -> State:
     return note(moved, now, "promoted", why, basis=evidence(state))
 
 
-def to_handing(state: State, now: datetime) -> State:
+def to_handing(state: RolloutState, now: datetime) -> RolloutState:
     """Return the state in which the hand-over after a promotion begins."""
     return replace(
         _unbaked(state), phase="handing", handover="resizing", sent=0, shift_by=now + SHIFT_TIME
     )
 
 
-def to_aborting(state: State, now: datetime, cause: str) -> State:
+def to_aborting(state: RolloutState, now: datetime, cause: str) -> RolloutState:
     """Return the state that gives the old variant all traffic of the two; this is final."""
     basis = evidence(state)
     moved = to_split(
@@ -173,7 +173,7 @@ def to_aborting(state: State, now: datetime, cause: str) -> State:
     return note(replace(moved, shift_by=None), now, "abort", cause, basis=basis)
 
 
-def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
+def to_ended(state: RolloutState, now: datetime, end: End, why: str = "") -> RolloutState:
     """Return the state of an ended rollout, which may still watch for late changes.
 
     It watches only where a call may still take effect: a traffic shift on a target that cannot
@@ -195,7 +195,7 @@ def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
     return note(moved, now, "lost", why) if end == "lost" else moved
 
 
-def _unbaked(state: State) -> State:
+def _unbaked(state: RolloutState) -> RolloutState:
     """Return the state without the times, checks and token of a watched step."""
     return replace(
         state,

@@ -14,14 +14,14 @@ from msgspec.structs import replace
 from ...errors import Conflict, NotFound
 from ...storage import StateStore
 from . import documents
-from .states import State, Wish, Wishes
+from .states import RolloutState, Wish, Wishes
 from .transitions import note
 
 Verb = Literal["abort", "promote", "pause", "resume"]
 _TRIES = 20  # a controller writes at most once a look
 
 
-def _any(_state: State) -> None:
+def _any(_state: RolloutState) -> None:
     """Raise no error: the check for a command that is allowed in any state."""
 
 
@@ -33,8 +33,8 @@ def ask(
     who: str,
     wished_at: datetime,
     because: str = "",
-    check: Callable[[State], None] = _any,
-) -> State:
+    check: Callable[[RolloutState], None] = _any,
+) -> RolloutState:
     """Record a person's command in the rollout's document, for its controller to carry out.
 
     `check` raises for a state in which the command is not allowed. Returns the new state.
@@ -60,7 +60,7 @@ def ask(
     raise Conflict(f"the rollout of {endpoint} is written all the time", remedy="try again")
 
 
-def with_wish(state: State, verb: Verb, wish: Wish) -> State:
+def with_wish(state: RolloutState, verb: Verb, wish: Wish) -> RolloutState:
     """Return the state with a person's command recorded; a first abort is final."""
     wishes = state.wish
     if verb == "abort":

@@ -18,11 +18,11 @@ from ...errors import Busy, Invalid, NotFound, ProjectError, Refused
 from ...project.reading.names import did_you_mean
 from ...project.specs.description import Rollout
 from ..state.planning import plan, traits_of
-from ..state.states import Plan
+from ..state.states import RolloutPlan
 from .target_check import check_target
 
 
-def plan_of(project: Project, endpoint: str) -> Plan:
+def plan_of(project: Project, endpoint: str) -> RolloutPlan:
     """Return the plan of the declared rollout, with aliases resolved to versions.
 
     Raises:
@@ -171,7 +171,7 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
         )
 
 
-def differs(project: Project, endpoint: str, running: Plan) -> bool:
+def differs(project: Project, endpoint: str, running: RolloutPlan) -> bool:
     """Return whether project.yaml declares another rollout than the running plan.
 
     A hand-over that an experiment began is not declared, and never differs.

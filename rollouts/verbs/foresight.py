@@ -17,7 +17,7 @@ from ...endpoints.port import Bucket, EndpointSpec
 from ...errors import IsthmusError
 from ..evidence.sensitivity import foresight, traffic_of
 from ..state.capacity import hand_over_spec, sized_spec
-from ..state.states import Plan
+from ..state.states import RolloutPlan
 
 _LOOKED_BACK = timedelta(hours=1)
 
@@ -52,7 +52,7 @@ def recent_minutes(project: Project, endpoint: str) -> tuple[Mapping[str, tuple[
 
 
 def foresee(
-    project: Project, plan: Plan, minutes: Mapping[str, tuple[Bucket, ...]], unread: str
+    project: Project, plan: RolloutPlan, minutes: Mapping[str, tuple[Bucket, ...]], unread: str
 ) -> Foresight:
     """Forecast what a rollout's guardrails can detect and what it costs.
 
@@ -79,7 +79,7 @@ def foresee(
     )
 
 
-def _extra_hourly_cost(project: Project, plan: Plan) -> Decimal | None:
+def _extra_hourly_cost(project: Project, plan: RolloutPlan) -> Decimal | None:
     """Return how much a rollout's largest step costs more than what runs now, in USD an hour.
 
     None if a price is unknown.

@@ -21,11 +21,11 @@ from ...errors import Refused
 from ...project.specs.description import Endpoint, Rollout, RolloutStep
 from ..state import documents, planning
 from ..state.planning import traits_of
-from ..state.states import Plan, State
+from ..state.states import RolloutPlan, RolloutState
 from ..state.transitions import SHIFT_TIME, note
 
 
-def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
+def begun_state(project: Project, endpoint: str, heir_of: str) -> RolloutState | None:
     """Return the state of the hand-over that an experiment's run (`heir_of`) began, or None.
 
     It is found only while it is the endpoint's newest rollout.
@@ -36,7 +36,7 @@ def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
 
 def hand_over(
     project: Project, endpoint: str, *, to: str, source: str, heir_of: str, who: str, because: str
-) -> State:
+) -> RolloutState:
     """Begin a hand-over: variant `source` gets the version of variant `to`.
 
     If it was begun already, that one is returned. Nothing moves until somebody drives it
@@ -51,8 +51,8 @@ def hand_over(
     plan = _plan(project, endpoint, source=source, to=to, heir_of=heir_of)
     now = project.wall()
 
-    def build(name: str) -> State:
-        state = State(
+    def build(name: str) -> RolloutState:
+        state = RolloutState(
             id=name,
             endpoint=endpoint,
             plan=plan,
@@ -70,7 +70,7 @@ def hand_over(
     return documents.begin(project.target.state, endpoint, build).state
 
 
-def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str) -> Plan:
+def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str) -> RolloutPlan:
     """Return the plan of a hand-over: a rollout of one step, to all of the traffic.
 
     `source` gets the version of `to`; `heir_of` is the experiment's run that began it.

@@ -13,7 +13,7 @@ from ...endpoints.port import Window
 from ...endpoints.traffic.manual import observe
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import NotFound, Unavailable
-from ..state.ports import Ports
+from ..state.ports import ControllerPorts
 
 # copies of one exposure, which a stream may hold, have one event_id
 _SCORES = f"""
@@ -25,7 +25,7 @@ GROUP BY variant, date_trunc('minute', event_timestamp)
 """
 
 
-def ports_of(project: Project) -> Ports:
+def ports_of(project: Project) -> ControllerPorts:
     """Return the interfaces to a project's target through which a rollout is driven.
 
     Creating them calls nothing. There are scores only if exposures carry real times: not with
@@ -58,7 +58,7 @@ def ports_of(project: Project) -> Ports:
     def scores(endpoint: str, window: Window) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
         return _scores(project, endpoint, window)
 
-    return Ports(
+    return ControllerPorts(
         state=target.state,
         endpoints=routed_endpoints(target),
         metrics=target.metrics,

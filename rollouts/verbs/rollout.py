@@ -26,7 +26,7 @@ from ...endpoints.traffic.manual import observe
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import IsthmusError, NotFound, Refused
 from ...pipelines.runs.document import local_path
-from ...reports.results import Rows, Shown
+from ...reports.results import Shown, StructRows
 from ...times import StillClockAlarm
 from ..announcements import tell
 from ..controller import EVERY, LookResult, drive, give_back, look, tell_of
@@ -37,7 +37,7 @@ from ..rehearsal.rehearse import rehearse
 from ..state import documents, wishes
 from ..state.documents import Stored
 from ..state.planning import beginning
-from ..state.states import Entry, Plan, State
+from ..state.states import HistoryEntry, RolloutPlan, RolloutState
 from ..state.wishes import Verb
 from .declared_plan import differs, plan_of
 from .foresight import Foresight, foresee, recent_minutes
@@ -73,7 +73,7 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     endpoint: str
     id: str
-    plan: Plan
+    plan: RolloutPlan
     foresight: Foresight
 
     def __str__(self) -> str:
@@ -127,7 +127,7 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
         ahead = foresee(project, plan, minutes, unread)
         _check_owner(project, endpoint)
 
-        def build(name: str) -> State:
+        def build(name: str) -> RolloutState:
             return beginning(
                 name,
                 endpoint,
@@ -159,7 +159,7 @@ def _check_owner(project: Project, endpoint: str) -> None:
         raise owner.refusal(endpoint, claim.owner, now=project.wall())
 
 
-def _check_over(state: State) -> None:
+def _check_over(state: RolloutState) -> None:
     """Raise Refused if a rollout is not over."""
     if state.released:
         return
@@ -222,13 +222,13 @@ def report(project: Project, endpoint: str) -> Path:
     return path
 
 
-def history(project: Project, endpoint: str) -> Rows[Entry]:
+def history(project: Project, endpoint: str) -> StructRows[HistoryEntry]:
     """Return the history of the running or last rollout, oldest first.
 
     Raises:
         NotFound: The endpoint never had a rollout.
     """
-    return Rows(documents.history(project.target.state, _read(project, endpoint).state))
+    return StructRows(documents.history(project.target.state, _read(project, endpoint).state))
 
 
 def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
@@ -238,7 +238,7 @@ def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
         Refused: Nothing runs that could go up.
     """
 
-    def check(state: State) -> None:
+    def check(state: RolloutState) -> None:
         if state.phase not in ("starting", "sizing", "shifting", "baking", "waiting"):
             raise Refused(
                 f"{state.id} of {endpoint} is {state.phase}: there is nothing to pause",
@@ -251,7 +251,7 @@ def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
 def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
     """Take back a pause; raise Refused if there is none."""
 
-    def check(state: State) -> None:
+    def check(state: RolloutState) -> None:
         if state.phase == "ended" or state.wish.pause is None:
             raise Refused(
                 f"{state.id} of {endpoint} is not paused",
@@ -277,7 +277,7 @@ def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def _ask(
-    project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]
+    project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[RolloutState], None]
 ) -> Status:
     """Record a person's command for the controller, and return the rollout's status.
 
@@ -295,7 +295,7 @@ def _ask(
     return status(project, endpoint)
 
 
-def _check_promotable(state: State, because: str, now: datetime) -> None:
+def _check_promotable(state: RolloutState, because: str, now: datetime) -> None:
     """Raise Refused if nothing waits for a person, or data fail and no reason is given."""
     if state.phase not in ("waiting", "promoted"):
         raise Refused(
@@ -420,12 +420,12 @@ def wait_released(project: Project, endpoint: str) -> None:
 def _drive(
     project: Project,
     endpoint: str,
-    over: Callable[[State], bool],
+    over: Callable[[RolloutState], bool],
     timeout: timedelta | None,
     *,
     every: timedelta = EVERY,
     watch: Callable[[LookResult], None] | None = None,
-) -> State:
+) -> RolloutState:
     """Drive the rollout until `over` is true of its state, and return that state.
 
     After `timeout` it stops; `watch` is called with the result of each iteration.
@@ -456,12 +456,12 @@ def _drive(
     return _read(project, endpoint).state
 
 
-def _asks(state: State) -> bool:
+def _asks(state: RolloutState) -> bool:
     """Return whether a rollout waits for a person, or needs no controller for now."""
     return state.phase in ("waiting", "promoted", "handing", "ended")
 
 
-def _is_settled(state: State) -> bool:
+def _is_settled(state: RolloutState) -> bool:
     """Return whether all decisions are carried out, so that the controller may stop."""
     moved = state.alias == "moved" or state.plan.promote_alias is None
     return moved if state.phase == "promoted" else _asks(state)
@@ -506,14 +506,14 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
     return looks
 
 
-def _look_text(state: State, result: LookResult) -> str:
+def _look_text(state: RolloutState, result: LookResult) -> str:
     """Return a line of text on what one iteration of the control loop did."""
     action = f"   {type(result.action).__name__.lower()}" if result.action else ""
     problems = f"   {'; '.join(result.problems)}" if result.problems else ""
     return f"{state.id} {state.phase} step {state.stage}{action}{problems}"
 
 
-def _outcome(state: State) -> Outcome:
+def _outcome(state: RolloutState) -> Outcome:
     """Return how far a rollout has come, as commands report it."""
     if state.phase == "ended":
         return state.end or "lost"

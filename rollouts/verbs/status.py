@@ -13,7 +13,7 @@ from ...endpoints.port import EndpointState
 from ...endpoints.split import percent_text
 from ...reports.results import Shown
 from ..evidence.judgement import wait_for_data
-from ..state.states import Check, Entry, Plan, State
+from ..state.states import Check, HistoryEntry, RolloutPlan, RolloutState
 
 UNWATCHED = timedelta(minutes=2)  # nobody looked for so long: a person should know
 _BAR = 20  # characters
@@ -27,7 +27,7 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     endpoint: str
-    state: State
+    state: RolloutState
     now: datetime
     serves: dict[str, Decimal] | None
     project_differs: bool = False  # project.yaml says something else by now
@@ -54,7 +54,7 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 def status_of(
     target: str,
-    state: State,
+    state: RolloutState,
     endpoint: EndpointState | None,
     now: datetime,
     *,
@@ -75,7 +75,7 @@ def status_of(
     )
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: RolloutPlan) -> str:
     """Return a line of text on a plan: its variants and its steps."""
     versions = {
         variant.name: f"{variant.model}@{variant.version}" for variant in plan.spec.variants
@@ -113,7 +113,7 @@ def unwatched_text(status: Status) -> str:
     return f"NOBODY HAS LOOKED FOR {since}: the split stays as it is"
 
 
-def looked_at(state: State) -> datetime | None:
+def looked_at(state: RolloutState) -> datetime | None:
     """Return when a controller last looked at the rollout, by its lease or history; or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
@@ -189,7 +189,7 @@ def _last_look(status: Status) -> str:
     return f"   looked at {duration(status.now - last_look)} ago by {status.state.lease.holder}"
 
 
-def shown_checks(state: State) -> Iterable[Check]:
+def shown_checks(state: RolloutState) -> Iterable[Check]:
     """Return the guardrail checks that the status shows; none after the end."""
     return (
         (tally.check for tally in state.checks.values())
@@ -256,7 +256,7 @@ def next_lines(status: Status) -> list[str]:
     return [*watch, after[state.end]] if state.end in after else watch
 
 
-def _without_data(state: State) -> str:
+def _without_data(state: RolloutState) -> str:
     """Return a clause on what happens, and when, if a step gets no data; "" if it has some.
 
     A pause does not stop that: without data the new variant may do harm.
@@ -279,12 +279,12 @@ def check_text(check: Check) -> str:
     )
 
 
-def history_text(entries: Iterable[Entry]) -> str:
+def history_text(entries: Iterable[HistoryEntry]) -> str:
     """Return a rollout's history as lines of text."""
     return "\n".join(map(_line, entries)) or "nothing has happened yet"
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: HistoryEntry) -> str:
     """Return an entry of the history as a line of text."""
     share = "" if entry.percent is None else f"{percent_text(entry.percent)} %"
     stage = f"step {entry.stage}" if entry.stage else ""

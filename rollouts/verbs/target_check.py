@@ -14,7 +14,7 @@ from ...endpoints.split import representable
 from ...errors import Problem, Unsupported
 from ...project.reading.quantities import duration_text
 from ...project.reading.report import problem_at
-from ...project.specs.description import Description, Rollout
+from ...project.specs.description import ParsedProject, Rollout
 from ...target import Capability
 
 # of a bake, beyond the metrics' delay: a minute must be over, and another one seen
@@ -22,7 +22,10 @@ SPARE = timedelta(minutes=2)
 
 
 def check_target(
-    description: Description, rollout: Rollout, target: str, capabilities: Mapping[str, Capability]
+    description: ParsedProject,
+    rollout: Rollout,
+    target: str,
+    capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
     """Return a problem, with its line, for each step of a rollout that a target cannot do.
 
@@ -70,7 +73,7 @@ def check_target(
     return tuple(dict.fromkeys(problems))
 
 
-def _written_key(description: Description, rollout: Rollout, keys: Sequence[str]) -> str | None:
+def _written_key(description: ParsedProject, rollout: Rollout, keys: Sequence[str]) -> str | None:
     """Return the first of these keys that is written in project.yaml, or None.
 
     Steps of a linear or blue-green rollout have no keys of their own.

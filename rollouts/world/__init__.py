@@ -7,7 +7,7 @@ fault), move the clock, or let somebody else act.
 """
 
 from .host import Traits, traits_of
-from .traffic import Behaviour
+from .traffic import VariantBehaviour
 from .world import START, World
 
-__all__ = ["START", "Behaviour", "Traits", "World", "traits_of"]
+__all__ = ["START", "Traits", "VariantBehaviour", "World", "traits_of"]

@@ -31,7 +31,7 @@ from ..state import planning
 from ..state.planning import TargetTraits
 from .clock import VirtualClock
 from .stores import Models
-from .traffic import Behaviour
+from .traffic import VariantBehaviour
 
 _ZERO = timedelta(0)
 _MINUTE = timedelta(minutes=1)
@@ -80,7 +80,7 @@ class Running(msgspec.Struct, kw_only=True):
     instances: int = 1
     wanted: int = 1
     phase: Phase = "ready"
-    behaviour: Behaviour = Behaviour()
+    behaviour: VariantBehaviour = VariantBehaviour()
 
 
 @final
@@ -234,7 +234,7 @@ class Fleet:
         if self.traits.takes:
             self._version += 1
 
-    def _behaviour(self, variant: VariantSpec) -> Behaviour:
+    def _behaviour(self, variant: VariantSpec) -> VariantBehaviour:
         """Return how a variant answers in the simulation.
 
         A model version that any variant served before keeps its behaviour.
@@ -244,7 +244,7 @@ class Fleet:
             for v in self.variants.values()
             if (v.spec.model, v.spec.version) == (variant.model, variant.version)
         )
-        return next(same, Behaviour())
+        return next(same, VariantBehaviour())
 
     def _rescale(self, variant: Running) -> None:
         """Set the number of instances of a variant within its declared range."""

@@ -21,7 +21,7 @@ from ...endpoints.port import Bucket
 _MINUTE = timedelta(minutes=1)
 
 
-class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+class VariantBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     """The way in which a variant answers.
 
     Latencies are lognormal: `latency_ms` is the median, `spread` the deviation of the logarithm.
@@ -41,7 +41,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     client_errors: int
     server_errors: int
-    behaviour: Behaviour
+    behaviour: VariantBehaviour
 
     @property
     def bucket(self) -> Bucket:
@@ -61,7 +61,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def latency(behaviour: Behaviour, requests: int, number: int) -> float:
+def latency(behaviour: VariantBehaviour, requests: int, number: int) -> float:
     """Return the latency in ms of the simulated request with this rank in a minute.
 
     It is the (number + 1/2) / requests quantile of a log-normal distribution.
@@ -69,7 +69,7 @@ def latency(behaviour: Behaviour, requests: int, number: int) -> float:
     return behaviour.latency_ms * exp(behaviour.spread * _normal(2 * number + 1, 2 * requests))
 
 
-def percentile(behaviour: Behaviour, requests: int, share: float) -> float:
+def percentile(behaviour: VariantBehaviour, requests: int, share: float) -> float:
     """Return a percentile of a minute's simulated latencies in ms.
 
     It is computed as SQL's quantile_cont does.
@@ -94,12 +94,16 @@ class _Expected(msgspec.Struct):
     requests: Fraction = Fraction(0)
     client_errors: Fraction = Fraction(0)
     server_errors: Fraction = Fraction(0)
-    behaviour: Behaviour = Behaviour()  # the newest
+    behaviour: VariantBehaviour = VariantBehaviour()  # the newest
 
 
 @lru_cache(maxsize=4096)
 def _stretch(
-    per_minute: int, percent: Decimal, span: timedelta, most: int | None, behaviour: Behaviour
+    per_minute: int,
+    percent: Decimal,
+    span: timedelta,
+    most: int | None,
+    behaviour: VariantBehaviour,
 ) -> tuple[Fraction, Fraction, Fraction]:
     """Return a variant's requests in a time span, and their client and server errors.
 
@@ -121,7 +125,7 @@ class Traffic:
     Both may be changed at any time.
     """
 
-    def __init__(self, per_minute: int, behaviour_of: Callable[[str], Behaviour]) -> None:
+    def __init__(self, per_minute: int, behaviour_of: Callable[[str], VariantBehaviour]) -> None:
         self.per_minute = per_minute
         self.behaviour_of = behaviour_of
         self._expected: dict[str, _Expected] = {}

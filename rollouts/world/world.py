@@ -18,11 +18,11 @@ from ...endpoints.traffic.router import RoutedEndpoints
 from ...errors import NotSettled, Unavailable
 from ...pipelines.port import ModelVersion
 from ...target import CallLog
-from ..state.ports import Ports
+from ..state.ports import ControllerPorts
 from .clock import VirtualClock
 from .host import Fleet, Traits, WorldEndpoints
 from .stores import Documents, Models, WorldBlobs, WorldRegistry, WorldState
-from .traffic import Behaviour, Minute, Traffic
+from .traffic import Minute, Traffic, VariantBehaviour
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday
 _MINUTE = timedelta(minutes=1)
@@ -42,7 +42,7 @@ class World:
         *,
         split: Mapping[str, Decimal] | None = None,
         per_minute: int = 600,
-        behaviours: Mapping[str, Behaviour] | None = None,
+        behaviours: Mapping[str, VariantBehaviour] | None = None,
         aliases: Mapping[tuple[str, str], int] | None = None,
         start: datetime = START,
     ) -> None:
@@ -65,7 +65,7 @@ class World:
         """Return the simulated time."""
         return self.clock.now()
 
-    def ports(self, calls: CallLog | None = None) -> Ports:
+    def ports(self, calls: CallLog | None = None) -> ControllerPorts:
         """Return the interfaces of one controller to the simulated world.
 
         `calls` records its calls, and can stop them.
@@ -77,7 +77,7 @@ class World:
         def smoke(endpoint: str, variant: str) -> None:
             endpoints.invoke(endpoint, [{}], variant=variant, request_id="smoke")
 
-        return Ports(
+        return ControllerPorts(
             state=state,
             endpoints=endpoints,
             metrics=WorldMetrics(self, calls),
@@ -143,7 +143,7 @@ class World:
                     self.minutes.setdefault(variant, []).append(counts)
             self.clock.move(stop)
 
-    def behave(self, variant: str, behaviour: Behaviour) -> None:
+    def behave(self, variant: str, behaviour: VariantBehaviour) -> None:
         """Change a variant's simulated error rate, latency and scores."""
         self.fleet.variants[variant].behaviour = behaviour
 

@@ -11,7 +11,7 @@ from isthmus.adapters import targets
 from isthmus.core.plugins import installed
 from isthmus.core.runtime.project import Project
 from isthmus.errors import Invalid, MissingDependency, Unsupported
-from isthmus.project.specs.description import Description, ProjectSpec
+from isthmus.project.specs.description import ParsedProject, ProjectSpec
 from isthmus.target import Adapter, CallLog, Packages, Profile
 
 
@@ -191,7 +191,7 @@ print([name for name in {absent!r} if name in sys.modules])
 
 def test_a_target_without_a_provider_has_no_objects_of_one():
     project = Project(
-        Description(spec=ProjectSpec(name="conf"), folder=".", places={}), targets.load(profile())
+        ParsedProject(spec=ProjectSpec(name="conf"), folder=".", places={}), targets.load(profile())
     )
     with pytest.raises(
         Unsupported, match=r"target laptop \(local\) has no objects of a provider's own"

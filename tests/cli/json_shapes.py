@@ -28,7 +28,7 @@ from isthmus.experiments.results.log_document import LogDocument
 from isthmus.experiments.results.results import Results
 from isthmus.lifecycle.checks.doctor import Finding
 from isthmus.lifecycle.checks.first_account import Round
-from isthmus.pipelines.run_pages.compare import Comparison
+from isthmus.pipelines.run_pages.compare import RunComparison
 from isthmus.pipelines.run_pages.records import Run
 from isthmus.rollouts.verbs.rollout import Started
 from isthmus.rollouts.verbs.status import Status
@@ -57,7 +57,7 @@ OWN = {
     },
     "rollout run": {"": Status},
     "rollout start": {"": Started},
-    "runs compare": {"items": tuple[Comparison, ...]},
+    "runs compare": {"items": tuple[RunComparison, ...]},
     "train": {"items": tuple[Run, ...]},
     "completion": {"shell": str, "source": str},
     "endpoints serve": SERVES,

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from isthmus.adapters.local.endpoints.rows import Address, RunningServer
+from isthmus.adapters.local.endpoints.rows import RunningServer, SupervisorAddress
 from isthmus.adapters.local.processes import start_time
 from isthmus.core.formats import decode
 from isthmus.tests.cli.running import isthmus, made, tree
@@ -91,7 +91,7 @@ def plant(own, trap):
     (own / "starting").mkdir(exist_ok=True)
     (own / "starting" / "r1.x").write_text("")
     record = own / "endpoints" / "home" / "supervisor.json"
-    address = decode(record.read_bytes(), Address, what="it")
+    address = decode(record.read_bytes(), SupervisorAddress, what="it")
     began = start_time(trap.process.pid)
     server = {
         "identity": ["v", "ranker", 1, "m", 1],
@@ -107,7 +107,7 @@ def plant(own, trap):
         "servers": [server],
     }
     record.write_text(json.dumps(json.loads(record.read_text()) | named))
-    assert decode(record.read_bytes(), Address, what="it").servers[0] == RunningServer(
+    assert decode(record.read_bytes(), SupervisorAddress, what="it").servers[0] == RunningServer(
         identity=("v", "ranker", 1, "m", 1), pid=trap.process.pid, started=began, port=trap.number
     )
     assert address.port != trap.number

@@ -11,7 +11,7 @@ from isthmus.core.runtime.project import Project
 from isthmus.endpoints.deploy.adoption import describe
 from isthmus.endpoints.serving.payloads import MAX_BYTES
 from isthmus.errors import NotFound
-from isthmus.project.specs.description import Description, ProjectSpec
+from isthmus.project.specs.description import ParsedProject, ProjectSpec
 from isthmus.tests.conformance.rows import asserting, columns
 from isthmus.tests.conformance.toy_models import (
     endpoint,
@@ -68,7 +68,7 @@ def test_an_endpoint_that_stands_is_looked_for_under_the_providers_name(target, 
     tests/adapters/{sagemaker,vertex}/test_adoption.py.
     """
     project = Project(
-        Description(spec=ProjectSpec(name="conf"), folder=str(tmp_path), places={}), target
+        ParsedProject(spec=ProjectSpec(name="conf"), folder=str(tmp_path), places={}), target
     )
     with pytest.raises(NotFound, match="has no endpoint 77 in "):
         describe(project, "77")

@@ -12,11 +12,17 @@ from types import SimpleNamespace
 import msgspec
 
 from isthmus.endpoints.gateway.decide.assignment import bucket
-from isthmus.endpoints.gateway.decide.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
+from isthmus.endpoints.gateway.decide.live_document import (
+    LIVE,
+    LiveArm,
+    LiveExperiments,
+    LiveLayer,
+    LiveRun,
+)
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.port import EndpointState, Reply, VariantState
 from isthmus.errors import NotFound, Unavailable
-from isthmus.pipelines.models.predictor import Manifest
+from isthmus.pipelines.models.predictor import ModelManifest
 from isthmus.project.specs.description import (
     Attribute,
     Endpoint,
@@ -71,7 +77,7 @@ SPEC = ProjectSpec(
     endpoints={"ranker": ENDPOINT},
     layers={"home": Layer(name="home", endpoint="ranker", holdout=Decimal(2))},
 )
-MANIFEST = Manifest(
+MANIFEST = ModelManifest(
     model="ranker",
     configuration="popular",
     predictor="Popular",
@@ -85,7 +91,7 @@ REQUEST = {"visitor_id": "visitor-1", "item_id": [1, 2, 3], "slots": 2}
 class State:
     """Documents, and the ways in which a store can fail."""
 
-    def __init__(self, live: Live | None = None):
+    def __init__(self, live: LiveExperiments | None = None):
         self.documents, self.reads, self.away = {}, 0, ""
         if live is not None:
             self.put(live)
@@ -174,7 +180,7 @@ class Events:
         return ()
 
 
-def project(live: Live | None = None, spec: ProjectSpec = SPEC):
+def project(live: LiveExperiments | None = None, spec: ProjectSpec = SPEC):
     """As far as a gateway touches one."""
     target = SimpleNamespace(
         state=State(live),
@@ -201,8 +207,8 @@ def project(live: Live | None = None, spec: ProjectSpec = SPEC):
     )
 
 
-def live(*runs: LiveRun, version=12, holdout=0, written=NOW) -> Live:
-    return Live(
+def live(*runs: LiveRun, version=12, holdout=0, written=NOW) -> LiveExperiments:
+    return LiveExperiments(
         version=version,
         written=written,
         layers={"home": LiveLayer(endpoint="ranker", salt="home", holdout=holdout)},

@@ -5,7 +5,7 @@ import pytest
 from isthmus.endpoints.deploy.parameters import comparison
 from isthmus.errors import Invalid
 from isthmus.pipelines.models.call_parameters import CallParameter
-from isthmus.pipelines.models.predictor import Manifest
+from isthmus.pipelines.models.predictor import ModelManifest
 from isthmus.project.specs.description import Endpoint, Parameter
 
 
@@ -24,7 +24,7 @@ def manifest(name, **accepted):
         parameter: CallParameter(type=kind, default=default)
         for parameter, (kind, default) in accepted.items()
     }
-    return Manifest(
+    return ModelManifest(
         model="ranker",
         configuration=name,
         predictor="R",

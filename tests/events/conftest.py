@@ -7,7 +7,7 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.core.runtime.project import Project
 from isthmus.events.tables import relations
-from isthmus.project.specs.description import Attribute, Description, Event, ProjectSpec
+from isthmus.project.specs.description import Attribute, Event, ParsedProject, ProjectSpec
 from isthmus.target import Profile
 from isthmus.times import wall_clock
 
@@ -43,7 +43,7 @@ def make_project(folder, spec=SPEC, *, make=True, clock=wall_clock, **options):
         name="local", adapter="local", project=spec.name, options={"home": str(folder / ".isthmus")}
     )
     project = Project(
-        Description(spec=spec, folder=str(folder)), targets.load(profile, clock=clock), **options
+        ParsedProject(spec=spec, folder=str(folder)), targets.load(profile, clock=clock), **options
     )
     if make:
         apply_tables(project)

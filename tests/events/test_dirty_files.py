@@ -19,7 +19,7 @@ from isthmus.events.intake.ingest import ingest
 from isthmus.events.refusals.open_rows import quarantine
 from isthmus.events.sources.sniffing import sniff
 from isthmus.events.sources.text_tables import Lines
-from isthmus.project.specs.description import Description, ProjectSpec
+from isthmus.project.specs.description import ParsedProject, ProjectSpec
 
 from .conftest import (
     IMPRESSION,
@@ -138,7 +138,7 @@ def check_query_over_a_dirty_file(target, folder, impression, now):
     (folder / "sources").mkdir()
     (folder / "sources" / "impression.sql").write_text(CAST.format("'data/log.csv'"))
     spec = ProjectSpec(name="conf", now=now, events={"impression": impression})
-    project = Project(Description(spec=spec, folder=str(folder)), target)
+    project = Project(ParsedProject(spec=spec, folder=str(folder)), target)
     apply_tables(project)
     (report,) = ingest(project, max_bad=6)
     assert (report.read, report.stored, report.quarantined) == (GOOD + 6, GOOD, 6)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 import isthmus
-from isthmus.endpoints.gateway.smoke import Smoke
+from isthmus.endpoints.gateway.smoke import SmokeResult
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.experiments.design import runs
 from isthmus.experiments.running import start as starting
@@ -124,7 +124,7 @@ class Desk:
 
     def smoke(self, _project, _endpoint, variant, parameters):
         self.tried.append((variant, dict(parameters)))
-        return Smoke(sent=20, answered=20)
+        return SmokeResult(sent=20, answered=20)
 
     def apply(self, stream):
         """As an EventLog: nobody logs anything here."""

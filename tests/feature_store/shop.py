@@ -15,11 +15,11 @@ from isthmus.feature_store.tables import relations
 from isthmus.feature_store.tables.static_tables import load_static
 from isthmus.project.specs.description import (
     Attribute,
-    Description,
     Entity,
     Event,
     FeatureView,
     Objective,
+    ParsedProject,
     ProjectSpec,
     StaticTable,
 )
@@ -115,7 +115,7 @@ def open_shop(folder, *, clock=None, described=None):
         options={"home": str(Path(folder) / ".isthmus")},
     )
     project = Project(
-        Description(spec=described, folder=str(folder)),
+        ParsedProject(spec=described, folder=str(folder)),
         targets.load(profile, clock=clock or Clock()),
     )
     for table in events.tables(described):

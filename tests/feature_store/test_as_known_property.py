@@ -21,7 +21,7 @@ from isthmus.feature_store.as_known.check import examine
 from isthmus.feature_store.as_known.queries import computations, inputs_of
 from isthmus.feature_store.tables.relations import objective_view
 from isthmus.feature_store.views.sources import view_sources
-from isthmus.project.specs.description import Description, FeatureView, Objective, ProjectSpec
+from isthmus.project.specs.description import FeatureView, Objective, ParsedProject, ProjectSpec
 from isthmus.times import wall_clock
 
 from ..sampled import costly
@@ -77,7 +77,7 @@ def project_of(log, sql):
         feature_views={"v": FeatureView(name="v", entity="item", path="features/v.sql", sql=sql)},
     )
     return Project(
-        Description(spec=spec, folder="."),
+        ParsedProject(spec=spec, folder="."),
         SimpleNamespace(warehouse=Engine(log, spec), clock=wall_clock),
     )
 

@@ -16,7 +16,7 @@ from isthmus.project.specs.experiments import (
     Plan,
     Total,
 )
-from isthmus.project.specs.monitors import Alarms, Monitor
+from isthmus.project.specs.monitors import AlarmLimits, Monitor
 from isthmus.project.specs.rules import Condition
 
 from . import home_shop
@@ -80,13 +80,13 @@ def test_what_a_monitor_says(spec):
         name="category_bias",
         endpoint="ranker",
         items="item_profile.item_category",
-        alarm=Alarms(shown_to_organic=2, calibration=(0.67, 1.5), gini_rise=0.05),
+        alarm=AlarmLimits(shown_to_organic=2, calibration=(0.67, 1.5), gini_rise=0.05),
     )
     assert spec.monitors["served_alike"] == Monitor(
         name="served_alike",
         endpoint="ranker",
         units="gender",
-        alarm=Alarms(satisfied_ratio=0.8, mix_drift=0.05),
+        alarm=AlarmLimits(satisfied_ratio=0.8, mix_drift=0.05),
     )
 
 

@@ -10,10 +10,13 @@ import pytest
 from isthmus.errors import Invalid, NotFound, ProjectError, Unsupported
 from isthmus.project.load import load, parse
 from isthmus.project.profiles.profiles import mlflow, profile, profiles
-from isthmus.project.reading.shapes import Folder, Key, Number
+from isthmus.project.reading.shapes import Folder, Number, RecordKey
 from isthmus.target import Adapter
 
-KEYS = {"workspace": Key(shape=Number(whole=True)), "cache": Key(shape=Folder(default=".cache"))}
+KEYS = {
+    "workspace": RecordKey(shape=Number(whole=True)),
+    "cache": RecordKey(shape=Folder(default=".cache")),
+}
 
 
 def choose(example, target=None, *, offline=False, **options):

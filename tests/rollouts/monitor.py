@@ -9,7 +9,7 @@ from isthmus.core.formats import decode
 from isthmus.rollouts.evidence import guardrails
 from isthmus.rollouts.state import documents
 from isthmus.rollouts.state.convergence import is_split, settled_by
-from isthmus.rollouts.state.states import Entry, State
+from isthmus.rollouts.state.states import HistoryEntry, RolloutState
 from isthmus.rollouts.state.transitions import MOST_CALLS
 
 judge = guardrails.judge  # of its own, also where a mutant replaces the engine's
@@ -86,7 +86,7 @@ class Monitor:
             if self.keys.setdefault(call.resource, value) != value:
                 self.broken("(i) history is append-only", f"{call.resource} was written twice")
         elif call.resource == "rollouts/ranker":
-            self.written(decode(value, State, what="the document"), value, process)
+            self.written(decode(value, RolloutState, what="the document"), value, process)
 
     def written(self, state, value, process):
         before, self.state = self.state, state
@@ -206,7 +206,7 @@ class Monitor:
     def finish(self):
         """Every entry is in the history, and nothing of ours came after the end."""
         state = self.state
-        stored = {decode(value, Entry, what=key).seq for key, value in self.keys.items()}
+        stored = {decode(value, HistoryEntry, what=key).seq for key, value in self.keys.items()}
         if missing := set(range(1, state.seq + 1)) - stored - {entry.seq for entry in state.outbox}:
             self.broken(
                 "(i) the history is whole", f"{sorted(missing)} of {state.seq} are not there"

@@ -10,8 +10,8 @@ from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.project.specs.description import Guardrail, Hold, OfficeHours, RolloutStep
 from isthmus.rollouts import controller
 from isthmus.rollouts.state import documents
-from isthmus.rollouts.state.states import Plan, State, Wish
-from isthmus.rollouts.world import START, Behaviour, Traits, World
+from isthmus.rollouts.state.states import RolloutPlan, RolloutState, Wish
+from isthmus.rollouts.world import START, Traits, VariantBehaviour, World
 from isthmus.target import CallLog
 
 MINUTE = timedelta(minutes=1)
@@ -29,8 +29,8 @@ SPEC = EndpointSpec(
         VariantSpec(name="challenger", model="ranker", version=2, instances=(1, 1)),
     ),
 )
-HEALTHY = Behaviour(error_rate=0.002)
-FAILING = Behaviour(error_rate=0.3)
+HEALTHY = VariantBehaviour(error_rate=0.002)
+FAILING = VariantBehaviour(error_rate=0.3)
 
 
 def split(challenger):
@@ -40,7 +40,7 @@ def split(challenger):
 def plan(traits=LOCAL, **fields):
     """10 % -> 25 % for 5 minutes -> 50 % for 8 -> 100 % for 8, with a limit on errors."""
     return replace(
-        Plan(
+        RolloutPlan(
             source="champion",
             to="challenger",
             stages=(
@@ -84,7 +84,7 @@ def begun(wanted, at=START, **fields):
         "intent": dict(wanted.initial),
         "lease": Lease(),
     }
-    return State(**first | {"started": at} | fields)
+    return RolloutState(**first | {"started": at} | fields)
 
 
 class Scene:

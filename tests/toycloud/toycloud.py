@@ -11,13 +11,15 @@ from uuid import uuid4
 
 from isthmus.adapters.rows import rows
 from isthmus.errors import Invalid, NotFound
-from isthmus.project.reading.shapes import Key, Text
+from isthmus.project.reading.shapes import RecordKey, Text
 from isthmus.storage import BlobInfo
 from isthmus.target import Adapter
 from isthmus.times import utc_milliseconds
 
 OPTIONS = {
-    "bucket": Key(shape=Text(what="a bucket", pattern=r"toy://[a-z0-9-]+", example="toy://ranker"))
+    "bucket": RecordKey(
+        shape=Text(what="a bucket", pattern=r"toy://[a-z0-9-]+", example="toy://ranker")
+    )
 }
 PORTS = {"blobs": "toycloud:Blobs"}
 

@@ -12,7 +12,7 @@ from isthmus.endpoints.http.door import door
 from isthmus.errors import Refused
 from isthmus.experiments.results.comparison import results
 from isthmus.tests.experiments.shop import DAY, START, Shop
-from isthmus.ui.access import FORM, Access
+from isthmus.ui.access import FORM, UiAccessRules
 from isthmus.ui.application import Application
 
 HOST = "http://127.0.0.1:8790"
@@ -25,7 +25,7 @@ class Browser:
         self.project = project
         at = access.pop("door", None) or door(listen="127.0.0.1", bodies=frozenset({FORM}))
         self.client = TestClient(
-            Application(lambda: project, Access(door=at, **access), same=same),
+            Application(lambda: project, UiAccessRules(door=at, **access), same=same),
             base_url=HOST,
             follow_redirects=False,
         )

@@ -15,8 +15,8 @@ from isthmus.errors import Unavailable
 from isthmus.events.intake.emit import emit_stream
 from isthmus.events.intake.ingest import ingest
 from isthmus.experiments.monitors import snapshot
-from isthmus.experiments.monitors.snapshot import Snapshot
-from isthmus.experiments.monitors.units import Cell, rows
+from isthmus.experiments.monitors.snapshot import MonitorSnapshot
+from isthmus.experiments.monitors.units import UnitCell, rows
 from isthmus.pipelines.run_pages.notes import tag
 from isthmus.pipelines.training import promotion
 from isthmus.tests.pipelines import trained
@@ -170,7 +170,7 @@ def looked(project, until):
     cells += [
         cell for version in versions for cell in _cells("now", "", version, SATISFIED[version])
     ]
-    return Snapshot(
+    return MonitorSnapshot(
         target="local",
         monitor=monitor.name,
         endpoint=monitor.endpoint,
@@ -190,8 +190,8 @@ def looked(project, until):
 def _cells(period, day, version, satisfied):
     of = {"period": period, "day": day, "version": version, "back": False}
     for group, found in zip("fm", satisfied, strict=True):
-        yield Cell(**of, group=group, satisfied=True, units=found)
-        yield Cell(**of, group=group, satisfied=False, units=1000 - found)
+        yield UnitCell(**of, group=group, satisfied=True, units=found)
+        yield UnitCell(**of, group=group, satisfied=False, units=1000 - found)
 
 
 def _answer(number, rules):

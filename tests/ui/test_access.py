@@ -10,7 +10,7 @@ from isthmus.endpoints.http.door import door
 from isthmus.errors import Invalid
 from isthmus.tests.experiments.shop import Shop
 from isthmus.ui import access, server
-from isthmus.ui.access import FORM, Access
+from isthmus.ui.access import FORM, UiAccessRules
 
 from .conftest import HOST, Browser
 
@@ -38,7 +38,7 @@ def refused(to, method="GET", path="/experiments", **sent):
 
 
 def local(**about):
-    return Access(door=door(listen="127.0.0.1", bodies=frozenset({FORM})), **about)
+    return UiAccessRules(door=door(listen="127.0.0.1", bodies=frozenset({FORM})), **about)
 
 
 def test_a_foreign_host_is_refused_and_learns_nothing_of_the_project(browser):
@@ -112,7 +112,7 @@ def test_who_follows_a_link_of_another_site_is_let_in_by_a_click_and_nothing_is_
 
 
 def test_a_link_of_another_site_opens_no_door_that_is_shut():
-    to = Access(
+    to = UiAccessRules(
         door=door(
             listen="192.0.2.7", allow_hosts=("127.0.0.1",), token=SECRET, bodies=frozenset({FORM})
         ),
@@ -149,7 +149,7 @@ def test_a_change_needs_the_origin_of_a_page_of_this_server(method):
 
 
 def test_beyond_loopback_the_token_comes_as_a_password_or_as_programs_send_it():
-    to = Access(
+    to = UiAccessRules(
         door=door(
             listen="192.0.2.7", allow_hosts=("127.0.0.1",), token=SECRET, bodies=frozenset({FORM})
         )

@@ -21,7 +21,7 @@ from ...errors import (
     Unsupported,
 )
 from ...reports import page
-from .view import View
+from .view import PageContent
 
 _STATUSES: dict[type[Exception], int] = {
     NotFound: 404,
@@ -43,7 +43,7 @@ def status(error: Exception) -> int:
     return next((code for kind, code in _STATUSES.items() if isinstance(error, kind)), 500)
 
 
-def view(error: Exception) -> View:
+def view(error: Exception) -> PageContent:
     """Return the page that explains an exception; one that is not Isthmus's shows no details."""
     if isinstance(error, ProjectError):
         return _wrong_files(error)
@@ -56,19 +56,19 @@ def view(error: Exception) -> View:
     )
 
 
-def refusal_view(refusal: Refusal) -> View:
+def refusal_view(refusal: Refusal) -> PageContent:
     """Return the page that says why a request was refused."""
     return _view(refusal.error, refusal.message, None)
 
 
-def at_the_door(path: str, query: str) -> View:
+def at_the_door(path: str, query: str) -> PageContent:
     """Return the page for a request that follows another site's link: it has a link to go on.
 
     `path` and `query` are those of the request.
     """
     address = "/" + quote(path.lstrip("/"))  # two of them would lead to another host
     to = f"{address}?{query}" if query else address
-    return View(
+    return PageContent(
         title="You come from another site",
         below="Its link leads here. Nothing was asked of the project yet.",
         parts=(page.links([("Open the page", to)]),),
@@ -76,12 +76,12 @@ def at_the_door(path: str, query: str) -> View:
     )
 
 
-def _view(kind: str, message: str, remedy: str | None) -> View:
+def _view(kind: str, message: str, remedy: str | None) -> PageContent:
     """Return an error page, which says what was wrong and what to do (`remedy`).
 
     `kind` is the error's title.
     """
-    return View(
+    return PageContent(
         title="There is nothing to show" if kind == "NotFound" else "This was not done",
         below="",
         parts=(page.verdict([message, *(remedy or "").splitlines()], "fail"),),
@@ -89,13 +89,13 @@ def _view(kind: str, message: str, remedy: str | None) -> View:
     )
 
 
-def _wrong_files(error: ProjectError) -> View:
+def _wrong_files(error: ProjectError) -> PageContent:
     """Return the page that lists the mistakes in the project's files in a table."""
     rows = [
         [_problem_place(problem), problem.message, problem.remedy or ""]
         for problem in error.problems
     ]
-    return View(
+    return PageContent(
         title="The project's files are wrong",
         below="These pages show what the files say. They come back once `isthmus validate` has "
         "nothing to say.",

@@ -10,10 +10,10 @@ import msgspec
 from ...reports import page
 from . import forms
 from .forms import Form
-from .view import Region, View
+from .view import PageContent, Region
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class PageFrame(msgspec.Struct, frozen=True, kw_only=True):
     """The texts and places of a page's frame.
 
     `links`: (title, path) of the pages in the navigation. `here`: the path of the one that is
@@ -31,7 +31,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     same: str = ""  # what follows a command, for the same target
 
 
-def html(view: View, around: Frame) -> str:
+def html(view: PageContent, around: PageFrame) -> str:
     """Return a whole page as HTML: head, navigation, content and footer."""
     mode = "changes allowed" if around.write else "read only"
     about = f"target {around.target}, {mode}" if around.target else ""
@@ -53,13 +53,13 @@ def html(view: View, around: Frame) -> str:
     )
 
 
-def _link(around: Frame, title: str, path: str) -> str:
+def _link(around: PageFrame, title: str, path: str) -> str:
     """Return a navigation link as an HTML list item, marked if its page is the present one."""
     current = ' aria-current="page"' if path == around.here else ""
     return f'<li><a href="{escape(path, quote=True)}"{current}>{escape(title)}</a></li>'
 
 
-def _foot(around: Frame) -> str:
+def _foot(around: PageFrame) -> str:
     """Return a page's footer as HTML, with a link to the page as JSON."""
     data = (
         f' <a href="{escape(around.data, quote=True)}">This page as JSON</a>' if around.data else ""
@@ -67,7 +67,7 @@ def _foot(around: Frame) -> str:
     return f"<footer>{escape(around.foot)}{data}</footer>" if around.foot else ""
 
 
-def _part(part: str | Form | Region, around: Frame) -> str:
+def _part(part: str | Form | Region, around: PageFrame) -> str:
     """Return one part of a page (HTML text, form or live region) as HTML."""
     if isinstance(part, Region):
         return (

@@ -12,11 +12,11 @@ def run_path(run: str) -> str:
     return f"/runs/{quote(run, safe='')}"
 
 
-def run_link(run: str) -> kit.Drawn:
+def run_link(run: str) -> kit.MarkupCell:
     """Return an HTML link to a training run's page."""
     return kit.link(run, run_path(run))
 
 
-def version_link(version: str) -> kit.Drawn:
+def version_link(version: str) -> kit.MarkupCell:
     """Return an HTML link to a model version's page."""
     return kit.link(version, f"/models/{quote(version, safe='@')}")

@@ -14,7 +14,7 @@ T = TypeVar("T")
 _DIGITS = 9  # more is no number that a page takes, and Python reads no text of 4,300
 
 
-class Unread(msgspec.Struct, frozen=True, kw_only=True):
+class ReadFailure(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     why: str
     remedy: str | None = None
@@ -29,21 +29,21 @@ class Reads:
     """
 
     def __init__(self) -> None:
-        self.unread: list[Unread] = []
+        self.unread: list[ReadFailure] = []
         self._away = False
 
-    def attempt(self, what: str, read: Callable[[], T]) -> T | Unread:
+    def attempt(self, what: str, read: Callable[[], T]) -> T | ReadFailure:
         """Call `read` and return its result; on an IsthmusError, note and return what failed.
 
         `what` names what is read.
         """
         if self._away:
-            return self._note(Unread(what=what, why="not asked: the target is away"))
+            return self._note(ReadFailure(what=what, why="not asked: the target is away"))
         try:
             return read()
         except IsthmusError as error:
             self._away = isinstance(error, Unavailable)
-            return self._note(Unread(what=what, why=error.message, remedy=error.remedy))
+            return self._note(ReadFailure(what=what, why=error.message, remedy=error.remedy))
 
     def box(self) -> tuple[str, ...]:
         """Return an HTML box on what could not be read from the target; empty if all was."""
@@ -53,13 +53,13 @@ class Reads:
         ]
         return (kit.verdict(["Not everything could be read", *lines], "fail"),) if lines else ()
 
-    def _note(self, unread: Unread) -> Unread:
+    def _note(self, unread: ReadFailure) -> ReadFailure:
         """Record that something could not be read, so that the page lists it; return the record."""
         self.unread.append(unread)
         return unread
 
 
-def missing(unread: Unread) -> str:
+def missing(unread: ReadFailure) -> str:
     """Return an HTML paragraph in place of what could not be read, with the reason."""
     return kit.words(f"{unread.what} could not be read: {unread.why}", "soft")
 

@@ -17,7 +17,7 @@ class Region(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[str | Form, ...]
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
+class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     """A page without its frame.
 
     `parts`: HTML made by reports.page and reports.plots alone, as they escape. A Form is drawn
@@ -31,7 +31,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] = {}  # text to download, by what stands behind the page's path: `.diff`
 
 
-Draw = Callable[[Project, Mapping[str, str]], View]
+Draw = Callable[[Project, Mapping[str, str]], PageContent]
 """A function that draws a page from the project and the query string.
 
 The query also has what the path names, by its name. NotFound becomes 404, Invalid 400.

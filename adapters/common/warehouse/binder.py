@@ -17,7 +17,7 @@ from ....feature_store.port import Params
 from . import queries
 from .relations import quoted, relations_in, table_sql
 from .results import canonical
-from .tables import Document
+from .tables import TableDocument
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,7 +31,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, object]  # those that it uses
 
 
-def bind(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
+def bind(documents: Mapping[str, TableDocument], sql: str, params: Params) -> Bound:
     """Check a query in DuckDB against the project's tables, before a cloud runs it.
 
     Return its columns and the parameters it uses. One query at a time in a process: opening a

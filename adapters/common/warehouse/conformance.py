@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ....errors import Invalid
 from ....events.port import Column, ColumnType
 from ....events.tables.column_types import arrow_type
-from .tables import PARTITION, Document
+from .tables import PARTITION, TableDocument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Rows = TypeVar("Rows", "pa.Table", "pa.RecordBatch")
 
 
-def check_columns(document: Document, names: Sequence[str]) -> None:
+def check_columns(document: TableDocument, names: Sequence[str]) -> None:
     """Raise Invalid if rows with columns of these `names` cannot be added to a table.
 
     A column must not be unknown, twice there, or missing while required. `dt` may be among them: it
@@ -48,7 +48,7 @@ def check_columns(document: Document, names: Sequence[str]) -> None:
             )
 
 
-def conform(document: Document, data: pa.Table) -> pa.Table:
+def conform(document: TableDocument, data: pa.Table) -> pa.Table:
     """Return rows with the table's declared columns in order, timestamps cut to milliseconds.
 
     Raises:
@@ -72,7 +72,7 @@ def conform(document: Document, data: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=arrow_schema(document.columns))
 
 
-def in_time_order(document: Document, data: pa.Table) -> pa.Table:
+def in_time_order(document: TableDocument, data: pa.Table) -> pa.Table:
     """Sort rows by the table's time column; equal times keep the caller's order."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ....events.tables.column_types import sql_type
-from .tables import PARTITION, Document
+from .tables import PARTITION, TableDocument
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _GLOB = re.compile(r"([\[*?])")
@@ -25,7 +25,7 @@ def path_literal(path: str) -> str:
     return "'" + _GLOB.sub(r"[\1]", path).replace("'", "''") + "'"
 
 
-def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
+def relations_in(documents: Mapping[str, TableDocument], sql: str) -> tuple[str, ...]:
     """Return the names of tables and views that a query may read, a view after what it uses.
 
     Every word of the query that is a table's name counts, even if it is used otherwise: to register
@@ -48,7 +48,7 @@ def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]
     return tuple(relations)
 
 
-def table_sql(document: Document, files: Sequence[str]) -> str:
+def table_sql(document: TableDocument, files: Sequence[str]) -> str:
     """Return SQL that selects a table's declared columns and dt from Parquet files.
 
     Columns are found by field id: files from before a column was added give nulls.

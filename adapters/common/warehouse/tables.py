@@ -24,7 +24,7 @@ _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BATCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
-class Document(StoredDocument, frozen=True, kw_only=True):
+class TableDocument(StoredDocument, frozen=True, kw_only=True):
     """The stored description of a table or view.
 
     A column's place in `columns` is its field id in the files, so it never changes.
@@ -39,7 +39,7 @@ class Document(StoredDocument, frozen=True, kw_only=True):
     incarnation: str = ""
 
 
-def existing_table(name: str, document: Document | None) -> Document:
+def existing_table(name: str, document: TableDocument | None) -> TableDocument:
     """Return the stored description of a table; raise an error if rows cannot be appended to it.
 
     Raises NotFound if there is no table, Invalid if it is a view.
@@ -97,7 +97,9 @@ def check_spec(spec: TableSpec) -> None:
         )
 
 
-def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = None) -> Document:
+def evolved(
+    old: TableDocument | None, spec: TableSpec, *, stream_key: str | None = None
+) -> TableDocument:
     """Return a table's stored description after its spec is applied: created or extended.
 
     A new column may be required: that holds for rows to come, while earlier rows have null there.
@@ -113,7 +115,7 @@ def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = N
                 remedy=f"give the {want} another name",
             )
         columns = spec.columns if spec.view_sql is None else ()
-        return Document(
+        return TableDocument(
             name=spec.name,
             columns=columns,
             time_column=spec.time_column,
@@ -161,6 +163,6 @@ def _checked_column(table: str, old: Column, new: Column | None) -> Column:
     return new
 
 
-def without_stream(document: Document) -> Document:
+def without_stream(document: TableDocument) -> TableDocument:
     """Return a table's stored description without the mark that it takes single events."""
     return msgspec.structs.replace(document, stream_key=None)

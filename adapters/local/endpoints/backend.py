@@ -17,7 +17,7 @@ import aiohttp
 from yarl import URL
 
 from ....endpoints.http.error_log import tell
-from ....endpoints.http.requests import Answer, Headers, Request, failure
+from ....endpoints.http.requests import Headers, JsonAnswer, Request, failure
 
 AGAIN = 0.1  # seconds until a process that refused a connection is tried again
 KEPT = (
@@ -28,7 +28,7 @@ _LARGE = 1_000_000  # bytes of a body above which it is sent in parts
 
 def failed(
     status: int, error: str, message: str, *, code: str = "", headers: Headers = ()
-) -> Answer:
+) -> JsonAnswer:
     """Return an HTTP error answer that the router itself makes, as JSON.
 
     `code` tells Isthmus's own client what happened, for example that the answer was lost.
@@ -37,7 +37,7 @@ def failed(
     return failure(status, error, message, headers=(*headers, *line))
 
 
-class Exchange:
+class ForwardedRequest:
     """A request on its way to a variant.
 
     `done` is called exactly once, unless the request is `gone` (nobody waits any more) before it
@@ -47,14 +47,17 @@ class Exchange:
     __slots__ = ("_answered", "begun", "request", "variant")
 
     def __init__(
-        self, request: Request, variant: str, answered: Callable[[Exchange, Answer], None]
+        self,
+        request: Request,
+        variant: str,
+        answered: Callable[[ForwardedRequest, JsonAnswer], None],
     ) -> None:
         self.request = request
         self.variant = variant
         self.begun = monotonic()
         self._answered = answered
 
-    def done(self, answer: Answer) -> None:
+    def done(self, answer: JsonAnswer) -> None:
         """Give the answer to the caller that waits for this request."""
         self._answered(self, answer)
 
@@ -66,16 +69,16 @@ class Queue(Protocol):
     headers: Headers  # of every answer
     max_answer: int  # bytes
 
-    def ready(self, backend: Backend) -> None:
+    def ready(self, backend: VariantProcess) -> None:
         """Note that a process is idle, and send it the next request when there is one."""
 
-    def went(self, backend: Backend) -> None:
+    def went(self, backend: VariantProcess) -> None:
         """Send no more requests to a process that has ended, or is about to end."""
 
-    def put_back(self, exchange: Exchange) -> None:
+    def put_back(self, exchange: ForwardedRequest) -> None:
         """Put a request that could not be sent back into the queue, as the next to be answered."""
 
-    def failure(self, status: int, error: str, message: str, code: str) -> Answer:
+    def failure(self, status: int, error: str, message: str, code: str) -> JsonAnswer:
         """Return an HTTP error answer of the router, with the headers that name the variant."""
         ...
 
@@ -84,7 +87,7 @@ class _TooLarge(Exception):
     """The answer is above the limit."""
 
 
-class Backend:
+class VariantProcess:
     """One process of a variant.
 
     `open` it when the process is ready, `close` it when it is gone or about to go.
@@ -98,7 +101,7 @@ class Backend:
         self.why = "it is starting"
         self.returns = True  # a process will be ready soon: requests may wait for it
         self.answered = 0  # by the process that is open now
-        self.exchange: Exchange | None = None
+        self.exchange: ForwardedRequest | None = None
         self.sent: float | None = None  # since when the process works at it
         self._session: aiohttp.ClientSession | None = None  # with the process that is open now
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,7 +129,7 @@ class Backend:
             self._hang_up()
         self.balancer.went(self)
 
-    def send(self, exchange: Exchange) -> bool:
+    def send(self, exchange: ForwardedRequest) -> bool:
         """Send a request to the process; return False if it is not ready, and nothing was sent."""
         if self.port is None or self._session is None or self.busy:
             return False
@@ -159,7 +162,9 @@ class Backend:
         if exchange is not None:
             exchange.done(self._lost())
 
-    async def _ask(self, session: aiohttp.ClientSession, port: int, exchange: Exchange) -> None:
+    async def _ask(
+        self, session: aiohttp.ClientSession, port: int, exchange: ForwardedRequest
+    ) -> None:
         """Send a request to the model server, pass its answer on, then take the next one.
 
         A request of which nothing was sent goes back to the balancer's queue.
@@ -183,7 +188,7 @@ class Backend:
 
     async def _answer(
         self, session: aiohttp.ClientSession, port: int, request: Request
-    ) -> Answer | None:
+    ) -> JsonAnswer | None:
         """Post a request to the model server; return its answer, or None if nothing was sent.
 
         If the answer was lost, a 502 answer is returned. After None another process may take the
@@ -206,12 +211,14 @@ class Backend:
         self.answered += 1
         return answer
 
-    def _lost(self) -> Answer:
+    def _lost(self) -> JsonAnswer:
         """Return the 502 answer for a request that was sent and whose reply was lost."""
         words = f"variant {self.balancer.variant} ended the connection before it answered"
         return self.balancer.failure(502, "ConnectionLost", words, "lost")
 
-    async def _post(self, session: aiohttp.ClientSession, port: int, request: Request) -> Answer:
+    async def _post(
+        self, session: aiohttp.ClientSession, port: int, request: Request
+    ) -> JsonAnswer:
         """Post a request to the model server's HTTP port, and return its answer."""
         body = request.body if len(request.body) <= _LARGE else BytesIO(request.body)
         headers = {"content-type": request.headers[b"content-type"].decode("latin-1")}
@@ -224,7 +231,7 @@ class Backend:
                     response.close()
                     raise _TooLarge
                 parts.append(part)
-        return Answer(response.status, b"".join(parts), self.balancer.headers)
+        return JsonAnswer(response.status, b"".join(parts), self.balancer.headers)
 
 
 async def ping(port: int) -> None:

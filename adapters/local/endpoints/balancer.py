@@ -9,8 +9,8 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from ....endpoints.http.requests import Answer, Headers
-from .backend import Backend, Exchange, failed
+from ....endpoints.http.requests import Headers, JsonAnswer
+from .backend import ForwardedRequest, VariantProcess, failed
 
 TIMEOUT = 60.0  # seconds of a prediction, SageMaker's limit
 RETURN_WAIT = 2.0  # seconds that a request waits when no process of its variant runs
@@ -41,9 +41,9 @@ class Balancer:
         self.timeout = timeout
         self.return_wait = return_wait
         self.max_answer = max_answer
-        self.backends: list[Backend] = []
-        self._idle: deque[Backend] = deque()
-        self._queue: deque[Exchange] = deque()
+        self.backends: list[VariantProcess] = []
+        self._idle: deque[VariantProcess] = deque()
+        self._queue: deque[ForwardedRequest] = deque()
         self._down_since = monotonic()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -52,7 +52,7 @@ class Balancer:
         """Whether no request waits and no model server process works at one."""
         return not self._queue and not any(backend.busy for backend in self.backends)
 
-    def send(self, exchange: Exchange) -> None:
+    def send(self, exchange: ForwardedRequest) -> None:
         """Send a request to an idle model server process, or queue it until one is idle."""
         if self._timer is None:
             self._arm()
@@ -64,7 +64,7 @@ class Balancer:
         else:
             self._unavailable(exchange)
 
-    def ready(self, backend: Backend) -> None:
+    def ready(self, backend: VariantProcess) -> None:
         """Send the next queued request to a model server process that has become idle."""
         if backend not in self.backends:
             return
@@ -78,7 +78,7 @@ class Balancer:
         if backend not in self._idle:
             self._idle.append(backend)
 
-    def put_back(self, exchange: Exchange) -> None:
+    def put_back(self, exchange: ForwardedRequest) -> None:
         """Queue a request of which nothing was sent again, as the next to be answered."""
         if exchange.request.gone:
             return
@@ -89,12 +89,12 @@ class Balancer:
         else:
             self._unavailable(exchange)
 
-    def leave(self, backend: Backend) -> None:
+    def leave(self, backend: VariantProcess) -> None:
         """Count a model server process as busy until it is ready again."""
         if backend in self._idle:
             self._idle.remove(backend)
 
-    def went(self, backend: Backend) -> None:
+    def went(self, backend: VariantProcess) -> None:
         """Send no more requests to a process that has ended, or is about to end.
 
         If no process is expected to be ready again, all queued requests are answered 503.
@@ -105,11 +105,11 @@ class Balancer:
         if not any(other.returns for other in self.backends):
             self.close()
 
-    def add(self, backend: Backend) -> None:
+    def add(self, backend: VariantProcess) -> None:
         """Add a model server process to those that share the variant's requests."""
         self.backends.append(backend)
 
-    def remove(self, backend: Backend) -> None:
+    def remove(self, backend: VariantProcess) -> None:
         """Remove a model server process from those that share the variant's requests."""
         self.leave(backend)
         if backend in self.backends:
@@ -122,11 +122,11 @@ class Balancer:
             if not exchange.request.gone:
                 self._unavailable(exchange)
 
-    def failure(self, status: int, error: str, message: str, code: str) -> Answer:
+    def failure(self, status: int, error: str, message: str, code: str) -> JsonAnswer:
         """Return an HTTP error answer of the router, with the headers that name the variant."""
         return failed(status, error, message, code=code, headers=self.headers)
 
-    def _unavailable(self, exchange: Exchange) -> None:
+    def _unavailable(self, exchange: ForwardedRequest) -> None:
         """Answer 503 to a request, with the reason why no process of the variant can take it."""
         why = self.backends[0].why if self.backends else "it is being removed"
         exchange.done(

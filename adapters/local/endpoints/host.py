@@ -37,7 +37,7 @@ from ..files import remove_tree, temporary_name
 from ..home import home
 from ..sqlite import Database
 from . import supervision
-from .rows import SCHEMA, Address, EndpointRow, Report, endpoint_folder, read, write
+from .rows import SCHEMA, EndpointRow, Report, SupervisorAddress, endpoint_folder, read, write
 from .serving import arguments, serving
 from .serving_code import own_code
 from .states import absent, dead, older, state_of
@@ -57,7 +57,7 @@ class LocalEndpointHost:
         self._target = target
         self._home = home(target)
         self._db = Database(target, SCHEMA + inventory.SCHEMA)
-        self._clients: dict[str, tuple[Address, Client]] = {}
+        self._clients: dict[str, tuple[SupervisorAddress, Client]] = {}
         self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
@@ -339,7 +339,7 @@ class LocalEndpointHost:
                 connection=db,
             )
 
-    def _client(self, name: str) -> tuple[Client, Address]:
+    def _client(self, name: str) -> tuple[Client, SupervisorAddress]:
         """Return an HTTP client for the endpoint's supervisor, and its address."""
         from .client import Client
 
@@ -407,7 +407,7 @@ class LocalEndpointHost:
                 client, address = self._client(name)
                 supervision.send_command(client, address, "renew")
 
-    def _successor(self, name: str, predecessor: Address) -> Report | None:
+    def _successor(self, name: str, predecessor: SupervisorAddress) -> Report | None:
         """Return the report of the supervisor that replaces the one at an earlier address, or None.
 
         None means that it does not answer yet.

@@ -22,7 +22,7 @@ from ....endpoints.port import VariantSpec
 from ....endpoints.revision import identity
 from ....storage import Phase
 from ..processes import start_time
-from .backend import Backend, ping
+from .backend import VariantProcess, ping
 from .balancer import Balancer
 from .child import ChildProcess, InheritedProcess, stop
 from .rows import RunningServer, registered_digest
@@ -62,7 +62,7 @@ class ModelServer:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
-        self.backend = Backend(balancer, hung=self._replace)
+        self.backend = VariantProcess(balancer, hung=self._replace)
         balancer.add(self.backend)
         self.phase: Phase = "creating"
         self.failure: str | None = None

@@ -17,8 +17,8 @@ import msgspec
 from ....endpoints.http.asgi_limits import Limits
 from ....endpoints.http.door import Refusal, door, refusal
 from ....endpoints.http.error_log import tell
-from ....endpoints.http.requests import Answer, Application, Request
-from .backend import Exchange, failed
+from ....endpoints.http.requests import Application, JsonAnswer, Request
+from .backend import ForwardedRequest, failed
 from .balancer import Balancer
 
 TARGET = b"x-amzn-sagemaker-target-variant"
@@ -124,7 +124,7 @@ class Router:
             words = "another endpoint listens here now"
             request.reply(failed(421, "NotHere", words, code="not-here"))
         elif request.path == b"/ping":
-            request.reply(Answer(200, b'{"status": "ready"}'))
+            request.reply(JsonAnswer(200, b'{"status": "ready"}'))
         elif request.path != b"/invocations":
             request.fail(404, "NotFound", "there is /invocations (POST) and /ping")
         elif request.method != b"POST":
@@ -132,7 +132,7 @@ class Router:
         else:
             self._forward(request)
 
-    def _control(self, request: Request) -> Answer:
+    def _control(self, request: Request) -> JsonAnswer:
         """Answer a request to a control route of the supervisor, if it carries the right key."""
         if not hmac.compare_digest(request.headers.get(KEY, b""), self.key):
             return failed(403, "Denied", "the control routes are the supervisor's")
@@ -143,7 +143,7 @@ class Router:
         except Exception as error:  # noqa: BLE001  whatever the row or the disk does, the requests go on; it is told here and in the log
             tell("a control route failed", error)
             return failed(500, type(error).__name__, str(error))
-        return Answer(status, body)
+        return JsonAnswer(status, body)
 
     def _forward(self, request: Request) -> None:
         """Send a prediction request to the variant that it names or the traffic split chooses."""
@@ -155,9 +155,9 @@ class Router:
             words = f"there is no variant {name[:200]}; there is {have}"
             request.reply(failed(400, "NoVariant", words, code="no-variant"))
             return
-        balancer.send(Exchange(request, name, self._answered))
+        balancer.send(ForwardedRequest(request, name, self._answered))
 
-    def _answered(self, exchange: Exchange, answer: Answer) -> None:
+    def _answered(self, exchange: ForwardedRequest, answer: JsonAnswer) -> None:
         """Write an answered request to the request log, and reply to the caller."""
         try:
             self.log(exchange.variant, answer.status, monotonic() - exchange.begun)

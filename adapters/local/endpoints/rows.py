@@ -55,7 +55,7 @@ class RunningServer(msgspec.Struct, frozen=True, kw_only=True):
     port: int
 
 
-class Address(StoredDocument, frozen=True, kw_only=True, tag=2):
+class SupervisorAddress(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`supervisor.json`: how to reach the process that holds supervisor.lock.
 
     `key` opens its control routes.

@@ -23,7 +23,7 @@ from ....errors import Invalid
 from ....target import Target
 from ..home import database, home, prepare
 from . import supervision
-from .rows import SCHEMA, Address, EndpointRow, endpoint_folder, read
+from .rows import SCHEMA, EndpointRow, SupervisorAddress, endpoint_folder, read
 from .serving import arguments
 
 _UNIT = """[Unit]
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     supervision.kill_left_servers(options.home, options.name)
     listening = supervision.listen(row.port)
-    address = Address(
+    address = SupervisorAddress(
         port=listening.getsockname()[1],
         key=secrets.token_hex(16),
         instance=row.instance,

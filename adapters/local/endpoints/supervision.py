@@ -22,7 +22,7 @@ from ....core.formats import decode, decoder
 from ....errors import Invalid, OutcomeUnknown, Refused, Unavailable
 from ..files import remove_tree, replacing
 from ..processes import kill_now, members
-from .rows import Address, EndpointRow, Report, endpoint_folder
+from .rows import EndpointRow, Report, SupervisorAddress, endpoint_folder
 
 if TYPE_CHECKING:
     from .client import Client
@@ -54,11 +54,13 @@ def alive(home: Path, name: str) -> bool:
     return False
 
 
-def address(home: Path, name: str) -> Address | None:
+def address(home: Path, name: str) -> SupervisorAddress | None:
     """Return the port, pid and key of the endpoint's supervisor; None if it was never started."""
     path = endpoint_folder(home, name) / "supervisor.json"
     try:
-        return decode(path.read_bytes(), Address, what=str(path), remedy=f"isthmus deploy {name}")
+        return decode(
+            path.read_bytes(), SupervisorAddress, what=str(path), remedy=f"isthmus deploy {name}"
+        )
     except FileNotFoundError:
         return None
 
@@ -122,7 +124,7 @@ def start(
             record(port)
             write_address(
                 folder,
-                Address(
+                SupervisorAddress(
                     port=port,
                     key=secrets.token_hex(16),
                     instance=row.instance,
@@ -152,7 +154,7 @@ def kill_left_servers(home: Path, name: str) -> None:
             kill_now(server.pid, server.started)
 
 
-def write_address(folder: Path, address: Address) -> None:
+def write_address(folder: Path, address: SupervisorAddress) -> None:
     """Write the supervisor's port, pid and key to supervisor.json, readable by this user alone."""
     with replacing(folder / "supervisor.json") as file:
         os.fchmod(file.fileno(), 0o600)  # it holds the control routes' key
@@ -209,14 +211,14 @@ def _locked(descriptor: int, how: int) -> bool:
     return True
 
 
-def send(to: Address | None, number: signal.Signals) -> None:
+def send(to: SupervisorAddress | None, number: signal.Signals) -> None:
     """Send a signal to the supervisor process at an address, if there is one."""
     if to is not None and to.pid:
         with suppress(ProcessLookupError):
             os.kill(to.pid, number)
 
 
-def send_command(client: Client, address: Address, verb: str) -> Report | None:
+def send_command(client: Client, address: SupervisorAddress, verb: str) -> Report | None:
     """Send a supervisor a command: `replace` itself, or `renew` its model servers.
 
     Return its report of what runs, or None if its code is too old to know the command.
@@ -230,7 +232,7 @@ def send_command(client: Client, address: Address, verb: str) -> Report | None:
     return decoder(Report).decode(response.body) if response.status == 200 else None
 
 
-def ask(client: Client, address: Address, *, follow: bool, again: bool = False) -> Report:
+def ask(client: Client, address: SupervisorAddress, *, follow: bool, again: bool = False) -> Report:
     """Ask an endpoint's supervisor over HTTP for its report of what runs.
 
     With `follow` it reads its row first; with `again` failed variants start at once.

@@ -37,7 +37,15 @@ from .balancer import RETURN_WAIT, TIMEOUT, Balancer
 from .model_server import ModelServer
 from .request_log import KEPT, RequestLog
 from .router import CONNECTIONS, Router
-from .rows import Address, EndpointRow, Report, RunningServer, endpoint_folder, read, steps
+from .rows import (
+    EndpointRow,
+    Report,
+    RunningServer,
+    SupervisorAddress,
+    endpoint_folder,
+    read,
+    steps,
+)
 from .serving_code import own_code
 from .variant import Variant
 
@@ -79,7 +87,7 @@ class Supervisor:
         self,
         home: Path,
         name: str,
-        address: Address,
+        address: SupervisorAddress,
         *,
         limits: Limits,
         fds: Descriptors,
@@ -381,7 +389,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.set_inheritable(descriptor, False)  # the variants must not hold the lock after us
     folder = endpoint_folder(options.home, options.name)
     address = decode(
-        (folder / "supervisor.json").read_bytes(), Address, what=str(folder / "supervisor.json")
+        (folder / "supervisor.json").read_bytes(),
+        SupervisorAddress,
+        what=str(folder / "supervisor.json"),
     )
     limits = Limits(
         max_bytes=options.max_bytes,

@@ -18,7 +18,7 @@ from ....storage import Phase, Resource
 from ....target import Target
 from ....times import epoch_milliseconds
 from ...common.event_values import TIME, check_stream, encode_events, event_values, rules_of
-from ...common.warehouse.tables import Document
+from ...common.warehouse.tables import TableDocument
 from .. import inventory
 from ..errors import translated
 from ..sqlite import Database
@@ -118,7 +118,7 @@ class LocalEventLog:
                 else:
                     spool.insert(db, ticket.stream, ticket.rows)
 
-    def _document(self, stream: str) -> Document | None:
+    def _document(self, stream: str) -> TableDocument | None:
         """Read the stored description of a stream's table."""
         with translated("reading the catalogue"):
             return catalogue.read(self._database.connection, stream)

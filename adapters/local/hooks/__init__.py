@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ....project.reading.shapes import Key
+    from ....project.reading.shapes import RecordKey
     from ....target import Examination, Target
 
 
 class Options:
     """See target.Configured."""
 
-    def keys(self) -> Mapping[str, Key]:
+    def keys(self) -> Mapping[str, RecordKey]:
         """Return the options of profiles.yaml that this adapter takes, each with its type."""
         from ..options import KEYS
 

@@ -20,7 +20,7 @@ import msgspec
 
 from ....core.durable import make_folder, sync_folder
 from ...common.warehouse.conformance import by_date
-from ...common.warehouse.tables import PARTITION, Document
+from ...common.warehouse.tables import PARTITION, TableDocument
 from .. import files
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def list_batch(folder: Path, *, stray: Callable[[str], None] = _warn) -> Batch:
     return Batch(name=folder.name, files=tuple(sorted(paths)))
 
 
-def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordBatch]) -> bool:
+def write(table: Path, batch: str, document: TableDocument, rows: Iterator[pa.RecordBatch]) -> bool:
     """Write rows sorted by time as Parquet files, one a date, and publish them together as a batch.
 
     The rows have the table's declared columns. It returns False, and changes nothing, if the batch

@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from ....core.formats import decode
-from ...common.warehouse.tables import Document, existing_table
+from ...common.warehouse.tables import TableDocument, existing_table
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS warehouse_tables (name TEXT PRIMARY KEY, document BLOB NOT NULL) "
@@ -16,7 +16,7 @@ SCHEMA = (
 )
 
 
-def read_all(db: sqlite3.Connection) -> dict[str, Document]:
+def read_all(db: sqlite3.Connection) -> dict[str, TableDocument]:
     """Return the stored descriptions of all tables and views, by name."""
     return {
         name: _decode(name, document)
@@ -24,18 +24,18 @@ def read_all(db: sqlite3.Connection) -> dict[str, Document]:
     }
 
 
-def read(db: sqlite3.Connection, name: str) -> Document | None:
+def read(db: sqlite3.Connection, name: str) -> TableDocument | None:
     """Return the stored description of a table or view, or None."""
     row = db.execute("SELECT document FROM warehouse_tables WHERE name = ?", (name,)).fetchone()
     return None if row is None else _decode(name, row[0])
 
 
-def existing(db: sqlite3.Connection, name: str) -> Document:
+def existing(db: sqlite3.Connection, name: str) -> TableDocument:
     """Return the stored description of a table; raise NotFound without it, Invalid for a view."""
     return existing_table(name, read(db, name))
 
 
-def write(db: sqlite3.Connection, document: Document) -> None:
+def write(db: sqlite3.Connection, document: TableDocument) -> None:
     """Insert or replace the stored description of a table or view."""
     db.execute(
         "INSERT OR REPLACE INTO warehouse_tables VALUES (?, ?)",
@@ -49,6 +49,6 @@ def remove(db: sqlite3.Connection, name: str) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _decode(name: str, document: bytes) -> Document:
+def _decode(name: str, document: bytes) -> TableDocument:
     """Decode the stored description of a table from JSON."""
-    return decode(document, Document, what=f"the document of table {name}")
+    return decode(document, TableDocument, what=f"the document of table {name}")

@@ -19,7 +19,7 @@ from ....target import Target
 from ...common.warehouse import duckdb_functions, results
 from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
 from ...common.warehouse.relations import path_literal, quoted, relations_in
-from ...common.warehouse.tables import Document
+from ...common.warehouse.tables import TableDocument
 from .. import files
 from ..errors import FULL
 from ..home import home
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class _Registered(msgspec.Struct, frozen=True, kw_only=True):
     """A relation as it was last registered."""
 
-    document: Document
+    document: TableDocument
     batches: tuple[batches.Batch, ...] = ()
     floor: int = 0  # the spool's rows up to here are in the files
     last: int = 0  # ... and up to here in the engine
@@ -72,7 +72,7 @@ class Engine:
 
     def query(
         self,
-        documents: Mapping[str, Document],
+        documents: Mapping[str, TableDocument],
         sql: str,
         params: Mapping[str, object],
         *,
@@ -96,7 +96,7 @@ class Engine:
 
     def stream(
         self,
-        documents: Mapping[str, Document],
+        documents: Mapping[str, TableDocument],
         sql: str,
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
@@ -117,7 +117,7 @@ class Engine:
     def _run(
         self,
         run: Callable[[], T],
-        documents: Mapping[str, Document],
+        documents: Mapping[str, TableDocument],
         sql: str,
         params: Mapping[str, object],
     ) -> T:
@@ -149,7 +149,7 @@ class Engine:
         return pair[1]
 
     def _refresh(
-        self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool
+        self, documents: Mapping[str, TableDocument], names: tuple[str, ...], *, compare: bool
     ) -> duckdb.DuckDBPyConnection:
         """Bring the tables and views of a query up to date in DuckDB, and return the connection.
 
@@ -202,7 +202,10 @@ class Engine:
         return base
 
     def _register(
-        self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]
+        self,
+        base: duckdb.DuckDBPyConnection,
+        document: TableDocument,
+        documents: Mapping[str, TableDocument],
     ) -> None:
         """Register a table or view in DuckDB if it has changed, with what a view reads.
 
@@ -227,7 +230,7 @@ class Engine:
         self._registered[document.name] = now
 
     def _register_table(
-        self, base: duckdb.DuckDBPyConnection, document: Document, previous: _Registered | None
+        self, base: duckdb.DuckDBPyConnection, document: TableDocument, previous: _Registered | None
     ) -> tuple[_Registered, bool]:
         """Register a table's Parquet files and not yet written events in DuckDB, if they changed.
 
@@ -260,7 +263,9 @@ class Engine:
             count > 0 and self._compact(base, document, much=more or size >= spool.COMPACT_BYTES)
         ) or more
 
-    def _compact(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
+    def _compact(
+        self, base: duckdb.DuckDBPyConnection, document: TableDocument, *, much: bool
+    ) -> bool:
         """Move a stream's spooled events into Parquet files if there are many; return whether.
 
         With `much` they are moved even if they are few. Events that cannot be written stay in the
@@ -301,7 +306,7 @@ class Engine:
     def explained(
         self,
         error: duckdb.Error,
-        documents: Mapping[str, Document],
+        documents: Mapping[str, TableDocument],
         sql: str,
         params: Mapping[str, object],
     ) -> IsthmusError:

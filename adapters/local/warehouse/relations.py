@@ -8,16 +8,16 @@ from pathlib import Path
 from ....events.tables.column_types import sql_type
 from ...common.warehouse import relations
 from ...common.warehouse.relations import quoted
-from ...common.warehouse.tables import PARTITION, Document
+from ...common.warehouse.tables import PARTITION, TableDocument
 from .spool import SEQUENCE
 
 
-def spool_table(document: Document) -> str:
+def spool_table(document: TableDocument) -> str:
     """Return the quoted name of the DuckDB table with a stream's events that are not in files."""
     return f"spool.{quoted(document.name)}"
 
 
-def table_sql(document: Document, files: Sequence[str]) -> str:
+def table_sql(document: TableDocument, files: Sequence[str]) -> str:
     """Return a SELECT of a table's columns and dt, from its files and its events not in files."""
     from_files = relations.table_sql(document, files)
     if document.stream_key is None:
@@ -26,7 +26,7 @@ def table_sql(document: Document, files: Sequence[str]) -> str:
     return f"{from_files} UNION ALL SELECT {names}, {PARTITION} FROM {spool_table(document)}"
 
 
-def spool_sql(document: Document) -> str:
+def spool_sql(document: TableDocument) -> str:
     """Return SQL that creates the empty DuckDB table for a stream's events not yet in files."""
     fields = ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in document.columns)
     return (

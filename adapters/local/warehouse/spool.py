@@ -17,7 +17,7 @@ import msgspec
 
 from ....core.durable import make_folder
 from ...common.warehouse.conformance import arrow_schema, in_time_order
-from ...common.warehouse.tables import PARTITION, SPOOL, Document
+from ...common.warehouse.tables import PARTITION, SPOOL, TableDocument
 from ..sqlite import Database
 from . import batches, contents
 
@@ -67,7 +67,7 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
 
 
 def read(
-    db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None
+    db: sqlite3.Connection, document: TableDocument, *, after: int, about: int | None = None
 ) -> Waiting:
     """Return a stream's events in the SQLite spool after a sequence number, as an Arrow table.
 
@@ -136,7 +136,7 @@ def last_published(published: Sequence[batches.Batch]) -> int:
 
 
 def compact(
-    database: Database, table: Path, document: Document, *, about: int | None = None
+    database: Database, table: Path, document: TableDocument, *, about: int | None = None
 ) -> bool:
     """Move a stream's events from the SQLite spool into Parquet files, about `about` or all.
 

@@ -14,7 +14,7 @@ from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
 from ...common.warehouse.relations import quoted
 from ...common.warehouse.tables import (
-    Document,
+    TableDocument,
     check_batch_name,
     check_spec,
     evolved,
@@ -141,7 +141,7 @@ class LocalWarehouse:
         self._engine.stream(self._documents(), sql, params, into)
 
     def _write(
-        self, operation: str, document: Document, batch: str, rows: Iterator[pa.RecordBatch]
+        self, operation: str, document: TableDocument, batch: str, rows: Iterator[pa.RecordBatch]
     ) -> None:
         """Write rows as a batch of Parquet files of a table, and record their checksums."""
         if not self._swept:
@@ -204,18 +204,18 @@ class LocalWarehouse:
         self._engine.close()
         self._database.close()
 
-    def _documents(self) -> dict[str, Document]:
+    def _documents(self) -> dict[str, TableDocument]:
         """Return the stored descriptions of all tables and views, by name."""
         with translated("reading the catalogue"):
             return catalogue.read_all(self._database.connection)
 
-    def _existing(self, table: str) -> Document:
+    def _existing(self, table: str) -> TableDocument:
         """Return the stored description of a table; raise NotFound if there is none."""
         with translated("reading the catalogue"):
             return catalogue.existing(self._database.connection, table)
 
 
-def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
+def _chunks(relation: duckdb.DuckDBPyRelation, document: TableDocument) -> Iterator[pa.RecordBatch]:
     """Yield a query's rows in the order of their time, in Arrow batches of limited size.
 
     The order by time lets the writer keep one file open at a time, however many dates there are.

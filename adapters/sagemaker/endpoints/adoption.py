@@ -20,7 +20,7 @@ from ....project.reading.names import neutral
 from ....target import Target
 from ...common import adoption
 from .. import names
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from . import variants
 from .variants import ConfiguredVariant, PlannedVariant
 
@@ -32,7 +32,7 @@ class SageMakerAdopter:
     """The Adopter port; see endpoints.port.Adopter."""
 
     def __init__(self, target: Target) -> None:
-        self._aws: Aws = aws_of(target)
+        self._aws: AwsSession = aws_of(target)
 
     def look(self, native: str, *, name: str | None) -> RunningEndpoint:
         """Describe a SageMaker endpoint and its variants, named as adoption would name them."""
@@ -205,7 +205,7 @@ class SageMakerAdopter:
         }
 
 
-def tags_of(aws: Aws, arn: str) -> dict[str, str]:
+def tags_of(aws: AwsSession, arn: str) -> dict[str, str]:
     """Return the tags of a SageMaker resource as a mapping."""
     with aws.reading("ListTags", arn):
         pages = aws.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
@@ -227,7 +227,7 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 
 
 def as_tagged(
-    aws: Aws, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
+    aws: AwsSession, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
 ) -> tuple[ConfiguredVariant, ...]:
     """Return an endpoint's variants, with the versions that the tags of an adopted one tell.
 
@@ -248,7 +248,7 @@ def as_tagged(
     return tuple(configured)
 
 
-def release(aws: Aws, native: str) -> bool:
+def release(aws: AwsSession, native: str) -> bool:
     """Remove Isthmus's tags from an adopted endpoint, which keeps running.
 
     It returns True if the endpoint was adopted, even if its tags are off already, and False
@@ -317,7 +317,7 @@ def with_container(
     )
 
 
-def settings(aws: Aws, config: str) -> dict[str, Any]:
+def settings(aws: AwsSession, config: str) -> dict[str, Any]:
     """Return the settings of an endpoint config besides its variants, for its successor.
 
     They are data capture, encryption key, network and the like.
@@ -334,7 +334,7 @@ def settings(aws: Aws, config: str) -> dict[str, Any]:
     return {key: value for key, value in described.items() if key not in own and value}
 
 
-def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
+def variant_name(aws: AwsSession, endpoint: str, variant: str) -> str:
     """Return SageMaker's name of an endpoint's variant: by our rule, or an adopted one's own."""
     if endpoint in aws.adopted:
         name = aws.endpoint_name(endpoint)

@@ -26,7 +26,7 @@ from ....pipelines.port import ModelVersion
 from ....target import Target
 from ...common import adoption as common
 from ..machines import serving_counts, serving_machine
-from ..session import CONTROL, Aws, aws_of
+from ..session import CONTROL, AwsSession, aws_of
 from . import adoption, invocations, variants
 from .variants import ConfiguredVariant, PlannedVariant
 
@@ -39,7 +39,7 @@ class SageMakerEndpoints:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = aws_of(target)
+        self._aws: AwsSession = aws_of(target)
         # by endpoint and name: configs and models never change
         self._configs: dict[tuple[str, ...], tuple[ConfiguredVariant, ...]] = {}
         # endpoint -> the config that this host asked for, LastModifiedTime before that

@@ -25,7 +25,7 @@ from ...common.event_values import TIME, check_stream, encode_events, rules_of
 from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from ..warehouse import catalogue, warehouse
 from . import stream_records
 
@@ -234,7 +234,7 @@ def _ignoring_existing() -> Iterator[None]:
             raise
 
 
-def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
+def _stream(aws: AwsSession, name: str) -> dict[str, Any] | None:
     """Return Kinesis's description of a stream, or None."""
     with aws.reading("DescribeStreamSummary", name):
         try:
@@ -247,7 +247,7 @@ def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
     return description
 
 
-def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
+def _delivery(aws: AwsSession, name: str) -> dict[str, Any] | None:
     """Return Firehose's description of a delivery stream, or None."""
     with aws.reading("DescribeDeliveryStream", name):
         try:
@@ -266,7 +266,7 @@ def _prefix(delivery: dict[str, Any]) -> str:
     return str(destinations[0].get("ExtendedS3DestinationDescription", {}).get("Prefix", ""))
 
 
-def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dict[str, Any]:
+def _firehose(aws: AwsSession, stream: str, name: str, source: str, prefix: str) -> dict[str, Any]:
     """Return the arguments of CreateDeliveryStream for the Firehose of a stream.
 
     `name` is the Firehose's, `source` the Kinesis stream's ARN, `prefix` where it writes.
@@ -320,7 +320,7 @@ def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dic
     }
 
 
-def remove(aws: Aws, stream: str) -> None:
+def remove(aws: AwsSession, stream: str) -> None:
     """Delete a stream's Firehose, then its Kinesis stream; its table stays.
 
     The inventory calls this. Either may be absent.
@@ -344,14 +344,14 @@ def remove(aws: Aws, stream: str) -> None:
     _close(aws, stream)
 
 
-def _close(aws: Aws, stream: str) -> None:
+def _close(aws: AwsSession, stream: str) -> None:
     """Record in a table's description that it takes no single events any more, only batches."""
     stored = catalogue.read(aws, stream)
     if stored is not None and stored.document.stream_key is not None:
         catalogue.write(aws, stream, lambda old: without_stream(old or stored.document))
 
 
-def streams(aws: Aws) -> list[tuple[str, str]]:
+def streams(aws: AwsSession) -> list[tuple[str, str]]:
     """Return this project's event streams as (our name, ARN), by their names and tags.
 
     The list that the tagging service has of them may be late.

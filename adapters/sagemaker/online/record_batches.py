@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ....errors import Invalid, IsthmusError, NotFound, OutcomeUnknown, Throttled
 from ....events.port import Column
 from ..errors import translated
-from ..session import Aws
+from ..session import AwsSession
 from . import records
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ _FINAL = frozenset(
 )
 
 
-def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], stamp: str) -> None:
+def write(
+    aws: AwsSession, name: str, latest: pa.Table, features: Sequence[Column], stamp: str
+) -> None:
     """Write rows of feature values as records of a feature group, in parallel batches.
 
     `name` is the group's, `stamp` the column with their EventTime.
@@ -51,7 +53,7 @@ def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], sta
             pass
 
 
-def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
+def _send(aws: AwsSession, name: str, entries: list[dict[str, Any]]) -> None:
     """Write a feature group's records by BatchWriteRecord, repeating those not processed.
 
     A record that is written twice with one EventTime is the same record.
@@ -71,7 +73,9 @@ def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
     raise _refusal(name, failed, len(entries))
 
 
-def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[dict[str, str]]]]:
+def read(
+    aws: AwsSession, keys: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, list[dict[str, str]]]]:
     """Read the records of entity keys; return them by feature group and key.
 
     Keys without a record are left out. Up to a hundred keys, of any groups, are one call.
@@ -109,7 +113,7 @@ def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
         yield call
 
 
-def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+def _fetch(aws: AwsSession, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
     """Read records by one BatchGetRecord, repeating those not processed; return them by pair."""
     records: dict[tuple[str, str], Any] = {}
     failed: list[dict[str, Any]] = []

@@ -25,7 +25,7 @@ from ....times import epoch_milliseconds, from_epoch
 from ...common.online import latest_sql, merged, not_found
 from .. import names
 from ..errors import translated
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from ..storage.state import documents
 from . import record_batches, records
 
@@ -374,7 +374,7 @@ def _creation_time(group: dict[str, Any]) -> str:
     return created.isoformat()
 
 
-def remove(aws: Aws, view: str) -> None:
+def remove(aws: AwsSession, view: str) -> None:
     """Delete an online view's feature group and its stored description; it may be absent.
 
     The inventory calls this.
@@ -389,7 +389,7 @@ def remove(aws: Aws, view: str) -> None:
         aws.s3().delete_object(Bucket=aws.bucket, Key=aws.key("online", view))
 
 
-def feature_groups(aws: Aws) -> list[tuple[str, str]]:
+def feature_groups(aws: AwsSession) -> list[tuple[str, str]]:
     """Return this project's feature groups as (our name, ARN), by their names and tags.
 
     The list that the tagging service has of them may be late.

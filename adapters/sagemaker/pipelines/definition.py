@@ -56,7 +56,7 @@ _RETRIES = [
 ]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class DefinitionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a definition beyond its graph."""
 
     role: str
@@ -68,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disk_gb: int = 30
 
 
-def definition(run: PipelineRun, settings: Settings) -> str:
+def definition(run: PipelineRun, settings: DefinitionSettings) -> str:
     """Return a run's pipeline definition as JSON text for CreatePipeline and UpdatePipeline."""
     conditions = all_conditions(run.steps)
     watched = {condition.step for when in conditions.values() for condition in when}
@@ -102,7 +102,7 @@ def branch_name(conditions: tuple[Condition, ...]) -> str:
     return f"when-{sha256(msgspec.json.encode(conditions)).hexdigest()[:12]}"
 
 
-def _step(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
+def _step(spec: StepSpec, settings: DefinitionSettings, *, watched: bool) -> dict[str, Any]:
     """Return a pipeline step as a Training or Processing step of the definition.
 
     `watched` says that conditions of other steps read its values.
@@ -136,7 +136,7 @@ def _seconds(spec: StepSpec) -> int:
     return min(int(spec.timeout.total_seconds() * spec.attempts) + _MARGIN, _LONGEST)
 
 
-def _common(settings: Settings) -> dict[str, Any]:
+def _common(settings: DefinitionSettings) -> dict[str, Any]:
     """Return the settings that all jobs share: role, environment and tags."""
     common: dict[str, Any] = {"RoleArn": settings.role, "Environment": dict(settings.environment)}
     if settings.tags:
@@ -144,7 +144,7 @@ def _common(settings: Settings) -> dict[str, Any]:
     return common
 
 
-def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
+def _processing(spec: StepSpec, settings: DefinitionSettings, *, watched: bool) -> dict[str, Any]:
     """Return the arguments of CreateProcessingJob for a step.
 
     `watched` says that conditions of other steps read its values.
@@ -180,7 +180,7 @@ def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[st
     return request
 
 
-def _training(spec: StepSpec, settings: Settings) -> dict[str, Any]:
+def _training(spec: StepSpec, settings: DefinitionSettings) -> dict[str, Any]:
     """Return the arguments of a step's training job, as CreateTrainingJob takes them."""
     return _common(settings) | {
         "AlgorithmSpecification": {

@@ -16,9 +16,9 @@ from ....target import Target
 from ...common.pipelines.executions import Execution, read, write
 from ..machines import image, job_environment, job_machine
 from ..names import dashed
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from . import executions, run_states
-from .definition import RUN_FOLDER, RUN_URI, Settings, definition
+from .definition import RUN_FOLDER, RUN_URI, DefinitionSettings, definition
 
 
 @final
@@ -27,7 +27,7 @@ class SageMakerPipelines:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = aws_of(target)
+        self._aws: AwsSession = aws_of(target)
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
@@ -151,10 +151,10 @@ class SageMakerPipelines:
             )
         return str(started["PipelineExecutionArn"])
 
-    def _settings(self, pipeline: str) -> Settings:
+    def _settings(self, pipeline: str) -> DefinitionSettings:
         """Return the settings of a pipeline's jobs: role, image, machine and environment."""
         aws = self._aws
-        return Settings(
+        return DefinitionSettings(
             role=aws.role,
             image=image(aws.profile),
             root=aws.root,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...common.pipelines.executions import Execution
-from ..session import Aws
+from ..session import AwsSession
 
 
-def execution_arn(aws: Aws, execution: Execution) -> str | None:
+def execution_arn(aws: AwsSession, execution: Execution) -> str | None:
     """Return the ARN of the execution that has the run_id as its display name, or None."""
     if execution.arn is not None:
         return execution.arn
@@ -28,7 +28,7 @@ def execution_arn(aws: Aws, execution: Execution) -> str | None:
     return None
 
 
-def steps(aws: Aws, arn: str) -> list[dict[str, Any]]:
+def steps(aws: AwsSession, arn: str) -> list[dict[str, Any]]:
     """Return the steps that SageMaker has started in an execution, oldest first.
 
     Each is given by its last attempt.

@@ -16,7 +16,7 @@ from ....target import Target
 from ...common.pipelines.registry import check_alias, check_approval, no_version
 from ..machines import image as our_image
 from ..names import dashed
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 
 ALIAS_TAG = "isthmus:alias:"
 _APPROVALS: Mapping[Approval, str] = {
@@ -48,7 +48,7 @@ class SageMakerRegistry:
     """The ModelRegistry port over SageMaker."""
 
     def __init__(self, target: Target) -> None:
-        self._aws: Aws = aws_of(target)
+        self._aws: AwsSession = aws_of(target)
         self._packages: dict[str, _Package] = {}  # by ARN
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:

@@ -13,7 +13,7 @@ from ....errors import Conflict, NotFound
 from .. import names
 from ..endpoints import adoption
 from ..errors import translated
-from ..session import Aws
+from ..session import AwsSession
 from . import prices
 
 _CONFIGS = {
@@ -30,7 +30,7 @@ _MODELS = {
 }
 
 
-def endpoint(aws: Aws, name: str) -> None:
+def endpoint(aws: AwsSession, name: str) -> None:
     """Delete an endpoint, then every endpoint config and model that was made for it.
 
     An adopted endpoint only loses its tags, and keeps running.
@@ -46,12 +46,12 @@ def endpoint(aws: Aws, name: str) -> None:
         _delete(sagemaker.delete_model, ModelName=model_name)
 
 
-def pipeline(aws: Aws, name: str) -> None:
+def pipeline(aws: AwsSession, name: str) -> None:
     """Delete a SageMaker pipeline."""
     _delete(aws.client("sagemaker").delete_pipeline, PipelineName=names.dashed(aws.project, name))
 
 
-def model(aws: Aws, name: str) -> None:
+def model(aws: AwsSession, name: str) -> None:
     """Delete a model's package group and its versions; the models' folders in the bucket stay."""
     sagemaker = aws.client("sagemaker")
     group = names.dashed(aws.project, name)
@@ -75,7 +75,7 @@ def model(aws: Aws, name: str) -> None:
         return
 
 
-def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
+def endpoint_cost(aws: AwsSession, name: str) -> Decimal | None:
     """Return the USD an hour of an endpoint's running instances, or None if a price is unknown."""
     sagemaker = aws.client("sagemaker")
     try:
@@ -107,7 +107,7 @@ def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
 
 
 def _used_by(
-    aws: Aws, name: str, *, operation: str, items_key: str, name_key: str, arn_key: str
+    aws: AwsSession, name: str, *, operation: str, items_key: str, name_key: str, arn_key: str
 ) -> Iterator[str]:
     """Yield the names of the endpoint configs or models that were made for an endpoint.
 

@@ -18,7 +18,7 @@ from ....endpoints.port import VariantSpec
 from ....errors import Invalid, IsthmusError, NotFound
 from ....target import AccountCheck, Estimate, FirstAccount, Profile, Target, Trial
 from ..machines import DEFAULT, image, job_machine, serving_counts, serving_machine
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from . import prices
 
 _SERVICES = ("sagemaker.amazonaws.com", "firehose.amazonaws.com")  # that act as the profile's role
@@ -30,7 +30,7 @@ _ASSUMED = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 _PLACE = ("account", "region", "bucket", "role", "image", "workgroup", "endpoint_url")
 _AT_ONCE = 100  # actions of one simulation
 
-Look = Callable[[Aws], AccountCheck]
+Look = Callable[[AwsSession], AccountCheck]
 
 
 def checks(target: Target, policy: Mapping[str, Any] | None) -> Iterator[AccountCheck]:
@@ -80,14 +80,14 @@ def _unknown(name: str, detail: str, remedy: str) -> AccountCheck:
     return AccountCheck(name=name, status="unknown", detail=detail, remedy=remedy)
 
 
-def _identity(aws: Aws) -> str:
+def _identity(aws: AwsSession) -> str:
     """Return the ARN of the caller's identity; raise Denied if the profile has another account."""
     aws.admit()
     with aws.reading("GetCallerIdentity", "account"):
         return str(aws.client("sts").get_caller_identity()["Arn"])
 
 
-def _region(aws: Aws) -> AccountCheck:
+def _region(aws: AwsSession) -> AccountCheck:
     """Check that SageMaker answers in the target's region."""
     partitions = aws.boto3.get_available_partitions()
     if not any(
@@ -104,7 +104,7 @@ def _region(aws: Aws) -> AccountCheck:
     return _ok("region", f"{aws.region}: SageMaker answers")
 
 
-def _role(aws: Aws) -> AccountCheck:
+def _role(aws: AwsSession) -> AccountCheck:
     """Check that the profile's role exists, and that SageMaker and Firehose may assume it."""
     name = aws.role.rpartition("/")[2]
     try:
@@ -153,7 +153,7 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _bucket(aws: Aws) -> AccountCheck:
+def _bucket(aws: AwsSession) -> AccountCheck:
     """Check that the profile's bucket belongs to the account and is in the target's region."""
     try:
         with aws.reading("HeadBucket", aws.bucket):
@@ -175,7 +175,7 @@ def _bucket(aws: Aws) -> AccountCheck:
     return _ok("bucket", f"{aws.bucket}: this account's, in {region}")
 
 
-def _workgroup(aws: Aws) -> AccountCheck:
+def _workgroup(aws: AwsSession) -> AccountCheck:
     """Check that Athena's workgroup is enabled."""
     name = str(aws.profile.options.get("workgroup", "primary"))
     try:
@@ -198,7 +198,7 @@ def _workgroup(aws: Aws) -> AccountCheck:
     return _ok("queries", f"Athena's workgroup {name} is enabled")
 
 
-def _image(aws: Aws) -> AccountCheck:
+def _image(aws: AwsSession) -> AccountCheck:
     """Check that the profile's image is in ECR, in the target's region."""
     name = image(aws.profile)
     place = _ECR.fullmatch(name)
@@ -227,7 +227,7 @@ def _image(aws: Aws) -> AccountCheck:
     return _ok("image", f"{place['name']} is in ECR")
 
 
-def _quotas(aws: Aws) -> AccountCheck:
+def _quotas(aws: AwsSession) -> AccountCheck:
     """Check that the quotas allow a job and a variant of the profile."""
     variant = VariantSpec(name="any", model="any", version=1)
     needs = [
@@ -259,7 +259,7 @@ def _quotas(aws: Aws) -> AccountCheck:
     return _ok("quotas", ", ".join(f"{name}: {granted[name]:g}" for name, _ in needs))
 
 
-def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
+def _rights(aws: AwsSession, policy: Mapping[str, Any] | None) -> AccountCheck:
     """Check by IAM's policy simulator that the credentials permit what `policy` lists."""
     if policy is None:
         remedy = (
@@ -284,7 +284,7 @@ def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
     return _ok("rights", f"{principal} has those of the policy")
 
 
-def _principal(aws: Aws) -> str:
+def _principal(aws: AwsSession) -> str:
     """Return the ARN of the IAM user or role whose policies apply to the credentials."""
     arn = _identity(aws)
     if (session := _ASSUMED.fullmatch(arn)) is None:
@@ -297,7 +297,7 @@ def _principal(aws: Aws) -> str:
         return f"arn:{partition}:iam::{account}:role/{name}"
 
 
-def _denied_actions(aws: Aws, principal: str, statement: Mapping[str, Any]) -> Iterator[str]:
+def _denied_actions(aws: AwsSession, principal: str, statement: Mapping[str, Any]) -> Iterator[str]:
     """Yield the actions of a policy statement that a principal may not do on all its resources."""
     passed_to = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService")
     context = (

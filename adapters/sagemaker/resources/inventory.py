@@ -17,14 +17,14 @@ from .. import names
 from ..endpoints import adoption
 from ..events import log as events
 from ..online import store as online
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from ..storage import counters
 from ..warehouse import catalogue, warehouse
 from . import deletion
 
 # kind -> what deletes it: returns at once, absent is success. In the order in which a project is
 # taken down: users before what they use.
-DELETERS: dict[str, Callable[[Aws, str], None]] = {
+DELETERS: dict[str, Callable[[AwsSession, str], None]] = {
     "endpoint": deletion.endpoint,
     KIND: counters.remove,
     "pipeline": deletion.pipeline,
@@ -91,7 +91,7 @@ class AwsInventory:
             deleter(self._aws, resource.name)
 
 
-def _tagged_resources(aws: Aws, project: str) -> tuple[dict[tuple[str, str], str], set[str]]:
+def _tagged_resources(aws: AwsSession, project: str) -> tuple[dict[tuple[str, str], str], set[str]]:
     """Return the ARNs of a project's tagged resources by (kind, name), and which are adopted."""
     arns: dict[tuple[str, str], str] = {}
     adopted: set[str] = set()
@@ -117,7 +117,7 @@ def _tagged_resources(aws: Aws, project: str) -> tuple[dict[tuple[str, str], str
     return arns, adopted
 
 
-def _tables(aws: Aws) -> dict[tuple[str, str], str]:
+def _tables(aws: AwsSession) -> dict[tuple[str, str], str]:
     """Return the locations of the project's Glue tables and views, by (kind, name).
 
     S3 folders of rows without a table count as tables: a deletion that was interrupted left them,
@@ -141,14 +141,14 @@ def _tables(aws: Aws) -> dict[tuple[str, str], str]:
     return places
 
 
-def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
+def _cost(aws: AwsSession, kind: str, name: str) -> Decimal | None:
     """Return a resource's USD an hour, or None if it is unknown."""
     if kind in _FREE:
         return Decimal(0)
     return deletion.endpoint_cost(aws, name) if kind == "endpoint" else None
 
 
-_PAGES: dict[str, Callable[[Aws, str], str]] = {
+_PAGES: dict[str, Callable[[AwsSession, str], str]] = {
     "endpoint": lambda aws, name: (
         f"sagemaker/home?region={aws.region}#/endpoints/{aws.endpoint_name(name)}"
     ),
@@ -162,7 +162,7 @@ _PAGES: dict[str, Callable[[Aws, str], str]] = {
 }
 
 
-def _url(aws: Aws, kind: str, name: str) -> Any:
+def _url(aws: AwsSession, kind: str, name: str) -> Any:
     """Return the URL of a resource's page in the AWS console, or None."""
     page = _PAGES.get(kind)
     return (

@@ -16,7 +16,7 @@ from ...common.pipelines.executions import read
 from .. import names
 from ..pipelines import executions
 from ..pipelines.registry import SageMakerRegistry
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from ..warehouse.sources import WRANGLER
 from .wrangler import Bound
 
@@ -29,7 +29,7 @@ class SageMakerObjects:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = aws_of(target)
+        self._aws: AwsSession = aws_of(target)
 
     @cached_property
     def session(self) -> Any:

@@ -15,7 +15,7 @@ import msgspec
 
 from ....target import Target
 from ...common.price_list import PriceList, refresh
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from .prices import PROVIDER
 
 _API_REGION = "us-east-1"  # one of the few that have the API; each knows the prices of all
@@ -43,7 +43,7 @@ def ask(target: Target) -> None:
         )
 
 
-def _price_list(aws: Aws, date: str) -> PriceList:
+def _price_list(aws: AwsSession, date: str) -> PriceList:
     """Fetch the prices of SageMaker instances and of Athena in the region."""
     hourly = {
         named["machine"]: price
@@ -58,7 +58,9 @@ def _price_list(aws: Aws, date: str) -> PriceList:
     return PriceList(date=date, hourly=hourly, scanned=scanned.pop() if len(scanned) == 1 else None)
 
 
-def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, str, Decimal]]:
+def _products(
+    aws: AwsSession, service: str, **attributes: str
+) -> Iterator[tuple[str, str, Decimal]]:
     """Yield usage type, unit and on-demand USD of an AWS service's products in the region.
 
     `attributes` select products. Those without one price in USD are left out.

@@ -26,7 +26,7 @@ from ....target import Target
 from ...common.storage.counters import KIND, counters_of
 from .. import names
 from ..errors import translated
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 
 T = TypeVar("T")
 _UNIT, _UNTIL = "unit", "until"  # the key, and the attribute by which items vanish
@@ -213,7 +213,7 @@ class DynamoCounters:
         return call()
 
 
-def remove(aws: Aws, endpoint: str) -> None:
+def remove(aws: AwsSession, endpoint: str) -> None:
     """Delete an endpoint's DynamoDB table with every count; it may be absent.
 
     The inventory calls this.
@@ -223,7 +223,7 @@ def remove(aws: Aws, endpoint: str) -> None:
         aws.client("dynamodb").delete_table(TableName=name)
 
 
-def tables(aws: Aws) -> list[tuple[str, str]]:
+def tables(aws: AwsSession) -> list[tuple[str, str]]:
     """Return the project's DynamoDB tables of counters as (endpoint, ARN), by names and tags.
 
     The list that the tagging service has of them may be late.
@@ -235,7 +235,7 @@ def tables(aws: Aws) -> list[tuple[str, str]]:
         return [pair for name in tables if (pair := _owned_table(aws, client, name)) is not None]
 
 
-def _owned_table(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
+def _owned_table(aws: AwsSession, client: Any, name: str) -> tuple[str, str] | None:
     """Return (endpoint, ARN) of the table `name` if its tags name this project, else None."""
     table = client.describe_table(TableName=name)["Table"]
     tags = {
@@ -298,6 +298,6 @@ def _item_key(unit: str) -> dict[str, dict[str, str]]:
     return {_UNIT: {"S": unit}}
 
 
-def _table_name(aws: Aws, endpoint: str) -> str:
+def _table_name(aws: AwsSession, endpoint: str) -> str:
     """Return the name of an endpoint's counter table."""
     return f"{names.underscored(aws.project, endpoint)}-{KIND}"

@@ -11,7 +11,7 @@ from ....target import Target
 from ....times import utc_milliseconds
 from ...common.storage.documents import Documents, ObjectHead, StoredObject, Words
 from ..errors import translated
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 
 _WORDS = Words(read="GetObject", write="PutObject", remove="DeleteObject", list="ListObjectsV2")
 
@@ -24,7 +24,7 @@ def state(target: Target) -> Documents:
     return documents(aws_of(target), "state")
 
 
-def documents(aws: Aws, folder: str) -> Documents:
+def documents(aws: AwsSession, folder: str) -> Documents:
     """Return a compare-and-swap store of small documents in S3, below a folder of the project."""
     return Documents(_S3Objects(aws, folder), aws, _WORDS, folder)
 
@@ -33,7 +33,7 @@ def documents(aws: Aws, folder: str) -> Documents:
 class _S3Objects:
     """The objects below a folder, for `Documents`."""
 
-    def __init__(self, aws: Aws, folder: str) -> None:
+    def __init__(self, aws: AwsSession, folder: str) -> None:
         self._aws = aws
         self._folder = folder
 

@@ -12,7 +12,7 @@ from ....storage import LogPage
 from ....target import Target
 from ....times import epoch_milliseconds
 from ..endpoints import adoption
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 
 _GROUPS = {
     "endpoints": "/aws/sagemaker/Endpoints",
@@ -44,7 +44,7 @@ class CloudWatchLogs:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = aws_of(target)
+        self._aws: AwsSession = aws_of(target)
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """Return the last `limit` log lines, or with `after` (a page's cursor) the next ones.
@@ -101,7 +101,7 @@ class CloudWatchLogs:
             request["nextToken"] = answer["nextToken"]
 
 
-def place(aws: Aws, ref: str) -> tuple[str, str | None]:
+def place(aws: AwsSession, ref: str) -> tuple[str, str | None]:
     """Return the CloudWatch log group of a resource, and the prefix of its log streams.
 
     The prefix is None if all streams of the group are the resource's.

@@ -16,7 +16,7 @@ from ....endpoints.port import Bucket, Window
 from ....errors import NotFound, NotSettled, Unavailable
 from ....project.reading.names import neutral
 from ....target import Target
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 
 NAMESPACE = "AWS/SageMaker"
 _PERIOD = 60
@@ -45,7 +45,7 @@ class CloudWatchMetrics:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = aws_of(target)
+        self._aws: AwsSession = aws_of(target)
         self._delay = hosting.metrics_delay(target)
         self.sleep: Callable[[float], None] = time.sleep
 

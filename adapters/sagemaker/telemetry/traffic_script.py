@@ -19,7 +19,7 @@ from ....target import Target
 from ...common import control
 from .. import backend
 from ..endpoints import adoption
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 
 
 @final
@@ -28,7 +28,7 @@ class StackTrafficScript:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = aws_of(target)
+        self._aws: AwsSession = aws_of(target)
         self._known = False  # that what answers is our stack
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from ....errors import Busy, Denied, Invalid, IsthmusError, LimitExceeded, Throttled, Unavailable
 from ....storage import wait
 from ..errors import translated
-from ..session import Aws
+from ..session import AwsSession
 from ..storage.blobs import delete_below
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def scratch(aws: Aws) -> Iterator[str]:
+def scratch(aws: AwsSession) -> Iterator[str]:
     """Yield an S3 key prefix for the files of one statement, which are removed after the block."""
     prefix = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
@@ -57,7 +57,7 @@ def scratch(aws: Aws) -> Iterator[str]:
             delete_below(aws, prefix)
 
 
-def run(aws: Aws, statement: str, prefix: str) -> None:
+def run(aws: AwsSession, statement: str, prefix: str) -> None:
     """Run an SQL statement in Athena and wait for its end; output goes below an S3 prefix.
 
     Raises:
@@ -126,7 +126,7 @@ def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
     return Invalid(text)
 
 
-def objects(aws: Aws, prefix: str) -> list[Object]:
+def objects(aws: AwsSession, prefix: str) -> list[Object]:
     """List the objects below an S3 prefix that have bytes, in the order of their keys."""
     nonempty = []
     with translated(f"listing s3://{aws.bucket}/{prefix}"):
@@ -141,7 +141,7 @@ def objects(aws: Aws, prefix: str) -> list[Object]:
     return nonempty
 
 
-def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
+def rows(aws: AwsSession, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
     """Read Parquet files in S3 into one Arrow table, columns by position, names by `schema`.
 
     Athena changes names to small letters.
@@ -166,7 +166,7 @@ def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
         return pa.concat_tables(pool.map(table_of, files))
 
 
-def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
+def footers(aws: AwsSession, files: Sequence[Object]) -> list[pq.FileMetaData]:
     """Read the Parquet footers of S3 files, which give row and null counts.
 
     Only the ends of the files are read.
@@ -188,7 +188,7 @@ def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
         return list(pool.map(footer, files))
 
 
-def _last_bytes(aws: Aws, item: Object, size: int) -> bytes:
+def _last_bytes(aws: AwsSession, item: Object, size: int) -> bytes:
     """Return the last bytes of an S3 object."""
     with translated(f"reading s3://{aws.bucket}/{item.key}"):
         body: bytes = (

@@ -28,9 +28,9 @@ from ....errors import (
     Unavailable,
 )
 from ...common.warehouse.conformance import by_date
-from ...common.warehouse.tables import PARTITION, Document
+from ...common.warehouse.tables import PARTITION, TableDocument
 from ..errors import translated
-from ..session import Aws
+from ..session import AwsSession
 from ..storage.blobs import delete_below
 from . import athena, catalogue, statements
 from .catalogue import StoredTable
@@ -57,7 +57,7 @@ class _Manifest(StoredDocument, frozen=True, kw_only=True):
     moves: tuple[_Move, ...]
 
 
-def append(aws: Aws, stored: StoredTable, data: pa.Table, batch: str) -> None:
+def append(aws: AwsSession, stored: StoredTable, data: pa.Table, batch: str) -> None:
     """Write rows of a table to S3 as a batch: one Parquet object for each date.
 
     `data` has the table's columns, in the order of its time.
@@ -77,7 +77,7 @@ def append(aws: Aws, stored: StoredTable, data: pa.Table, batch: str) -> None:
             pass
 
 
-def save(aws: Aws, stored: StoredTable, select: str, batch: str) -> None:
+def save(aws: AwsSession, stored: StoredTable, select: str, batch: str) -> None:
     """Write the rows of a query to S3 as a batch by Athena's UNLOAD, not through this process.
 
     `select` is Athena's text of the table's columns and dt.
@@ -115,7 +115,7 @@ def _folder(stored: StoredTable, day: str) -> str:
     return f"{stored.prefix}{PARTITION}={day}/"
 
 
-def _copy(aws: Aws, source: str, goal: str) -> None:
+def _copy(aws: AwsSession, source: str, goal: str) -> None:
     """Copy an unloaded S3 object to its final key `goal`, unless another process has done so."""
     try:
         with translated(f"copying to s3://{aws.bucket}/{goal}", effect=True):
@@ -130,7 +130,7 @@ def _copy(aws: Aws, source: str, goal: str) -> None:
             ) from None
 
 
-def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
+def _stage(aws: AwsSession, document: TableDocument, select: str, key: str) -> _Manifest:
     """Unload a query's rows to a scratch folder; return their manifest, stored at `key`."""
     staging = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
@@ -157,7 +157,7 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
     return manifest
 
 
-def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
+def _in_parts(aws: AwsSession, document: TableDocument, select: str, staging: str) -> None:
     """Unload a query in several statements by groups of dates, below the prefix `staging`.
 
     One UNLOAD writes a limited number of partitions.
@@ -199,7 +199,9 @@ def _date_of(key: str) -> str:
     )
 
 
-def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]) -> None:
+def _refuse_nulls(
+    aws: AwsSession, document: TableDocument, objects: Sequence[athena.Object]
+) -> None:
     """Raise Invalid if the Parquet objects of a saved query have nulls in a required column."""
     required = {column.name.lower(): column.name for column in document.columns if column.required}
     required[document.time_column.lower()] = document.time_column
@@ -217,7 +219,7 @@ def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]
 
 
 def _nulls(
-    aws: Aws, item: athena.Object, footer: object, required: Mapping[str, str]
+    aws: AwsSession, item: athena.Object, footer: object, required: Mapping[str, str]
 ) -> dict[str, int]:
     """Return the number of nulls in each required column of a Parquet object.
 
@@ -242,7 +244,7 @@ def _nulls(
     return counts
 
 
-def _manifest(aws: Aws, key: str) -> _Manifest | None:
+def _manifest(aws: AwsSession, key: str) -> _Manifest | None:
     """Read a batch's manifest, which lists the objects to copy, or return None."""
     try:
         with translated(f"reading s3://{aws.bucket}/{key}"):
@@ -252,7 +254,7 @@ def _manifest(aws: Aws, key: str) -> _Manifest | None:
     return decode(body, _Manifest, what=f"s3://{aws.bucket}/{key}")
 
 
-def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
+def _put_if_absent(aws: AwsSession, key: str, manifest: _Manifest) -> _Manifest:
     """Write a batch's manifest at `key` unless there is one; return the valid manifest.
 
     Ours is recognized by its staging folder after a lost reply.

@@ -16,10 +16,10 @@ import msgspec
 
 from ....core.formats import decode
 from ....errors import AlreadyExists, Busy, NotFound
-from ...common.warehouse.tables import PARTITION, Document, existing_table
+from ...common.warehouse.tables import PARTITION, TableDocument, existing_table
 from ..column_types import GLUE
 from ..errors import translated
-from ..session import Aws
+from ..session import AwsSession
 
 _PROJECT = "isthmus_project"
 _DOCUMENT = "isthmus_document"
@@ -43,13 +43,13 @@ _INPUT = (  # what UpdateTable takes back of what GetTable gives
 class StoredTable(msgspec.Struct, frozen=True, kw_only=True):
     """A table or view in Glue."""
 
-    document: Document
+    document: TableDocument
     prefix: str = ""  # the object keys of its rows begin with it; "" for a view
     dates: tuple[str, str] = ("", "")  # the projected range, both included
     table: Mapping[str, Any] = {}  # as GetTable gave it
 
 
-def read_all(aws: Aws) -> dict[str, StoredTable]:
+def read_all(aws: AwsSession) -> dict[str, StoredTable]:
     """Read every table and view of this project from Glue, by name."""
     tables: dict[str, StoredTable] = {}
     with aws.reading("GetTables", aws.database):
@@ -68,13 +68,13 @@ def read_all(aws: Aws) -> dict[str, StoredTable]:
     return tables
 
 
-def read(aws: Aws, name: str) -> StoredTable | None:
+def read(aws: AwsSession, name: str) -> StoredTable | None:
     """Read a table or view from Glue, or return None."""
     table = _get(aws, name)
     return None if table is None else _stored_table(aws, table)
 
 
-def existing(aws: Aws, name: str) -> StoredTable:
+def existing(aws: AwsSession, name: str) -> StoredTable:
     """Return a table of Glue that must exist; raise NotFound without it, Invalid for a view."""
     stored = read(aws, name)
     existing_table(name, stored.document if stored else None)
@@ -82,12 +82,14 @@ def existing(aws: Aws, name: str) -> StoredTable:
     return stored
 
 
-def documents(stored: Mapping[str, StoredTable]) -> dict[str, Document]:
+def documents(stored: Mapping[str, StoredTable]) -> dict[str, TableDocument]:
     """Return the stored descriptions in Glue's tables, by name."""
     return {name: table.document for name, table in stored.items()}
 
 
-def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) -> Document:
+def write(
+    aws: AwsSession, name: str, change: Callable[[TableDocument | None], TableDocument]
+) -> TableDocument:
     """Create a Glue table, or change it if it is still as it was read; repeat otherwise.
 
     `change` gets the old description or None, and returns the new one.
@@ -119,7 +121,7 @@ def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) ->
     raise Busy(f"table {name} is being changed by somebody else", remedy="run this again")
 
 
-def mark_view(aws: Aws, document: Document) -> None:
+def mark_view(aws: AwsSession, document: TableDocument) -> None:
     """Store a view's project and SQL in its Glue table's parameters."""
     table = _get(aws, document.name)
     if table is None:
@@ -131,7 +133,7 @@ def mark_view(aws: Aws, document: Document) -> None:
     _update(aws, StoredTable(document=document, table=table), changed)
 
 
-def widen(aws: Aws, stored: StoredTable, first: str, last: str) -> StoredTable:
+def widen(aws: AwsSession, stored: StoredTable, first: str, last: str) -> StoredTable:
     """Extend the dates of a Glue table's partition projection by `first` to `last`.
 
     It returns the changed table.
@@ -152,7 +154,7 @@ def widen(aws: Aws, stored: StoredTable, first: str, last: str) -> StoredTable:
     )
 
 
-def remove(aws: Aws, name: str) -> None:
+def remove(aws: AwsSession, name: str) -> None:
     """Delete a Glue table, which may be absent."""
     try:
         with translated(f"deleting table {name}", effect=True):
@@ -161,7 +163,7 @@ def remove(aws: Aws, name: str) -> None:
         return
 
 
-def _get(aws: Aws, name: str) -> dict[str, Any] | None:
+def _get(aws: AwsSession, name: str) -> dict[str, Any] | None:
     """Return Glue's description of a table, or None."""
     with aws.reading("GetTable", name):
         try:
@@ -174,13 +176,13 @@ def _get(aws: Aws, name: str) -> dict[str, Any] | None:
     return table
 
 
-def _stored_table(aws: Aws, table: dict[str, Any]) -> StoredTable | None:
+def _stored_table(aws: AwsSession, table: dict[str, Any]) -> StoredTable | None:
     """Convert Glue's description of a table; return None if it is not of this project."""
     parameters = table.get("Parameters") or {}
     if parameters.get(_PROJECT) != aws.project or _DOCUMENT not in parameters:
         return None
     document = decode(
-        parameters[_DOCUMENT].encode(), Document, what=f"the document of table {table['Name']}"
+        parameters[_DOCUMENT].encode(), TableDocument, what=f"the document of table {table['Name']}"
     )
     if document.view_sql is not None:
         return StoredTable(document=document, table=table)
@@ -194,7 +196,7 @@ def _stored_table(aws: Aws, table: dict[str, Any]) -> StoredTable | None:
     )
 
 
-def _update(aws: Aws, old: StoredTable, changed: dict[str, Any]) -> None:
+def _update(aws: AwsSession, old: StoredTable, changed: dict[str, Any]) -> None:
     """Change a Glue table's description, if the table is still as `old` was read."""
     version = {"VersionId": old.table["VersionId"]} if old.table.get("VersionId") else {}
     with translated(f"changing table {old.document.name}", effect=True):
@@ -203,7 +205,7 @@ def _update(aws: Aws, old: StoredTable, changed: dict[str, Any]) -> None:
         )
 
 
-def ensure_database(aws: Aws) -> None:
+def ensure_database(aws: AwsSession) -> None:
     """Create the project's Glue database if it does not exist."""
     aws.s3()  # where its rows will be
     try:
@@ -219,7 +221,7 @@ def ensure_database(aws: Aws) -> None:
         return
 
 
-def location(aws: Aws, document: Document) -> str:
+def location(aws: AwsSession, document: TableDocument) -> str:
     """Return the S3 URI of the folder that holds a table's rows.
 
     A table that was deleted and made again has a new folder: what is still on its way to the old
@@ -228,12 +230,12 @@ def location(aws: Aws, document: Document) -> str:
     return f"{aws.root}/warehouse/{document.name}/{document.incarnation[:8]}/"
 
 
-def _table_parameters(aws: Aws, document: Document) -> dict[str, str]:
+def _table_parameters(aws: AwsSession, document: TableDocument) -> dict[str, str]:
     """Return the Glue table parameters that mark a table as this project's and describe it."""
     return {_PROJECT: aws.project, _DOCUMENT: msgspec.json.encode(document).decode()}
 
 
-def _input(aws: Aws, document: Document, dates: tuple[str, str]) -> dict[str, Any]:
+def _input(aws: AwsSession, document: TableDocument, dates: tuple[str, str]) -> dict[str, Any]:
     """Return a table's description as Glue's TableInput; `dates` bound its partitions."""
     where = location(aws, document)
     return {

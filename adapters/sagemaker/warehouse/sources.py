@@ -14,7 +14,7 @@ from ....events.sources.source import ROWS
 from ....target import Packages, Target, require
 from ...common.storage.object_names import goals, literal_prefix
 from ..errors import translated
-from ..session import Aws, aws_of
+from ..session import AwsSession, aws_of
 from . import athena
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class AwsSources:
                 yield pa.table({column: pa.nulls(0) for column in names})
 
 
-def _object_keys(aws: Aws, bucket: str, prefix: str) -> Iterator[str]:
+def _object_keys(aws: AwsSession, bucket: str, prefix: str) -> Iterator[str]:
     """Yield the keys of a bucket's objects below a prefix."""
     with translated(f"listing s3://{bucket}/{prefix}"):
         for page in (

@@ -12,8 +12,8 @@ from ....target import Target
 from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
 from ...common.warehouse.results import columns as columns_of
-from ...common.warehouse.tables import Document, check_batch_name, check_spec, evolved
-from ..session import Aws, aws_of
+from ...common.warehouse.tables import TableDocument, check_batch_name, check_spec, evolved
+from ..session import AwsSession, aws_of
 from ..storage.blobs import delete_below
 from . import athena, batches, catalogue, statements
 
@@ -129,7 +129,7 @@ class AthenaWarehouse:
         return check(sql)
 
 
-def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Table:
+def _read(aws: AwsSession, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Table:
     """Read the rows that an UNLOAD wrote below an S3 prefix; if `ordered`, in the query's order."""
     import pyarrow as pa
 
@@ -138,7 +138,7 @@ def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Tabl
     return rows.sort_by(statements.ROW).drop_columns([statements.ROW]) if ordered else rows
 
 
-def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Document:
+def apply(aws: AwsSession, spec: TableSpec, *, stream_key: str | None = None) -> TableDocument:
     """Create or change a table or view in Glue, and return its stored description.
 
     With `stream_key` the table takes single events, too, and this is their key column.
@@ -168,7 +168,7 @@ def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Docume
     return document
 
 
-def remove(aws: Aws, name: str) -> None:
+def remove(aws: AwsSession, name: str) -> None:
     """Delete a table with its rows, or a view; it may be absent. The inventory calls this.
 
     The rows are deleted first, so that an interrupted deletion is still listed.

@@ -15,7 +15,7 @@ from ....target import Target
 from ...common import adoption
 from .. import operations
 from ..names import NAME_LABEL, PROJECT_LABEL, dashed, endpoint_id, label_filter
-from ..session import CONTROL, Session, session_of
+from ..session import CONTROL, VertexSession, session_of
 from . import deployed_models, labels, lookup
 
 
@@ -24,7 +24,7 @@ class VertexAdopter:
     """The Adopter port; see endpoints.port.Adopter."""
 
     def __init__(self, target: Target) -> None:
-        self._session: Session = session_of(target)
+        self._session: VertexSession = session_of(target)
 
     def look(self, native: str, *, name: str | None) -> RunningEndpoint:
         """Describe a Vertex AI endpoint and its variants, named as adoption would name them."""
@@ -218,7 +218,7 @@ def _cut(name: str, ending: str) -> str:
     return name[: VARIANT_LENGTH - len(ending)].rstrip("_") + ending
 
 
-def release(session: Session, name: str) -> bool:
+def release(session: VertexSession, name: str) -> bool:
     """Remove Isthmus's labels from an adopted endpoint, which keeps running.
 
     It returns True if the endpoint was adopted, even if its labels are off already, and False
@@ -277,7 +277,7 @@ def _token(endpoint: Any) -> str:
     )
 
 
-def _update(session: Session, endpoint: Any, **fields: Any) -> None:
+def _update(session: VertexSession, endpoint: Any, **fields: Any) -> None:
     """Change fields of an endpoint if its etag is still the one that `endpoint` has."""
     from google.cloud.aiplatform_v1 import Endpoint
 

@@ -42,7 +42,7 @@ class Intention(msgspec.Struct, frozen=True, kw_only=True):
     theirs: str = ""  # of one that was adopted: the description that it had
 
 
-class EndpointLook(msgspec.Struct, frozen=True, kw_only=True):
+class ObservedEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One look at an endpoint."""
 
     endpoint: Any
@@ -200,7 +200,7 @@ def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
     }
 
 
-def state(name: str, look: EndpointLook) -> EndpointState:
+def state(name: str, look: ObservedEndpoint) -> EndpointState:
     """Convert an endpoint and its operations to an EndpointState.
 
     Its phase is updating only while an operation runs: what a killed `apply` left undone waits for

@@ -21,11 +21,11 @@ from ....target import Profile
 from .. import operations
 from ..machines import serving_machine, serving_replicas
 from ..names import dashed
-from ..session import CONTROL, Session
+from ..session import CONTROL, VertexSession
 from . import adopted_versions, deployed_models, labels
-from .deployed_models import EndpointLook
+from .deployed_models import ObservedEndpoint
 
-Versions = Mapping[str, ModelVersion]  # by variant
+VersionsByVariant = Mapping[str, ModelVersion]  # by variant
 _MADE = timedelta(minutes=5)  # in which an endpoint is made; deploying to it is not waited for
 _REPLICAS = ("dedicated_resources.min_replica_count", "dedicated_resources.max_replica_count")
 
@@ -42,7 +42,7 @@ class _Change(msgspec.Struct, frozen=True, kw_only=True):
 class Deployer:
     """The changes of a target's endpoints."""
 
-    def __init__(self, session: Session, profile: Profile, *, shared: bool) -> None:
+    def __init__(self, session: VertexSession, profile: Profile, *, shared: bool) -> None:
         self._session, self._profile, self._shared = session, profile, shared
 
     def create(self, name: str, endpoint_id: str, description: str) -> None:
@@ -71,7 +71,9 @@ class Deployer:
         except AlreadyExists:  # somebody else was a little faster
             pass
 
-    def deploy_variants(self, spec: EndpointSpec, look: EndpointLook, versions: Versions) -> None:
+    def deploy_variants(
+        self, spec: EndpointSpec, look: ObservedEndpoint, versions: VersionsByVariant
+    ) -> None:
         """Start the operations that bring an endpoint's deployed models nearer to its spec.
 
         The request is written first, under the etag of the look; then models are deployed and
@@ -103,7 +105,7 @@ class Deployer:
             ]
         )
 
-    def remove(self, spec: EndpointSpec, look: EndpointLook) -> None:
+    def remove(self, spec: EndpointSpec, look: ObservedEndpoint) -> None:
         """Start to undeploy all of an endpoint's models, or delete it if it has none.
 
         `look` is the endpoint as it was read.
@@ -141,8 +143,8 @@ class Deployer:
     def _missing(
         self,
         spec: EndpointSpec,
-        look: EndpointLook,
-        versions: Versions,
+        look: ObservedEndpoint,
+        versions: VersionsByVariant,
         numbers: Mapping[str, VariantSpec],
     ) -> list[_Change]:
         """Return the DeployModel operations for the spec's variants that are not deployed yet.

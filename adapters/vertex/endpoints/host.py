@@ -23,10 +23,10 @@ from ....target import Target
 from ...common import adoption
 from .. import operations
 from ..names import endpoint_id
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 from . import adopted_versions, deployed_models, lookup, sticky
-from .deployed_models import EndpointLook
-from .deployment import Deployer, Versions
+from .deployed_models import ObservedEndpoint
+from .deployment import Deployer, VersionsByVariant
 from .invocations import Invoker
 from .labels import TOUCH, is_adopted
 from .sticky import Parts
@@ -106,7 +106,7 @@ class VertexEndpoints:
 
     def _checked_shift(
         self, endpoint: str, split: Mapping[str, Decimal], *, expect: str
-    ) -> tuple[EndpointLook, dict[str, int]]:
+    ) -> tuple[ObservedEndpoint, dict[str, int]]:
         """Check a traffic split; return the endpoint as read, and the split by DeployedModel's id.
 
         It raises what `shift` raises.
@@ -131,7 +131,9 @@ class VertexEndpoints:
             )
         return look, deployed_models.split_of(look.endpoint, requested_split)
 
-    def _write_split(self, endpoint: str, look: EndpointLook, shares: Mapping[str, int]) -> None:
+    def _write_split(
+        self, endpoint: str, look: ObservedEndpoint, shares: Mapping[str, int]
+    ) -> None:
         """Write an endpoint's traffic split, and a label that makes earlier tokens stale.
 
         Raises:
@@ -173,7 +175,7 @@ class VertexEndpoints:
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         return self._invoker.invoke(endpoint, variant, body, request_id=request_id)
 
-    def _look(self, endpoint: str, variant: str | None = None) -> EndpointLook | None:
+    def _look(self, endpoint: str, variant: str | None = None) -> ObservedEndpoint | None:
         """Read an endpoint and its long-running operations from Vertex AI, or return None.
 
         With `variant` it is the variant's own endpoint, of a sticky endpoint. Operations are read
@@ -182,16 +184,18 @@ class VertexEndpoints:
         name = lookup.path(self._session, endpoint, variant)
         listed = operations.list_operations(self._session, self._session.endpoints, name)
         described = lookup.find(self._session, endpoint, variant)
-        return None if described is None else EndpointLook(endpoint=described, operations=listed)
+        return (
+            None if described is None else ObservedEndpoint(endpoint=described, operations=listed)
+        )
 
-    def _require_endpoint(self, endpoint: str, variant: str | None = None) -> EndpointLook:
+    def _require_endpoint(self, endpoint: str, variant: str | None = None) -> ObservedEndpoint:
         """Read an endpoint, or a variant's own one, with its operations; raise NotFound."""
         look = self._look(endpoint, variant)
         if look is None:
             raise hosting.not_found(endpoint)
         return look
 
-    def _parts(self, endpoint: str, look: EndpointLook) -> Parts:
+    def _parts(self, endpoint: str, look: ObservedEndpoint) -> Parts:
         """Read the own endpoint of each variant of a sticky endpoint; others have none."""
         return {
             variant: self._look(endpoint, variant)
@@ -209,7 +213,7 @@ class VertexEndpoints:
         )
 
     def _deploy(
-        self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
+        self, spec: EndpointSpec, look: ObservedEndpoint, parts: Parts, versions: VersionsByVariant
     ) -> None:
         """Start the changes that bring an endpoint nearer to a spec, in weighted or sticky routing.
 
@@ -222,7 +226,7 @@ class VertexEndpoints:
             self._deployer.deploy_variants(spec, look, versions)
 
     def _deploy_sticky(
-        self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
+        self, spec: EndpointSpec, look: ObservedEndpoint, parts: Parts, versions: VersionsByVariant
     ) -> None:
         """Start the changes that bring a sticky endpoint's own endpoints nearer to a spec.
 
@@ -241,7 +245,7 @@ class VertexEndpoints:
                 self._deployer.remove(spec, part)
 
     def _deploy_variant(
-        self, spec: EndpointSpec, part: EndpointLook | None, versions: Versions
+        self, spec: EndpointSpec, part: ObservedEndpoint | None, versions: VersionsByVariant
     ) -> None:
         """Create, or change, the own endpoint of a sticky endpoint's variant."""
         (variant,) = spec.variants
@@ -262,12 +266,12 @@ def fixed(target: Target, endpoint: str) -> str:
     return "" if standing is None else _kind_difference(standing, shared=_is_shared(session))
 
 
-def _is_sticky(look: EndpointLook) -> bool:
+def _is_sticky(look: ObservedEndpoint) -> bool:
     """Return whether an endpoint has sticky routing, as its stored description says."""
     return bool(deployed_models.intention(look.endpoint).apart)
 
 
-def _state(endpoint: str, look: EndpointLook, parts: Parts) -> EndpointState:
+def _state(endpoint: str, look: ObservedEndpoint, parts: Parts) -> EndpointState:
     """Convert what was read of an endpoint to its state; `parts` are a sticky one's endpoints."""
     return (
         sticky.state(endpoint, look.endpoint, parts)
@@ -290,6 +294,6 @@ def _kind_difference(standing: Any, *, shared: bool) -> str:
     )
 
 
-def _is_shared(session: Session) -> bool:
+def _is_shared(session: VertexSession) -> bool:
     """Return whether the profile asks for shared endpoints instead of dedicated ones."""
     return bool(session.profile.options.get("endpoint") == "shared")

@@ -14,7 +14,7 @@ import msgspec
 from ....endpoints.port import Reply
 from ....errors import Busy, Denied, ModelError, NotFound, Throttled, Unavailable
 from ..errors import LOGIN, translated
-from ..session import Session
+from ..session import VertexSession
 from . import deployed_models
 
 _JSON = "application/json"
@@ -60,7 +60,7 @@ class Invoker:
     remembered until an answer does not fit it.
     """
 
-    def __init__(self, session: Session, answering: Callable[[str, str | None], Any]) -> None:
+    def __init__(self, session: VertexSession, answering: Callable[[str, str | None], Any]) -> None:
         self._session = session
         self._answering = answering
         self._places: dict[tuple[str, str | None], _Place] = {}

@@ -11,11 +11,11 @@ from ....endpoints import hosting
 from ....errors import NotFound
 from ...common import adoption
 from ..names import PROJECT_LABEL, endpoint_id
-from ..session import Session
+from ..session import VertexSession
 from . import deployed_models
 
 
-def number(session: Session, endpoint: str, variant: str | None = None) -> str:
+def number(session: VertexSession, endpoint: str, variant: str | None = None) -> str:
     """Return an endpoint's id at Vertex AI: by our rule, or an adopted one's own.
 
     With `variant` it is that of the variant's own endpoint.
@@ -25,17 +25,17 @@ def number(session: Session, endpoint: str, variant: str | None = None) -> str:
     return endpoint_id(session.name, endpoint, variant)
 
 
-def path(session: Session, endpoint: str, variant: str | None = None) -> str:
+def path(session: VertexSession, endpoint: str, variant: str | None = None) -> str:
     """Return the full resource name at Vertex AI of an endpoint, or of a variant's own one."""
     return resource_name(session, number(session, endpoint, variant))
 
 
-def resource_name(session: Session, name: str) -> str:
+def resource_name(session: VertexSession, name: str) -> str:
     """Return an endpoint's full resource name in this project from an id or a resource name."""
     return f"{session.parent}/endpoints/{name.rpartition('/')[2]}"
 
 
-def find(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
+def find(session: VertexSession, endpoint: str, variant: str | None = None) -> Any | None:
     """Return Vertex AI's description of a project's endpoint, or of a variant's own one, or None.
 
     Raises:
@@ -51,13 +51,13 @@ def find(session: Session, endpoint: str, variant: str | None = None) -> Any | N
     return described
 
 
-def is_given_back(session: Session, endpoint: str) -> bool:
+def is_given_back(session: VertexSession, endpoint: str) -> bool:
     """Return whether an adopted endpoint of profiles.yaml no longer has a project's label."""
     standing = _get(session, path(session, endpoint)) if endpoint in session.adopted else None
     return standing is not None and PROJECT_LABEL not in standing.labels
 
 
-def _get(session: Session, name: str) -> Any | None:
+def _get(session: VertexSession, name: str) -> Any | None:
     """Return Vertex AI's description of an endpoint by its resource name, or None."""
     try:
         with session.reading("GetEndpoint", name):
@@ -66,7 +66,7 @@ def _get(session: Session, name: str) -> Any | None:
         return None
 
 
-def serving(session: Session, endpoint: str) -> list[Any]:
+def serving(session: VertexSession, endpoint: str) -> list[Any]:
     """Return the Vertex AI endpoints to which an endpoint's models are deployed.
 
     They are one for each variant of a sticky endpoint, else the endpoint itself. Raises NotFound if
@@ -81,7 +81,7 @@ def serving(session: Session, endpoint: str) -> list[Any]:
 
 
 def answering(
-    session: Session, endpoint: str, variant: str | None, rules: hosting.HostRules
+    session: VertexSession, endpoint: str, variant: str | None, rules: hosting.HostRules
 ) -> Any:
     """Return the Vertex AI endpoint to which a prediction request for a variant is sent.
 

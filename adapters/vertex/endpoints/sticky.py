@@ -17,10 +17,10 @@ from ....endpoints.revision import revision_of_variants
 from ....endpoints.split import HUNDRED
 from ....storage import Phase
 from . import deployed_models
-from .deployed_models import EndpointLook
+from .deployed_models import ObservedEndpoint
 from .labels import digest
 
-Parts = Mapping[str, EndpointLook | None]  # by variant; None: it has no endpoint
+Parts = Mapping[str, ObservedEndpoint | None]  # by variant; None: it has no endpoint
 
 
 def of_variant(spec: EndpointSpec, variant: VariantSpec) -> EndpointSpec:
@@ -91,7 +91,7 @@ def state(name: str, head: Any, parts: Parts) -> EndpointState:
     )
 
 
-def _token(head: Any, parts: Mapping[str, EndpointLook]) -> str:
+def _token(head: Any, parts: Mapping[str, ObservedEndpoint]) -> str:
     """Return a compare-and-swap token: a digest of the main endpoint's and the variants' tokens."""
     return digest(
         deployed_models.token(head),
@@ -107,7 +107,7 @@ def _missing(spec: VariantSpec) -> VariantState:
     return deployed_models.absent(spec, hopeless=False)
 
 
-def _leaving(variant: str, part: EndpointLook, state: EndpointState) -> Sequence[VariantState]:
+def _leaving(variant: str, part: ObservedEndpoint, state: EndpointState) -> Sequence[VariantState]:
     """Return the states of a variant whose own endpoint is being removed.
 
     They are those of the models still deployed for it, else one state that is `deleting`.

@@ -21,7 +21,7 @@ from ...common.event_values import TIME, EventRules, check_stream, encode_events
 from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 from ..warehouse import catalogue, warehouse
 from . import messages
 
@@ -141,7 +141,7 @@ class PubSubEventLog:
         return rules
 
 
-def remove(session: Session, stream: str) -> None:
+def remove(session: VertexSession, stream: str) -> None:
     """Delete a stream's topics and subscriptions; its table stays.
 
     The inventory calls this. Each may be absent; the topic by which the stream is listed goes last.
@@ -164,7 +164,7 @@ def remove(session: Session, stream: str) -> None:
             session.publisher.delete_topic(request={"topic": path})
 
 
-def topics(session: Session) -> Iterator[tuple[str, str]]:
+def topics(session: VertexSession) -> Iterator[tuple[str, str]]:
     """Yield this project's event streams as (our name, full name of the topic)."""
     with session.reading("ListTopics", session.project):
         for topic in session.publisher.list_topics(
@@ -185,7 +185,7 @@ def _encode(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list
     return encode_events(events, partial(messages.message, rules))
 
 
-def _topic_arguments(session: Session, stream: str, path: str) -> dict[str, Any]:
+def _topic_arguments(session: VertexSession, stream: str, path: str) -> dict[str, Any]:
     """Return the arguments that create one of a stream's topics.
 
     The topic of rejected events is of another kind, so that a stream is listed once.
@@ -194,7 +194,7 @@ def _topic_arguments(session: Session, stream: str, path: str) -> dict[str, Any]
     return {"name": path, "labels": session.labels(kind, stream)}
 
 
-def _writing(session: Session, stream: str) -> dict[str, Any]:
+def _writing(session: VertexSession, stream: str) -> dict[str, Any]:
     """Return the arguments to create the subscription that writes a stream's events to BigQuery."""
     topic, dead = _topics(session, stream)
     writer = {"service_account_email": session.service_account} if session.service_account else {}
@@ -213,7 +213,7 @@ def _writing(session: Session, stream: str) -> dict[str, Any]:
     }
 
 
-def _keeping(session: Session, stream: str) -> dict[str, Any]:
+def _keeping(session: VertexSession, stream: str) -> dict[str, Any]:
     """Return the arguments to create the subscription that stores a stream's rejected events.
 
     A topic without a subscription keeps nothing.
@@ -229,18 +229,18 @@ def _keeping(session: Session, stream: str) -> dict[str, Any]:
     }
 
 
-def _topics(session: Session, stream: str) -> tuple[str, str]:
+def _topics(session: VertexSession, stream: str) -> tuple[str, str]:
     """Return the full names of the topics for a stream's events and for its rejected ones."""
     path = f"projects/{session.project}/topics/{names.dashed(session.name, stream)}"
     return path, f"{path}.{_DEAD}"  # no dashed name has a dot
 
 
-def _subscription_path(session: Session, stream: str, ending: str = "") -> str:
+def _subscription_path(session: VertexSession, stream: str, ending: str = "") -> str:
     """Return the full resource name of a stream's subscription, with `ending` after its name."""
     return f"projects/{session.project}/subscriptions/{names.dashed(session.name, stream)}{ending}"
 
 
-def _topic(session: Session, path: str) -> Any:
+def _topic(session: VertexSession, path: str) -> Any:
     """Return Pub/Sub's description of a topic, or None."""
     try:
         with session.reading("GetTopic", path):
@@ -249,7 +249,7 @@ def _topic(session: Session, path: str) -> Any:
         return None
 
 
-def _subscription(session: Session, path: str) -> Any:
+def _subscription(session: VertexSession, path: str) -> Any:
     """Return Pub/Sub's description of a subscription, or None."""
     try:
         with session.reading("GetSubscription", path):

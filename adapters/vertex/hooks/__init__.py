@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ....endpoints.port import Adopter, VariantSpec
-    from ....project.reading.shapes import Key
+    from ....project.reading.shapes import RecordKey
     from ....target import Estimate, Profile, Target
     from ..resources.native import VertexObjects
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Options:
     """See target.Configured."""
 
-    def keys(self) -> Mapping[str, Key]:
+    def keys(self) -> Mapping[str, RecordKey]:
         """Return the options of profiles.yaml that this adapter takes, each with its type."""
         from ..options import KEYS
 

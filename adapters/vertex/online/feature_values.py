@@ -14,7 +14,7 @@ from ....events.port import Column
 from ....times import from_epoch
 from ..column_types import BIGQUERY
 from ..errors import from_google, translated
-from ..session import Session, retry
+from ..session import VertexSession, retry
 
 KEY = "entity_key"
 TIME = "isthmus_event_timestamp"
@@ -47,7 +47,7 @@ def empty_sql(features: Sequence[Column]) -> str:
     return f"SELECT {outputs}\nFROM (SELECT 1) AS isthmus_rows\nWHERE FALSE"
 
 
-def fetch(session: Session, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+def fetch(session: VertexSession, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
     """Read the feature values for pairs of a feature view's full name and an entity key.
 
     Pairs without values are left out of the result. Transient errors are retried.

@@ -27,7 +27,7 @@ from ...common.online import latest_sql, merged, not_found
 from .. import names, operations
 from .. import sql as bigquery
 from ..errors import translated
-from ..session import Session, retry, session_of
+from ..session import VertexSession, retry, session_of
 from ..warehouse import catalogue
 from . import feature_values
 
@@ -304,7 +304,7 @@ class VertexFeatures:
         return features
 
 
-def remove(session: Session, view: str) -> None:
+def remove(session: VertexSession, view: str) -> None:
     """Delete an online view: its feature view, then its BigQuery view; both may be absent.
 
     The inventory calls this.
@@ -314,7 +314,7 @@ def remove(session: Session, view: str) -> None:
     catalogue.remove(session, _source(view))
 
 
-def remove_store(session: Session) -> None:
+def remove_store(session: VertexSession) -> None:
     """Delete the project's online store without waiting; it may be absent.
 
     The inventory calls this. Raises Busy while it has feature views.
@@ -323,7 +323,7 @@ def remove_store(session: Session) -> None:
         session.features.delete_feature_online_store(request={"name": _store_path(session)})
 
 
-def resources(session: Session) -> dict[tuple[str, str], str]:
+def resources(session: VertexSession) -> dict[tuple[str, str], str]:
     """Return the full names of this project's online views and store, by (kind, name)."""
     resources: dict[tuple[str, str], str] = {}
     if (store := _store(session)) is None:
@@ -341,7 +341,7 @@ def _source(view: str) -> str:
     return f"{view}_latest"
 
 
-def _source_query(session: Session, document: _View) -> str:
+def _source_query(session: VertexSession, document: _View) -> str:
     """Return the SQL of the BigQuery view from which an online view is synced.
 
     Before the first sync it has no row, as its history may not exist yet.
@@ -360,7 +360,7 @@ def _source_query(session: Session, document: _View) -> str:
     )
 
 
-def _document(session: Session, view: str, table: Any) -> _View:
+def _document(session: VertexSession, view: str, table: Any) -> _View:
     """Return an online view's stored description, from its BigQuery view `table`.
 
     Raises AlreadyExists if this was not made for an online view.
@@ -379,17 +379,17 @@ def _document(session: Session, view: str, table: Any) -> _View:
     )
 
 
-def _store_path(session: Session) -> str:
+def _store_path(session: VertexSession) -> str:
     """Return the full resource name of the project's online store."""
     return f"{session.parent}/featureOnlineStores/isthmus_{session.name}"
 
 
-def view_path(session: Session, view: str) -> str:
+def view_path(session: VertexSession, view: str) -> str:
     """Return the full resource name of a feature view."""
     return f"{_store_path(session)}/featureViews/{view}"
 
 
-def _store(session: Session) -> Any:
+def _store(session: VertexSession) -> Any:
     """Return Vertex AI's description of the project's online store, or None."""
     try:
         with session.reading("GetFeatureOnlineStore", session.name):
@@ -398,7 +398,7 @@ def _store(session: Session) -> Any:
         return None
 
 
-def _feature_view(session: Session, view: str) -> Any:
+def _feature_view(session: VertexSession, view: str) -> Any:
     """Return Vertex AI's description of a feature view, or None."""
     try:
         with session.reading("GetFeatureView", view):

@@ -15,7 +15,7 @@ from ....target import Target
 from ...common.pipelines.executions import Execution, read, write
 from ..machines import container_limits, image, job_environment, job_machine
 from ..names import dashed
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 from . import run_states
 
 _GOING_ON = (
@@ -31,7 +31,7 @@ class VertexPipelines:
     """The PipelineEngine port over Vertex AI Pipelines."""
 
     def __init__(self, target: Target) -> None:
-        self._session: Session = session_of(target)
+        self._session: VertexSession = session_of(target)
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:

@@ -18,14 +18,14 @@ from ..endpoints import adoption, deployed_models, lookup
 from ..errors import translated
 from ..names import NAME_LABEL, dashed, endpoint_id, is_of_variant, label_filter
 from ..online import store as online
-from ..session import CONTROL, Session
+from ..session import CONTROL, VertexSession
 from . import prices
 
 # in which the replicas of an endpoint stop, or the views of a store go
 _EMPTY = timedelta(minutes=10)
 
 
-def endpoint(session: Session, name: str) -> None:
+def endpoint(session: VertexSession, name: str) -> None:
     """Delete an endpoint, after its traffic and its models.
 
     The own endpoints of a sticky endpoint's variants are deleted first. An adopted endpoint only
@@ -44,7 +44,7 @@ def endpoint(session: Session, name: str) -> None:
             _control(session).delete_endpoint(name=path)
 
 
-def _take_traffic(session: Session, path: str) -> bool:
+def _take_traffic(session: VertexSession, path: str) -> bool:
     """Remove an endpoint's traffic split; return False if there is no such endpoint."""
     described = _get_endpoint(session, path)
     if described is not None and described.traffic_split:
@@ -55,7 +55,7 @@ def _take_traffic(session: Session, path: str) -> bool:
     return described is not None
 
 
-def _empty(session: Session, path: str) -> None:
+def _empty(session: VertexSession, path: str) -> None:
     """Undeploy all models of an endpoint, if it exists."""
     endpoints = _control(session)
     requested: set[str] = set()
@@ -86,7 +86,7 @@ def _empty(session: Session, path: str) -> None:
     wait(empty, bool, deadline=_EMPTY, what=f"emptying {path}")
 
 
-def pipeline(session: Session, name: str) -> None:
+def pipeline(session: VertexSession, name: str) -> None:
     """Delete a pipeline's PipelineJobs; their results stay in the bucket.
 
     Raises:
@@ -97,14 +97,14 @@ def pipeline(session: Session, name: str) -> None:
             session.pipelines.delete_pipeline_job(name=job.name)
 
 
-def model(session: Session, name: str) -> None:
+def model(session: VertexSession, name: str) -> None:
     """Delete a model with all its versions; the models' folders in the bucket stay."""
     path = f"{session.parent}/models/{dashed(session.name, name)}"
     with suppress(NotFound), translated(f"deleting {path}", effect=True):
         session.models.delete_model(name=path)
 
 
-def store(session: Session, _name: str) -> None:
+def store(session: VertexSession, _name: str) -> None:
     """Delete the project's only online store, waiting until its feature views are gone."""
 
     def gone() -> bool:
@@ -117,7 +117,7 @@ def store(session: Session, _name: str) -> None:
     wait(gone, bool, deadline=_EMPTY, what="the end of the store's views")
 
 
-def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
+def jobs(session: VertexSession, name: str | None = None) -> Iterator[Any]:
     """Yield the project's PipelineJobs, or those of one pipeline."""
     chosen = label_filter(session.name) + (f" AND labels.{NAME_LABEL}={name}" if name else "")
     with translated("listing pipeline jobs"):
@@ -126,7 +126,7 @@ def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
         )
 
 
-def endpoint_cost(session: Session, name: str) -> Decimal | None:
+def endpoint_cost(session: VertexSession, name: str) -> Decimal | None:
     """Return the USD an hour of an endpoint's minimum replicas, or None if a price is unknown."""
     endpoints = [
         _get_endpoint(session, path)
@@ -145,7 +145,7 @@ def endpoint_cost(session: Session, name: str) -> Decimal | None:
     return prices.total(prices.current(session.profile, session.location), replicas)
 
 
-def _of_variants(session: Session, name: str) -> list[str]:
+def _of_variants(session: VertexSession, name: str) -> list[str]:
     """Return the resource names of the own endpoints of a sticky endpoint's variants.
 
     The endpoint's description names them; those that a listing finds are added, as either may lack
@@ -171,7 +171,7 @@ def _of_variants(session: Session, name: str) -> list[str]:
     return [f"{session.parent}/endpoints/{number}" for number in dict.fromkeys(ids)]
 
 
-def _get_endpoint(session: Session, path: str) -> Any | None:
+def _get_endpoint(session: VertexSession, path: str) -> Any | None:
     """Return Vertex AI's description of an endpoint, or None."""
     try:
         with translated(f"looking at {path}"):
@@ -180,6 +180,6 @@ def _get_endpoint(session: Session, path: str) -> Any | None:
         return None
 
 
-def _control(session: Session) -> Any:
+def _control(session: VertexSession) -> Any:
     """Return the client, without retries, for calls that change an endpoint."""
     return session.client("endpoints", retrying=False, within=CONTROL)

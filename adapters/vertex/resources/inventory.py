@@ -14,7 +14,7 @@ from ..endpoints.labels import is_adopted
 from ..events import log as events
 from ..names import NAME_LABEL, is_of_variant, label_filter
 from ..online import store as online
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 from ..storage import counters
 from ..warehouse import warehouse
 from . import deletion
@@ -23,7 +23,7 @@ Found = dict[tuple[str, str], str]  # (kind, name) -> the provider's name
 
 # kind -> what deletes it: absent is success. In the order in which a project is taken down: users
 # before what they use.
-DELETERS: dict[str, Callable[[Session, str], None]] = {
+DELETERS: dict[str, Callable[[VertexSession, str], None]] = {
     "endpoint": deletion.endpoint,
     COUNTERS: counters.remove,
     "pipeline": deletion.pipeline,
@@ -89,7 +89,7 @@ class VertexInventory:
             deleter(self._session, resource.name)
 
 
-def _labelled_resources(session: Session, project: str) -> tuple[Found, set[str]]:
+def _labelled_resources(session: VertexSession, project: str) -> tuple[Found, set[str]]:
     """Return a project's labelled endpoints, models and pipelines, and the names of adopted ones.
 
     The former are by kind and name. A pipeline is known by the jobs that ran it.
@@ -128,7 +128,7 @@ _PAGES: dict[str, str] = {
 }
 
 
-def _url(session: Session, kind: str, native: str) -> Any:
+def _url(session: VertexSession, kind: str, native: str) -> Any:
     """Return the URL of a resource's page in Google's console, or None."""
     page = _PAGES.get(kind)
     if page is None or session.offline:

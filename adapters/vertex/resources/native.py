@@ -16,7 +16,7 @@ from ...common.pipelines.executions import read
 from .. import names
 from ..endpoints import lookup
 from ..online.store import view_path
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 
 
 @final
@@ -25,7 +25,7 @@ class VertexObjects:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session: Session = session_of(target)
+        self._session: VertexSession = session_of(target)
 
     @property
     def session(self) -> Any:

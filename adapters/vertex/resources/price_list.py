@@ -15,7 +15,7 @@ import msgspec
 
 from ....target import Target
 from ...common.price_list import PriceList, refresh
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 from .prices import PROVIDER
 
 _SKUS = "https://cloudbilling.googleapis.com/v1/services/C7E2-9256-1C43/skus"  # of Vertex AI
@@ -45,7 +45,7 @@ def ask(target: Target) -> None:
         )
 
 
-def _price_list(session: Session, date: str) -> PriceList:
+def _price_list(session: VertexSession, date: str) -> PriceList:
     """Fetch the prices of processors and memory in the location."""
     parts: dict[str, Decimal] = {}
     with session.reading("ListSkus", f"Vertex AI {session.location}"):
@@ -60,7 +60,7 @@ def _price_list(session: Session, date: str) -> PriceList:
     return PriceList(date=date, hourly=parts)
 
 
-def _skus(session: Session) -> Iterator[dict[str, Any]]:
+def _skus(session: VertexSession) -> Iterator[dict[str, Any]]:
     """Yield the SKUs (priced items) of Vertex AI from Google's billing catalogue."""
     from google.api_core.exceptions import from_http_response
 

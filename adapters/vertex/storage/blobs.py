@@ -20,7 +20,7 @@ from ...common.storage.blob_names import (
 )
 from ...common.storage.transfers import arriving, side_by_side
 from ..errors import translated
-from ..session import Session, retry, session_of
+from ..session import VertexSession, retry, session_of
 
 # what another port keeps below the root, with its own rules for writing it
 RESERVED = frozenset({"state"})
@@ -127,7 +127,7 @@ class GcsBlobStore:
         return self._session.blobs().blob(self._session.key(*parts_of(uri, self._names)))
 
 
-def list_blobs(session: Session, prefix: str) -> Iterator[Any]:
+def list_blobs(session: VertexSession, prefix: str) -> Iterator[Any]:
     """Yield the Cloud Storage client's Blobs below a prefix of names, in order."""
     bucket = session.blobs()
     blobs: Iterator[Any] = session.storage.list_blobs(
@@ -136,7 +136,7 @@ def list_blobs(session: Session, prefix: str) -> Iterator[Any]:
     return blobs
 
 
-def delete_below(session: Session, prefix: str) -> None:
+def delete_below(session: VertexSession, prefix: str) -> None:
     """Delete every object below a prefix of the project's root."""
     side_by_side(_delete, list(list_blobs(session, prefix)))
 

@@ -21,7 +21,7 @@ from ....target import Target
 from ...common.storage.counters import counters_of
 from .. import names, operations
 from ..errors import from_google, is_disabled, translated
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 
 T = TypeVar("T")
 _UNITS = "units"  # the collection
@@ -131,7 +131,7 @@ class FirestoreCounters:
                 _again(session, partial(client.commit, request=request))
 
 
-def remove(session: Session, endpoint: str) -> None:
+def remove(session: VertexSession, endpoint: str) -> None:
     """Delete an endpoint's Firestore database with every count; it may be absent.
 
     The inventory calls this.
@@ -145,7 +145,7 @@ def remove(session: Session, endpoint: str) -> None:
         )
 
 
-def databases(session: Session) -> Iterator[tuple[str, str]]:
+def databases(session: VertexSession) -> Iterator[tuple[str, str]]:
     """Yield the project's Firestore databases of counters as (endpoint, database).
 
     There are none if Firestore's API is not enabled.
@@ -205,24 +205,24 @@ def _document(database: str, unit: str) -> str:
     return f"{database}/documents/{_UNITS}/{sha256(unit.encode()).hexdigest()}"
 
 
-def _field(session: Session, endpoint: str, field: str) -> str:
+def _field(session: VertexSession, endpoint: str, field: str) -> str:
     """Return the full resource name of a Firestore field, for its index and TTL settings."""
     return f"{_database(session, endpoint)}/collectionGroups/{_UNITS}/fields/{field}"
 
 
-def _database(session: Session, endpoint: str) -> str:
+def _database(session: VertexSession, endpoint: str) -> str:
     """Return the full resource name of an endpoint's Firestore database."""
     return f"projects/{session.project}/databases/{names.database(session.name, endpoint)}"
 
 
-def _client(session: Session) -> Any:
+def _client(session: VertexSession) -> Any:
     """Return a Firestore client with a short time-out and without retries."""
     return session.client(
         "firestore", retrying=False, within=_OFFLINE if session.offline else _WITHIN
     )
 
 
-def _again(session: Session, call: Callable[[], T]) -> T:
+def _again(session: VertexSession, call: Callable[[], T]) -> T:
     """Call `call`; repeat it after a transient error or contention, and return its result.
 
     A repeated call may count twice, which is better than not at all.

@@ -14,7 +14,7 @@ from ....target import Target
 from ....times import utc_milliseconds
 from ...common.storage.documents import Documents, ObjectHead, StoredObject, Words
 from ..errors import translated
-from ..session import CONTROL, Session, retry, session_of
+from ..session import CONTROL, VertexSession, retry, session_of
 from .blobs import list_blobs
 
 _FOLDER = "state"
@@ -36,7 +36,7 @@ def state(target: Target) -> Documents:
 class _GcsObjects:
     """The objects below the folder of states, for `Documents`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: VertexSession) -> None:
         self._session = session
 
     def read(self, key: str) -> StoredObject | None:

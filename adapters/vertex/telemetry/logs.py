@@ -15,7 +15,7 @@ from ....storage import LogPage
 from ....target import Target
 from ..endpoints import deployed_models, lookup
 from ..names import endpoint_id
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 
 _PAGE = 1000  # entries, at most
 
@@ -86,7 +86,7 @@ class CloudLogging:
             yield from self._session.logging.list_log_entries(request=request)
 
 
-def _filter(session: Session, ref: str) -> str:
+def _filter(session: VertexSession, ref: str) -> str:
     """Return the Cloud Logging filter for the log of an endpoint, a variant or a job (`ref`)."""
     if ref.startswith("projects/") and "/customJobs/" in ref:
         ref = f"jobs/{ref.rpartition('/')[2]}"

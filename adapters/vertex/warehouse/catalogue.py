@@ -18,11 +18,11 @@ import msgspec
 
 from ....core.formats import decode
 from ....errors import AlreadyExists, Busy, Conflict, LimitExceeded, NotFound
-from ...common.warehouse.tables import PARTITION, Document, existing_table
+from ...common.warehouse.tables import PARTITION, TableDocument, existing_table
 from .. import names
 from ..column_types import BIGQUERY
 from ..errors import translated
-from ..session import Session, retry
+from ..session import VertexSession, retry
 
 _DIGEST = "isthmus_document"
 _LONGEST = 16_384  # characters of a description
@@ -30,19 +30,19 @@ _ATTEMPTS = 6
 _CALL = 60  # seconds
 _PAGE = 1000
 
-_DATASETS: WeakSet[Session] = WeakSet()  # whose dataset is there
+_DATASETS: WeakSet[VertexSession] = WeakSet()  # whose dataset is there
 # documents that were read, by name, with their digests
-_KNOWN: WeakKeyDictionary[Session, dict[str, tuple[str, Document]]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[VertexSession, dict[str, tuple[str, TableDocument]]] = WeakKeyDictionary()
 
 
-class Catalogue(Mapping[str, Document]):
+class Catalogue(Mapping[str, TableDocument]):
     """The documents of this project's tables and views as of one listing, each read when needed."""
 
-    def __init__(self, session: Session, digests: Mapping[str, str]) -> None:
+    def __init__(self, session: VertexSession, digests: Mapping[str, str]) -> None:
         self._session = session
         self._digests = digests
 
-    def __getitem__(self, name: str) -> Document:
+    def __getitem__(self, name: str) -> TableDocument:
         digest = self._digests[name]
         cached = _KNOWN.setdefault(self._session, {})
         if name not in cached or cached[name][0] != digest:
@@ -60,7 +60,7 @@ class Catalogue(Mapping[str, Document]):
         return len(self._digests)
 
 
-def listing(session: Session) -> Catalogue:
+def listing(session: VertexSession) -> Catalogue:
     """Return the project's tables and views in BigQuery; none if there is no dataset."""
     digests: dict[str, str] = {}
     with suppress(NotFound), session.reading("tables.list", session.dataset):
@@ -73,7 +73,7 @@ def listing(session: Session) -> Catalogue:
     return Catalogue(session, digests)
 
 
-def read(session: Session, name: str) -> Any:
+def read(session: VertexSession, name: str) -> Any:
     """Return BigQuery's description of a table, or None."""
     try:
         with session.reading("tables.get", name):
@@ -92,7 +92,7 @@ class TableLabels(msgspec.Struct, frozen=True, kw_only=True):
     description: str
 
 
-def look(session: Session, name: str) -> TableLabels | None:
+def look(session: VertexSession, name: str) -> TableLabels | None:
     """Return a table's labels and description, or None, without importing BigQuery's client.
 
     That would load pandas and PyArrow, 100 MB, into a gateway.
@@ -108,7 +108,7 @@ def look(session: Session, name: str) -> TableLabels | None:
     )
 
 
-def _get(session: Session, name: str) -> bytes:
+def _get(session: VertexSession, name: str) -> bytes:
     """Fetch a table's labels and description as JSON by one HTTP request."""
     from google.api_core.exceptions import from_http_response
 
@@ -123,27 +123,29 @@ def _get(session: Session, name: str) -> bytes:
     return content
 
 
-def document_of(session: Session, table: Any) -> Document | None:
+def document_of(session: VertexSession, table: Any) -> TableDocument | None:
     """Return the stored description of a table, or None if it is another project's."""
     if table.labels.get(names.PROJECT_LABEL) != session.name or _DIGEST not in table.labels:
         return None
     return decode(
-        (table.description or "").encode(), Document, what=f"the document of table {table.table_id}"
+        (table.description or "").encode(),
+        TableDocument,
+        what=f"the document of table {table.table_id}",
     )
 
 
-def existing(session: Session, name: str) -> Document:
+def existing(session: VertexSession, name: str) -> TableDocument:
     """Return the description of a table that must exist; raise NotFound, or Invalid for a view."""
     table = read(session, name)
     return existing_table(name, None if table is None else document_of(session, table))
 
 
 def write(
-    session: Session,
+    session: VertexSession,
     name: str,
-    change: Callable[[Document | None], Document],
+    change: Callable[[TableDocument | None], TableDocument],
     view_query: str | None = None,
-) -> Document:
+) -> TableDocument:
     """Create a BigQuery table or view, or change it if it is still as it was read.
 
     It is repeated if another process was faster. `change` gets the old description or None, and
@@ -179,7 +181,7 @@ def write(
     raise Busy(f"table {name} is being changed by somebody else", remedy="run this again")
 
 
-def remove(session: Session, name: str) -> None:
+def remove(session: VertexSession, name: str) -> None:
     """Delete a BigQuery table or view, which may be absent."""
     with translated(f"deleting table {name}", effect=True):
         session.bigquery.delete_table(
@@ -187,7 +189,7 @@ def remove(session: Session, name: str) -> None:
         )
 
 
-def ensure_dataset(session: Session) -> None:
+def ensure_dataset(session: VertexSession) -> None:
     """Create the project's BigQuery dataset if it does not exist; checked once a session."""
     from google.cloud.bigquery import Dataset
 
@@ -201,7 +203,7 @@ def ensure_dataset(session: Session) -> None:
     _DATASETS.add(session)
 
 
-def _new_table(session: Session, document: Document, view_query: str | None) -> Any:
+def _new_table(session: VertexSession, document: TableDocument, view_query: str | None) -> Any:
     """Return a BigQuery Table object for creating a table, or a view with the SQL `view_query`."""
     from google.cloud.bigquery import Table, TimePartitioning
 
@@ -217,7 +219,7 @@ def _new_table(session: Session, document: Document, view_query: str | None) -> 
 
 
 def _changed_table(
-    session: Session, table: Any, document: Document, view_query: str | None
+    session: VertexSession, table: Any, document: TableDocument, view_query: str | None
 ) -> tuple[Any, list[str]]:
     """Return a BigQuery Table changed to a new description, and the names of changed fields."""
     table.labels, table.description = _labels(session, document), _description(document)
@@ -232,7 +234,7 @@ def _changed_table(
     return table, ["labels", "description", "schema"]
 
 
-def _fields(document: Document) -> list[Any]:
+def _fields(document: TableDocument) -> list[Any]:
     """Return the BigQuery schema fields of a table's columns."""
     return [_field(column.name, BIGQUERY[column.type]) for column in document.columns]
 
@@ -248,7 +250,7 @@ def _field(name: str, kind: str) -> Any:
     return SchemaField(name, kind)
 
 
-def _labels(session: Session, document: Document) -> dict[str, str]:
+def _labels(session: VertexSession, document: TableDocument) -> dict[str, str]:
     """Return a BigQuery table's labels, with a digest of its stored description."""
     digest = hashlib.sha256(msgspec.json.encode(document)).hexdigest()[:32]
     return {
@@ -257,7 +259,7 @@ def _labels(session: Session, document: Document) -> dict[str, str]:
     }
 
 
-def _description(document: Document) -> str:
+def _description(document: TableDocument) -> str:
     """Return a table's stored description as JSON text, for BigQuery's description field.
 
     Raise LimitExceeded if it is too long.

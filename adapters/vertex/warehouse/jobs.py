@@ -21,7 +21,7 @@ from ....errors import (
     Unavailable,
 )
 from ..errors import translated
-from ..session import Session, retry
+from ..session import VertexSession, retry
 
 _TRIES = 100  # ids that one batch may use up in six months
 _OURS = 4  # tries of one call
@@ -31,7 +31,7 @@ _LONGEST = 6 * 3600  # seconds: BigQuery ends a job after six hours
 _CALL = 60  # seconds
 
 
-def once(session: Session, stem: str, start: Callable[[str], Any], what: str) -> None:
+def once(session: VertexSession, stem: str, start: Callable[[str], Any], what: str) -> None:
     """Run a BigQuery job exactly once, however often this is called with one `stem`.
 
     It starts jobs `<stem>-0`, `<stem>-1`, ... until one has succeeded. `start` starts a job with an
@@ -59,7 +59,9 @@ def once(session: Session, stem: str, start: Callable[[str], Any], what: str) ->
     )
 
 
-def _start(session: Session, name: str, start: Callable[[str], Any], what: str) -> tuple[Any, bool]:
+def _start(
+    session: VertexSession, name: str, start: Callable[[str], Any], what: str
+) -> tuple[Any, bool]:
     """Start the BigQuery job `name`; return it, and whether this call started it."""
     for _ in range(_STARTS):
         try:
@@ -73,7 +75,7 @@ def _start(session: Session, name: str, start: Callable[[str], Any], what: str) 
     )
 
 
-def _job(session: Session, name: str) -> Any:
+def _job(session: VertexSession, name: str) -> Any:
     """Return a BigQuery job by its id, or None."""
     try:
         with translated(f"looking at job {name}"):

@@ -15,7 +15,7 @@ from ....events.port import Column
 from ....feature_store.port import Params
 from ....feature_store.sql.subset import parse
 from ...common.warehouse.output_columns import named_outputs
-from ...common.warehouse.tables import PARTITION, Document
+from ...common.warehouse.tables import PARTITION, TableDocument
 from .. import sql as bigquery
 from ..column_types import BIGQUERY
 
@@ -40,7 +40,7 @@ def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> S
 
 
 def select_into(
-    sql: str, params: Params, returned: Sequence[str], document: Document, dataset: str
+    sql: str, params: Params, returned: Sequence[str], document: TableDocument, dataset: str
 ) -> str:
     """Return BigQuery SQL that selects a query's rows as a table stores them, with their date.
 
@@ -106,7 +106,7 @@ def _render(tree: exp.Query, dataset: str) -> str:
     return _checked(bigquery.render(tree.sql("duckdb", copy=False), dataset).sql)
 
 
-def _stored_value(document: Document, column: Column, inside: str | None) -> str:
+def _stored_value(document: TableDocument, column: Column, inside: str | None) -> str:
     """Return SQL of a column as the table stores it: cast, and with an error for a refused null.
 
     `inside` is the column's name in the query, or None if the query lacks it.

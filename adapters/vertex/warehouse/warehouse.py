@@ -17,8 +17,14 @@ from ....target import Target
 from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
 from ...common.warehouse.results import columns as columns_of
-from ...common.warehouse.tables import PARTITION, Document, check_batch_name, check_spec, evolved
-from ..session import Session, retry, session_of
+from ...common.warehouse.tables import (
+    PARTITION,
+    TableDocument,
+    check_batch_name,
+    check_spec,
+    evolved,
+)
+from ..session import VertexSession, retry, session_of
 from . import catalogue, statements
 from .jobs import once
 
@@ -122,7 +128,9 @@ class BigQueryWarehouse:
         return check(sql)
 
 
-def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -> Document:
+def apply(
+    session: VertexSession, spec: TableSpec, *, stream_key: str | None = None
+) -> TableDocument:
     """Create or change a table or view in BigQuery, and return its stored description.
 
     With `stream_key` the table takes single events, too, and this is their key column.
@@ -140,7 +148,7 @@ def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -
     if document == old:
         return document
 
-    def change(current: Document | None) -> Document:
+    def change(current: TableDocument | None) -> TableDocument:
         changed = evolved(current, spec, stream_key=stream_key)
         return (
             changed
@@ -152,7 +160,7 @@ def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -
         return catalogue.write(session, spec.name, change, view_query)
 
 
-def remove(session: Session, name: str) -> None:
+def remove(session: VertexSession, name: str) -> None:
     """Delete a table or view, which may be absent.
 
     The inventory calls this for the table's resource.
@@ -160,7 +168,7 @@ def remove(session: Session, name: str) -> None:
     catalogue.remove(session, name)
 
 
-def resources(session: Session) -> dict[tuple[str, str], str]:
+def resources(session: VertexSession) -> dict[tuple[str, str], str]:
     """Return the full BigQuery names of this project's tables and views, by (kind, name)."""
     documents = catalogue.listing(session)
     return {
@@ -172,7 +180,7 @@ def resources(session: Session) -> dict[tuple[str, str], str]:
     }
 
 
-def _stem(session: Session, document: Document, batch: str) -> str:
+def _stem(session: VertexSession, document: TableDocument, batch: str) -> str:
     """Return the prefix of the ids of the BigQuery jobs that write a batch.
 
     It differs for a table that was deleted and made again.
@@ -181,7 +189,7 @@ def _stem(session: Session, document: Document, batch: str) -> str:
     return f"isthmus-{session.name}-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
-def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> None:
+def _load(session: VertexSession, document: TableDocument, rows: pa.Table, batch: str) -> None:
     """Append Arrow rows to a BigQuery table by a load job, once for a batch name."""
     from google.cloud.bigquery import LoadJobConfig
 
@@ -205,7 +213,11 @@ def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> N
 
 
 def _query_into(
-    session: Session, document: Document, select: str, params: Mapping[str, object], batch: str
+    session: VertexSession,
+    document: TableDocument,
+    select: str,
+    params: Mapping[str, object],
+    batch: str,
 ) -> None:
     """Append a query's rows to a BigQuery table by a query job, once for a batch name."""
     from google.cloud.bigquery import QueryJobConfig
@@ -225,7 +237,7 @@ def _query_into(
     once(session, _stem(session, document, batch), start, f"saving {document.name}/{batch}")
 
 
-def _query_rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table:
+def _query_rows(session: VertexSession, text: str, params: Mapping[str, object]) -> pa.Table:
     """Run a query in BigQuery and return its rows."""
     from google.cloud.bigquery import QueryJobConfig
 
@@ -288,7 +300,7 @@ def _with_zone(value: object) -> object:
     )
 
 
-def _parquet(document: Document, rows: pa.Table) -> bytes:
+def _parquet(document: TableDocument, rows: pa.Table) -> bytes:
     """Encode rows, with their date in the column dt, as the bytes of a Parquet file.
 
     Times are marked as UTC, else BigQuery would load DATETIMEs.

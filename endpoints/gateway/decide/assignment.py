@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from ....project.specs.description import BUCKETS, OF_EVERY_ENDPOINT
 from ....project.specs.rules import Condition
-from .live_document import Live, LiveArm, LiveLayer, LiveRun, Ranges
+from .live_document import BucketRanges, LiveArm, LiveExperiments, LiveLayer, LiveRun
 
 REMEMBERED = 10_000  # decisions of an assigner, some 15 MB: ten layers of three arms have millions
 
@@ -42,7 +42,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class ParameterSource(msgspec.Struct, frozen=True, kw_only=True):
     """Which arm of which run says a parameter's value.
 
     Of a layer's holdout: `<layer>_holdout` and `holdout`.
@@ -54,7 +54,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     targeted: bool
 
 
-class Duel(msgspec.Struct, frozen=True, kw_only=True):
+class Interleaving(msgspec.Struct, frozen=True, kw_only=True):
     """Both variants rank the unit's requests, and one order is made of the two (draft.py)."""
 
     run: str
@@ -62,7 +62,7 @@ class Duel(msgspec.Struct, frozen=True, kw_only=True):
     variants: tuple[str, str]
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class UnitDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Shared by all units that have the same arms: nobody changes it."""
 
     assignments: tuple[Assignment, ...]
@@ -73,12 +73,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[
         str, Any
     ]  # the parameters, and `variant` and `explore` where an arm sets them
-    sources: Mapping[str, Source]  # of the settings that a run has a say in
+    sources: Mapping[str, ParameterSource]  # of the settings that a run has a say in
     logged: str | None  # the settings as JSON, in the order of their names; None: there are none
     logged_arms: str | None  # the arms, alike
-    duel: Duel | None = None  # then `variant` is the first of the two, for who cannot ask both
+    duel: Interleaving | None = (
+        None  # then `variant` is the first of the two, for who cannot ask both
+    )
 
-    def undrawn(self) -> Decision:
+    def undrawn(self) -> UnitDecision:
         """Return the decision without its interleaving, for a product that ranks its items itself.
 
         The first variant answers, and the unit counts in no comparison.
@@ -142,10 +144,10 @@ class Assigner:
 
     def __init__(
         self,
-        live: Live | None,
+        live: LiveExperiments | None,
         endpoint: str,
         defaults: Mapping[str, Any],
-        split: Mapping[str, Ranges] | None = None,
+        split: Mapping[str, BucketRanges] | None = None,
     ) -> None:
         """Prepare the assignment under a version of the live document.
 
@@ -180,12 +182,12 @@ class Assigner:
         )
         self._choosers = tuple((choose, len(outcomes)) for choose, outcomes in self._parts)
         self._defaults = dict(defaults)
-        self._decisions: dict[int, Decision] = {}
+        self._decisions: dict[int, UnitDecision] = {}
         self.unassigned = _decision(
             self._defaults, {}, ()
         )  # what a unit gets whose arm cannot be served
 
-    def decide(self, unit: str, attributes: Mapping[str, Any]) -> Decision:
+    def decide(self, unit: str, attributes: Mapping[str, Any]) -> UnitDecision:
         """Return the arms and parameters of a unit, which is in one experiment of a layer at most.
 
         Units with the same outcomes share one decision, which is kept.
@@ -222,19 +224,19 @@ def _running(runs: Sequence[LiveRun], layer: str) -> list[LiveRun]:
 class _Outcome(msgspec.Struct, frozen=True):
     parameters: Mapping[str, Any] = {}
     assignments: tuple[Assignment, ...] = ()
-    sources: Mapping[str, Source] = {}
-    duel: Duel | None = None
+    sources: Mapping[str, ParameterSource] = {}
+    duel: Interleaving | None = None
 
 
 def _decision(
     defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]
-) -> Decision:
+) -> UnitDecision:
     """Return a unit's arms and parameters, merged from its outcomes in all experiment layers.
 
     `defaults` are the declared parameters, and `outside` those of units in no experiment. Where two
     outcomes set a parameter, the later layer's value counts.
     """
-    values, sources = dict(outside), dict[str, Source]()
+    values, sources = dict(outside), dict[str, ParameterSource]()
     for outcome in outcomes:
         values |= outcome.parameters
         sources |= outcome.sources
@@ -243,7 +245,7 @@ def _decision(
     assignments = tuple(assignment for outcome in outcomes for assignment in outcome.assignments)
     duel = next((outcome.duel for outcome in outcomes if outcome.duel), None)
     logged = {name: value for name, value in own.items() if duel is None or name != "variant"}
-    return Decision(
+    return UnitDecision(
         assignments=assignments,
         arms={a.run: a.arm for a in assignments if a.reason == "split"},
         parameters=parameters,
@@ -264,13 +266,15 @@ def _json(values: Mapping[str, Any]) -> str | None:
 
 # From here on a hash is compared as it is with the first one of a bucket: that is the same, and
 # saves a multiplication.
-_Choose = Callable[
+_OutcomeChoice = Callable[
     [bytes, Mapping[str, Any]], int
 ]  # of a unit and a request's attributes: the number of an outcome
 _hash: Callable[[bytes], int] = mmh3.mmh3_32_uintdigest
 
 
-def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_Outcome]]:
+def _split(
+    endpoint: str, split: Mapping[str, BucketRanges]
+) -> tuple[_OutcomeChoice, list[_Outcome]]:
     """Return a function that picks a unit's variant under a sticky split, and the outcomes."""
     variant_of, prefix = array("H", bytes(2 * BUCKETS)), _prefix("split", endpoint)  # by bucket
     for number, ranges in enumerate(split.values()):
@@ -283,7 +287,9 @@ def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_O
     return choose, [_Outcome({"variant": variant}) for variant in split]
 
 
-def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:
+def _layer(
+    name: str, about: LiveLayer, runs: Sequence[LiveRun]
+) -> tuple[_OutcomeChoice, list[_Outcome]]:
     """Return a function that picks a unit's outcome in an experiment layer, and all outcomes.
 
     The outcomes: no experiment; the layer's holdout; the arms and the holdout of each run. `about`
@@ -296,7 +302,7 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
         for setting, source in _sources(run, f"{name}_holdout", "holdout", "holdout").items()
     }
     outcomes = [_Outcome({}, inside), _Outcome({}, outside, untouched)]
-    choosers: list[_Choose] = [lambda _unit, _attributes: 0]
+    choosers: list[_OutcomeChoice] = [lambda _unit, _attributes: 0]
     chooser_of = array("H", bytes(2 * BUCKETS))  # by bucket
     for number, run in enumerate(runs, 1):
         choosers.append(_arm(run, first=len(outcomes)))
@@ -329,7 +335,7 @@ def _holdout_assignment(name: str, arm: str, holdout: int) -> tuple[Assignment, 
     )
 
 
-def _arm(run: LiveRun, *, first: int) -> _Choose:
+def _arm(run: LiveRun, *, first: int) -> _OutcomeChoice:
     """Return the function that maps a unit to the number of its arm in an experiment's run.
 
     The number is 0 for a unit that the run does not target. The arms are numbered from `first` on;
@@ -359,9 +365,13 @@ def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
     A unit of the holdout gets the control's parameters. `besides` are assignments that are logged
     with each, such as that to the layer's holdout.
     """
-    duel = Duel(run=run.run, salt=run.salt, variants=run.interleave) if run.interleave else None
+    duel = (
+        Interleaving(run=run.run, salt=run.salt, variants=run.interleave)
+        if run.interleave
+        else None
+    )
 
-    def outcome(arm: LiveArm, reason: Reason, duel: Duel | None = None) -> _Outcome:
+    def outcome(arm: LiveArm, reason: Reason, duel: Interleaving | None = None) -> _Outcome:
         assigned = Assignment(run=run.run, layer=run.layer, arm=arm.name, reason=reason)
         return _Outcome(
             arm.parameters, (assigned, *besides), _sources(run, run.run, arm.name, reason), duel
@@ -370,7 +380,7 @@ def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
     return [*(outcome(arm, "split", duel) for arm in run.arms), outcome(run.arms[0], "holdout")]
 
 
-def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
+def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_OutcomeChoice, list[_Outcome]]:
     """Return a function that picks a unit's outcome of a shipped run, and all outcomes.
 
     The outcomes: not targeted; the layer's holdout; one for each arm; the run's holdout. `about`
@@ -395,12 +405,12 @@ def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Ou
 
 def _sources(
     run: LiveRun, name: str, arm: str, how: Literal["split", "holdout", "shipped"]
-) -> dict[str, Source]:
+) -> dict[str, ParameterSource]:
     """Return the run and the arm that each parameter's value comes from, by the parameter's name.
 
     `how` is the reason why the unit is in the arm.
     """
-    source = Source(run=name, arm=arm, how=how, targeted=bool(run.targeting))
+    source = ParameterSource(run=name, arm=arm, how=how, targeted=bool(run.targeting))
     return {parameter: source for other in run.arms for parameter in other.parameters}
 
 

@@ -17,7 +17,7 @@ LIVE = "experiments/live"  # the document's key in the StateStore
 LARGEST = 64 * 1024  # bytes of it
 
 What = Literal["started", "ramped", "shipped", "stopped", "closed"]
-Ranges = tuple[tuple[int, int], ...]  # of buckets, both ends included
+BucketRanges = tuple[tuple[int, int], ...]  # of buckets, both ends included
 
 
 class LiveLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,7 +51,7 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     experiment: str
     layer: str
     state: Literal["running", "shipped"] = "running"
-    ranges: Ranges = ()  # of the layer
+    ranges: BucketRanges = ()  # of the layer
     arms: tuple[LiveArm, ...]
     interleave: tuple[str, str] | None = None
     holdout: int = 0
@@ -81,11 +81,11 @@ class Change(StoredDocument, frozen=True, kw_only=True):
     before: str = ""
     after: str = ""
     because: str = ""
-    ranges: Ranges = ()  # of the run from now on
+    ranges: BucketRanges = ()  # of the run from now on
     ships: str = ""  # the arm, of a run that has shipped
 
 
-class Live(StoredDocument, frozen=True, kw_only=True, tag=2):
+class LiveExperiments(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`experiments/live`: all that a gateway needs, and the last change."""
 
     version: int = 0

@@ -22,7 +22,7 @@ from ....project.specs.description import BUCKETS, Endpoint
 from ..processes.forks import renewed_when_forked
 from . import sticky_split as sticky
 from .document_copy import CopyState, DocumentCopy, Read
-from .live_document import LIVE, Live, LiveRun
+from .live_document import LIVE, LiveExperiments, LiveRun
 
 EVERY = timedelta(seconds=5)
 FIRST = timedelta(seconds=1)  # that the first requests wait for the first copy
@@ -70,11 +70,11 @@ class LiveReader:
         self._ending = threading.Event()
 
     @property
-    def last(self) -> CopyState[Live]:
+    def last(self) -> CopyState[LiveExperiments]:
         """Return the local copy of the live document (which experiments run), as last read."""
         return self._live.last
 
-    def current(self) -> CopyState[Live]:
+    def current(self) -> CopyState[LiveExperiments]:
         """Return the local copy of the live document; start the thread that reads it if needed.
 
         The first requests wait for the first look, for a second at most.
@@ -212,13 +212,13 @@ def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
     return copy.age is None or copy.age >= sticky.KEPT.total_seconds()
 
 
-def _live(value: bytes) -> Live:
+def _live(value: bytes) -> LiveExperiments:
     """Parse the live document, which lists the running experiments; check that it can be served.
 
     Raises:
         Invalid: It is damaged, or contradicts itself.
     """
-    live = decode(value, Live, what=LIVE)
+    live = decode(value, LiveExperiments, what=LIVE)
     for run in live.runs:
         if fault := _fault(run, live):
             raise Invalid(f"{LIVE} is damaged: {run.run} {fault}")
@@ -231,7 +231,7 @@ def _split(endpoint: str, value: bytes) -> sticky.Split:
     return sticky.sound(decode(value, sticky.Split, what=what), what)
 
 
-def _fault(run: LiveRun, live: Live) -> str:
+def _fault(run: LiveRun, live: LiveExperiments) -> str:
     """Return, as text, why a run in the live document cannot be served; "" if it can."""
     ends = [arm.upper for arm in run.arms]
     explore = [arm.parameters["explore"] for arm in run.arms if "explore" in arm.parameters]
@@ -261,7 +261,7 @@ def _unnamed_variants(run: LiveRun) -> str:
     )
 
 
-def _shared_buckets(run: LiveRun, live: Live) -> str:
+def _shared_buckets(run: LiveRun, live: LiveExperiments) -> str:
     """Return an error text if another running experiment has some of a run's buckets; else ""."""
     ranges = sorted(
         span

@@ -13,7 +13,7 @@ from decimal import Decimal
 from ....core.formats import StoredDocument
 from ....errors import Invalid
 from ....project.specs.description import BUCKETS
-from .live_document import Ranges
+from .live_document import BucketRanges
 
 # How long a gateway applies a copy which it cannot renew: an older change is served everywhere.
 KEPT = timedelta(seconds=15)
@@ -28,7 +28,7 @@ class Split(StoredDocument, frozen=True, kw_only=True):
 
     version: int
     written: datetime
-    ranges: dict[str, Ranges]
+    ranges: dict[str, BucketRanges]
     before: dict[str, Decimal]
 
 
@@ -37,12 +37,12 @@ def key(endpoint: str) -> str:
     return f"split/{endpoint}"
 
 
-def whole(variant: str) -> dict[str, Ranges]:
+def whole(variant: str) -> dict[str, BucketRanges]:
     """Return the split that gives all buckets, and so every unit, to one variant."""
     return {variant: ((0, BUCKETS - 1),)}
 
 
-def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
+def shares(ranges: Mapping[str, BucketRanges]) -> dict[str, Decimal]:
     """Return each variant's traffic share in percent, from its ranges of buckets."""
     return {
         variant: STEP * sum(high - low + 1 for low, high in spans)
@@ -58,7 +58,9 @@ def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
     return split.before if -_AHEAD < now - split.written < KEPT else shares(split.ranges)
 
 
-def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
+def moved_ranges(
+    ranges: Mapping[str, BucketRanges], split: Mapping[str, Decimal]
+) -> dict[str, BucketRanges]:
     """Return the ranges of buckets of each variant for a new split, moving as few as possible.
 
     `ranges` are the present ones. A variant that the new split does not name gets none.
@@ -68,7 +70,7 @@ def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> 
     free = sorted(
         bucket for variant, buckets in owned.items() for bucket in buckets[counts.get(variant, 0) :]
     )
-    result: dict[str, Ranges] = {}
+    result: dict[str, BucketRanges] = {}
     for variant, count in counts.items():
         stays = owned.get(variant, [])[:count]
         taken = [free.pop() for _ in range(count - len(stays))]
@@ -97,7 +99,7 @@ def _buckets(spans: Iterable[tuple[int, int]]) -> list[int]:
     return sorted(bucket for low, high in spans for bucket in range(low, high + 1))
 
 
-def _spans(buckets: Sequence[int]) -> Ranges:
+def _spans(buckets: Sequence[int]) -> BucketRanges:
     """Return sorted bucket numbers as (first, last) ranges of consecutive ones."""
     spans: list[tuple[int, int]] = []
     for bucket in buckets:

@@ -29,7 +29,7 @@ _STATUS: tuple[tuple[type[IsthmusError], int], ...] = (
 _encode = msgspec.json.Encoder().encode
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: bytes
     endpoint: str = ""
@@ -64,9 +64,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-def failure(status: int, message: str, remedy: str | None = None, *, endpoint: str = "") -> Answer:
+def failure(
+    status: int, message: str, remedy: str | None = None, *, endpoint: str = ""
+) -> HttpAnswer:
     """Return an error response as JSON: the message, and what to do about it."""
-    return Answer(
+    return HttpAnswer(
         status=status, body=_encode({"error": message, "remedy": remedy}), endpoint=endpoint
     )
 

@@ -16,12 +16,12 @@ from typing import Any, TypeVar, final
 import msgspec
 
 from ...http.asgi_limits import STRANGER
-from ...http.door import OPEN_PATHS, TOKEN, Door, Refusal, ambiguous, is_loopback, refusal
+from ...http.door import OPEN_PATHS, TOKEN, AccessRules, Refusal, ambiguous, is_loopback, refusal
 from ...http.error_log import tell
 from ...http.peers import stranger_of
 from ...http.server import say
 from . import ofrep
-from .answers import Answer, failure
+from .answers import HttpAnswer, failure
 from .calls import Calls
 from .service import Service
 
@@ -34,7 +34,7 @@ THREADS = 16  # rankings at once; they mostly wait for the endpoint
 WAITING = 256  # rankings that wait for a thread; more are told 503
 _LOOK = 5.0  # seconds for which /health waits for the endpoint
 _LONGEST_PAUSE = 30.0  # seconds between tries to warm up
-_POSTS: dict[str, Callable[[Calls, bytes], Answer]] = {
+_POSTS: dict[str, Callable[[Calls, bytes], HttpAnswer]] = {
     "/rank": Calls.rank,
     "/assign": Calls.assign,
     "/track": Calls.track,
@@ -46,8 +46,8 @@ _ALIVE = b'{"status":"alive"}'
 _JSON, _TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
 
 _Result = TypeVar("_Result")
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+AsgiScope = MutableMapping[str, Any]
+AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -71,7 +71,7 @@ class Application:
     def __init__(
         self,
         make: Callable[[], Service],
-        request_door: Door,
+        request_door: AccessRules,
         *,
         listening: bool = True,
         tells: bool = True,
@@ -100,7 +100,7 @@ class Application:
         self._looked = 0.0
         self.lost = 0  # rows of what is logged, once it is closed
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
@@ -152,7 +152,7 @@ class Application:
         work.add_done_callback(self._under_way.discard)
         return asyncio.wrap_future(work)
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, receive: AsgiReceive, send: Send) -> None:
         """Answer ASGI's lifespan protocol: open the service at startup, close it at shutdown."""
         await receive()
         try:
@@ -182,7 +182,7 @@ class Application:
             await asyncio.sleep(1)
             service.publish()
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: AsgiScope, receive: AsgiReceive, send: Send) -> None:
         """Answer one HTTP request, and count its status and time."""
         began = time.perf_counter()
         service = self._service or await self.open()
@@ -220,8 +220,8 @@ class Application:
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _answer(
-        self, service: Service, scope: Scope, receive: Receive
-    ) -> tuple[Answer, bytes]:
+        self, service: Service, scope: AsgiScope, receive: AsgiReceive
+    ) -> tuple[HttpAnswer, bytes]:
         """Return the response to a request, and its content type."""
         path, headers = scope["path"], dict(scope["headers"])
         answer = self._refusal(scope, headers)
@@ -233,15 +233,15 @@ class Application:
             ) and answer.status >= 400 else answer, _JSON
         if path == "/metrics":
             text = await self._in_thread(self._looks, service.metrics)
-            return Answer(status=200, body=text.encode()), _TEXT
+            return HttpAnswer(status=200, body=text.encode()), _TEXT
         if path == "/health":
             return await self._health(service), _JSON
-        return Answer(
+        return HttpAnswer(
             status=200,
             body=_ALIVE if path == "/ping" else service.openapi(token=self._door.token is not None),
         ), _JSON
 
-    def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
+    def _refusal(self, scope: AsgiScope, headers: Mapping[bytes, bytes]) -> HttpAnswer | None:
         """Return the error for a request that is refused before its body is read; None to go on."""
         path = scope["path"].encode()
         refused = ambiguous(scope["headers"]) or refusal(
@@ -261,7 +261,7 @@ class Application:
             )
         return failure(405, f"it takes {method}") if scope["method"] != method else None
 
-    def _stranger(self, scope: Scope) -> Refusal | None:
+    def _stranger(self, scope: AsgiScope) -> Refusal | None:
         """Return the error for a local caller whose Unix user is not allowed, or None.
 
         Isthmus's own server checks a connection once; behind another ASGI server each request is
@@ -273,8 +273,8 @@ class Application:
         return None if self._listening else stranger_of(self._door.users, scope)
 
     async def _post(
-        self, service: Service, receive: Receive, headers: Mapping[bytes, bytes], path: str
-    ) -> Answer:
+        self, service: Service, receive: AsgiReceive, headers: Mapping[bytes, bytes], path: str
+    ) -> HttpAnswer:
         """Read a request's body and answer it; refuse the request when too many wait already."""
         parts: list[bytes] = []
         try:
@@ -306,7 +306,7 @@ class Application:
             self._bodies -= sum(map(len, parts))
 
     async def _receive_body(
-        self, receive: Receive, headers: Mapping[bytes, bytes], parts: list[bytes]
+        self, receive: AsgiReceive, headers: Mapping[bytes, bytes], parts: list[bytes]
     ) -> None:
         """Receive a request's body into the list `parts`, counting its bytes in `_bodies`."""
         if b"expect" in headers and int(headers.get(b"content-length", b"0")) > MAX_BYTES:
@@ -326,7 +326,7 @@ class Application:
         if size > MAX_BYTES:
             raise _TooLarge
 
-    async def _health(self, service: Service) -> Answer:
+    async def _health(self, service: Service) -> HttpAnswer:
         """Return the /health response, from one check a second at most for all probes together.
 
         Many probes must not cause much work.
@@ -343,7 +343,7 @@ class Application:
         health = service.as_it_was()
         if problem is not None:
             health = msgspec.structs.replace(health, ready=False, problem=problem)
-        return Answer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
+        return HttpAnswer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
 
     def _note_look(self, _future: object) -> None:
         """Note that a health check ended, so that the next one comes a second later."""
@@ -362,7 +362,7 @@ def _is_flag(path: str) -> bool:
     )
 
 
-def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> HttpAnswer:
     """Answer an API call by its path, such as /rank, from the request's body and headers."""
     if path == ofrep.PATH:
         return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
@@ -382,7 +382,7 @@ def _tell(service: Service, seconds: float) -> None:
         say("\n".join([f"{name}: {state}", *(f"  {line}" for line in readiness.warm_up)]))
 
 
-def _at_loopback(scope: Scope) -> bool:
+def _at_loopback(scope: AsgiScope) -> bool:
     """Return whether the connection's address can be reached from this machine alone.
 
     A Unix socket has no address, and counts as one.

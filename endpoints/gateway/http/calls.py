@@ -14,13 +14,13 @@ import msgspec
 from ....core.runtime.project import Project
 from ....errors import Invalid, IsthmusError
 from ...http.error_log import tell
-from ..decide.assignment import Decision
+from ..decide.assignment import UnitDecision
 from ..gateway import Gateway
 from ..processes import counters
 from ..processes.counters import Counters, sample
 from ..request.request import shape_of
 from . import ofrep
-from .answers import Answer, failure, status_of
+from .answers import HttpAnswer, failure, status_of
 from .track import MOST, track
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
@@ -42,20 +42,20 @@ class Calls:
         self._counters = counted
         self._first = next(iter(gateways))
 
-    def rank(self, body: bytes) -> Answer:
+    def rank(self, body: bytes) -> HttpAnswer:
         """Answer POST /rank: choose and order the candidates."""
 
-        def ranked(gateway: Gateway, request: dict[str, Any]) -> Answer:
+        def ranked(gateway: Gateway, request: dict[str, Any]) -> HttpAnswer:
             ranking = gateway.rank(request)
             self._count(ranking.assignments)
-            return Answer(status=200, body=_encode(ranking), variant=ranking.variant)
+            return HttpAnswer(status=200, body=_encode(ranking), variant=ranking.variant)
 
         return self._of_endpoint(body, ranked)
 
-    def assign(self, body: bytes) -> Answer:
+    def assign(self, body: bytes) -> HttpAnswer:
         """Answer POST /assign: return a unit's arms, and log them unless the body says not to."""
 
-        def assigned(gateway: Gateway, request: dict[str, Any]) -> Answer:
+        def assigned(gateway: Gateway, request: dict[str, Any]) -> HttpAnswer:
             log = request.pop("log", True)
             if not isinstance(log, bool):
                 raise Invalid(
@@ -63,11 +63,11 @@ class Calls:
                 )
             arms = gateway.assign(request, log=log)
             self._count(arms.assignments)
-            return Answer(status=200, body=_encode(arms))
+            return HttpAnswer(status=200, body=_encode(arms))
 
         return self._of_endpoint(body, assigned)
 
-    def track(self, body: bytes) -> Answer:
+    def track(self, body: bytes) -> HttpAnswer:
         """Answer POST /track: validate events, and write them to the event log."""
         try:
             sent = _decode_any(body)
@@ -81,17 +81,17 @@ class Calls:
                 "send them in parts",
             )
         tracked = _answer_or_failure(lambda: track(self._project, events))
-        if isinstance(tracked, Answer):
+        if isinstance(tracked, HttpAnswer):
             return tracked
         fields: dict[str, object] = {"accepted": tracked.accepted, "rejected": tracked.rejected}
         if tracked.error is None:
-            return Answer(status=200, body=_encode(fields))
-        return Answer(
+            return HttpAnswer(status=200, body=_encode(fields))
+        return HttpAnswer(
             status=status_of(tracked.error),
             body=_encode({"error": str(tracked.error), "remedy": tracked.error.remedy, **fields}),
         )
 
-    def flag(self, key: str, body: bytes) -> Answer:
+    def flag(self, key: str, body: bytes) -> HttpAnswer:
         """Answer OpenFeature's request for one feature flag: an endpoint's parameter."""
         name = key.partition(".")[0]
         if name not in self._gateways:
@@ -99,7 +99,7 @@ class Calls:
                 "FLAG_NOT_FOUND", f"there is no endpoint {name[:100]!r} here", status=404, key=key
             )
 
-        def evaluated(context: dict[str, Any]) -> Answer:
+        def evaluated(context: dict[str, Any]) -> HttpAnswer:
             gateway = self._gateways[name]
             decision, config = self._evaluate(gateway, context)
             flag = ofrep.flag(key, gateway.endpoint, decision, config)
@@ -114,13 +114,13 @@ class Calls:
 
         return _answer_or_failure(lambda: _of_context(body, evaluated, key))
 
-    def flags(self, body: bytes, if_none_match: str) -> Answer:
+    def flags(self, body: bytes, if_none_match: str) -> HttpAnswer:
         """Answer OpenFeature's request for all feature flags, or that they are unchanged.
 
         `if_none_match` is the request's header of that name, by which the caller knows them.
         """
 
-        def evaluated(context: dict[str, Any]) -> Answer:
+        def evaluated(context: dict[str, Any]) -> HttpAnswer:
             every = []
             for gateway in self._gateways.values():
                 every += ofrep.flags(gateway.endpoint, *self._evaluate(gateway, context))
@@ -128,7 +128,9 @@ class Calls:
 
         return _answer_or_failure(lambda: _of_context(body, evaluated))
 
-    def _evaluate(self, gateway: Gateway, context: dict[str, Any]) -> tuple[Decision, int | None]:
+    def _evaluate(
+        self, gateway: Gateway, context: dict[str, Any]
+    ) -> tuple[UnitDecision, int | None]:
         """Return a unit's arms and parameters for a flag's context; count the arms as metrics.
 
         The second result is the version of the live document.
@@ -138,8 +140,8 @@ class Calls:
         return decision, config
 
     def _of_endpoint(
-        self, body: bytes, answer: Callable[[Gateway, dict[str, Any]], Answer]
-    ) -> Answer:
+        self, body: bytes, answer: Callable[[Gateway, dict[str, Any]], HttpAnswer]
+    ) -> HttpAnswer:
         """Answer a JSON body by `answer`, called with the gateway of the endpoint that it names.
 
         The name may be left out where only one endpoint is served. An unreadable body, or an
@@ -175,7 +177,9 @@ class Calls:
             self._counters.add(_assignment_sample(run, arm))
 
 
-def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: str = "") -> Answer:
+def _of_context(
+    body: bytes, answer: Callable[[dict[str, Any]], HttpAnswer], key: str = ""
+) -> HttpAnswer:
     """Answer a feature flag request by `answer`, called with the context in the request's body.
 
     Errors become OpenFeature's error responses; `key` is the flag's name in them.
@@ -190,7 +194,7 @@ def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: st
         )
 
 
-def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
+def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | HttpAnswer:
     """Return what `answer` returns; turn an exception into an error response.
 
     So no request can end the server.

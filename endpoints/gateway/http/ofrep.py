@@ -14,8 +14,8 @@ from typing import Any, Literal
 import msgspec
 
 from ....project.specs.description import Endpoint
-from ..decide.assignment import Decision, Source
-from .answers import Answer
+from ..decide.assignment import ParameterSource, UnitDecision
+from .answers import HttpAnswer
 
 PATH = "/ofrep/v1/evaluate/flags"
 KEY = "targetingKey"  # of a context: the unit
@@ -71,7 +71,7 @@ def context_of(body: bytes) -> dict[str, Any]:
     return context
 
 
-def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -> Flag | None:
+def flag(key: str, endpoint: Endpoint, decision: UnitDecision, config: int | None) -> Flag | None:
     """Return the value of the feature flag `key` for a unit's arms, or None if there is none.
 
     The key is `endpoint.parameter`, or `endpoint` for all parameters as an object. `config` is the
@@ -89,7 +89,7 @@ def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -
     return _flag(key, settings[name] if dot else settings, sources, config)
 
 
-def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Flag]:
+def flags(endpoint: Endpoint, decision: UnitDecision, config: int | None) -> list[Flag]:
     """Return an endpoint's feature flags: one for all parameters as an object, one for each.
 
     `config` is the live document's version.
@@ -99,7 +99,7 @@ def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Fl
     return [evaluated for key in keys if (evaluated := flag(key, endpoint, decision, config))]
 
 
-def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
+def _settings(endpoint: Endpoint, decision: UnitDecision) -> dict[str, Any]:
     """Return a unit's parameter values by name, those that are declared as float as floats.
 
     OpenFeature's clients compare types, so that a whole number must have a point, too.
@@ -111,7 +111,7 @@ def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:
+def _flag(key: str, value: Any, sources: Iterable[ParameterSource], config: int | None) -> Flag:
     """Return a feature flag: its value, OpenFeature's reason, and the experiments that set it.
 
     `config` is the live document's version.
@@ -128,7 +128,7 @@ def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -
     )
 
 
-def _reason(source: Source) -> Reason:
+def _reason(source: ParameterSource) -> Reason:
     """Return OpenFeature's reason code, such as SPLIT, for where a parameter's value comes from.
 
     DISABLED says that the unit is in a holdout. A shipped arm is no split any more.
@@ -138,12 +138,12 @@ def _reason(source: Source) -> Reason:
     return "SPLIT" if source.how == "split" else "TARGETING_MATCH" if source.targeted else "STATIC"
 
 
-def single(evaluated: Flag) -> Answer:
+def single(evaluated: Flag) -> HttpAnswer:
     """Return one feature flag as an HTTP response, in OpenFeature's JSON."""
-    return Answer(status=200, body=_encode(evaluated))
+    return HttpAnswer(status=200, body=_encode(evaluated))
 
 
-def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
+def bulk(evaluated: Iterable[Flag], if_none_match: str) -> HttpAnswer:
     """Return all feature flags as an HTTP response, or 304 if the caller has these already.
 
     `if_none_match` is the request's header of that name.
@@ -152,21 +152,21 @@ def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
     etag = f'"{sha256(body).hexdigest()[:32]}"'
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return (
-        Answer(status=304, body=b"", etag=etag)
+        HttpAnswer(status=304, body=b"", etag=etag)
         if etag in tags
-        else Answer(status=200, body=body, etag=etag)
+        else HttpAnswer(status=200, body=body, etag=etag)
     )
 
 
-def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> Answer:
+def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> HttpAnswer:
     """Return OpenFeature's error response to a request that cannot be evaluated."""
     of_flag: Mapping[str, str] = {"key": key} if key else {}
-    return Answer(
+    return HttpAnswer(
         status=status, body=_encode({**of_flag, "errorCode": code, "errorDetails": details})
     )
 
 
-def as_error(answer: Answer) -> Answer:
+def as_error(answer: HttpAnswer) -> HttpAnswer:
     """Return a gateway's error response rewritten with OpenFeature's errorCode and errorDetails."""
     fields = _decode(answer.body)
     if "errorCode" in fields:

@@ -35,7 +35,7 @@ _CUT = "what was answered and not delivered is lost"
 NOT_OPENED = 3  # exit code of a worker whose project, or target, does not open
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that every process of a gateway gets. The token is in the environment only."""
 
     project: str = "project.yaml"
@@ -51,14 +51,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """One of several processes on one socket."""
 
-    settings: Settings
+    settings: GatewaySettings
     folder: str
     slot: int
     fd: int
     warm_first: bool  # the others serve meanwhile
 
 
-def serve(project: Project, settings: Settings, listening: socket.socket) -> None:
+def serve(project: Project, settings: GatewaySettings, listening: socket.socket) -> None:
     """Serve the gateways until SIGTERM or SIGINT, then finish open requests and write the log.
 
     A second signal ends the process at once.
@@ -72,7 +72,7 @@ def serve(project: Project, settings: Settings, listening: socket.socket) -> Non
         os._exit(0)
 
 
-def _service(project: Project, settings: Settings, folder: Path, slot: int) -> Service:
+def _service(project: Project, settings: GatewaySettings, folder: Path, slot: int) -> Service:
     """Create the service of all gateways for a worker process.
 
     `folder` is shared by all workers; `slot` is this worker's number.
@@ -95,7 +95,7 @@ def _service(project: Project, settings: Settings, folder: Path, slot: int) -> S
 
 def _run(
     make: Callable[[], Service],
-    settings: Settings,
+    settings: GatewaySettings,
     listening: socket.socket,
     *,
     warm_first: bool = False,

@@ -21,7 +21,7 @@ import msgspec
 from ....core.signals import calling
 from ...http.server import FINISHING, say
 from ..processes.shared_folder import shared_folder
-from .server import NOT_OPENED, Settings, Worker
+from .server import NOT_OPENED, GatewaySettings, Worker
 from .service import CLOSING
 
 _SERVER = f"{__package__}.server"
@@ -31,7 +31,7 @@ _SHORT_LIFE, _LONGEST_PAUSE = (
 )  # seconds: who lives no longer is started again later and later
 
 
-def serve(settings: Settings, listening: socket.socket, count: int) -> int:
+def serve(settings: GatewaySettings, listening: socket.socket, count: int) -> int:
     """Run `count` workers until SIGTERM or SIGINT; a second signal kills them.
 
     Returns the exit code: 0 when every worker finished the requests that it had begun.
@@ -56,7 +56,7 @@ class _Slot:
 @final
 class _Workers:
     def __init__(
-        self, settings: Settings, listening: socket.socket, folder: Path, count: int
+        self, settings: GatewaySettings, listening: socket.socket, folder: Path, count: int
     ) -> None:
         self._settings, self._listening, self._folder = settings, listening, folder
         self._slots = [_Slot() for _ in range(count)]

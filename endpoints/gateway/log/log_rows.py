@@ -11,7 +11,7 @@ import msgspec
 
 from ....events.port import Row
 from ....feature_store.joins.view_history import entity_key
-from ..decide.assignment import Assignment, Decision
+from ..decide.assignment import Assignment, UnitDecision
 from ..rank.draft import Arranged
 from ..rank.ranking import ShownItem
 from ..request.request import RankRequest
@@ -32,7 +32,7 @@ class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ]  # variant and model@version that ranked it; of an interleaved answer both
     entity: str
     explored: bool
-    decision: Decision
+    decision: UnitDecision
     config: int | None  # version of the live document; None: nobody knew it
 
     @property

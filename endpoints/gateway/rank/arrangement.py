@@ -17,7 +17,7 @@ from ....project.specs.rules import Block, Boost, Cap, Condition, Pin, Reserve, 
 from ..decide.assignment import is_met
 from ..decide.caps import value_text
 from ..decide.rulebook import name_of
-from .ranking import Arrangement, Item, Lane, order
+from .ranking import Arrangement, Item, ReservedPlaces, order
 
 TOLD = 5  # moves of a rule that an answer names
 
@@ -44,7 +44,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     group: frozenset[int] | None = None  # whose moves it answers for; None: those who lose by it
 
 
-class _State(msgspec.Struct, frozen=True, kw_only=True):
+class _RankingState(msgspec.Struct, frozen=True, kw_only=True):
     of: Candidates
     parameters: Mapping[str, Any]
     ranked: Sequence[int]  # eligible and not pinned, best first
@@ -63,7 +63,9 @@ def steps(
     The first ranking is the model's own, and the last one is to be shown.
     """
     ranked = [index for index in candidates.best if index < candidates.sent]
-    state = _State(of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores)
+    state = _RankingState(
+        of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores
+    )
     arrangement = _arrangement(state)
     every = [Step(rule=None, arrangement=arrangement)]
     for rule in rules:
@@ -76,10 +78,10 @@ def steps(
     return tuple(every), sorted([*state.ranked, *state.pins.values()])
 
 
-_Applied = tuple[_State, str, frozenset[int] | None]
+_RuleResult = tuple[_RankingState, str, frozenset[int] | None]
 
 
-def _block(rule: Block, state: _State) -> _Applied:
+def _block(rule: Block, state: _RankingState) -> _RuleResult:
     """Remove the items that the rule blocks from the ranking; also return their names as text."""
     group = _members(rule.where, state.of)
     if not group:
@@ -88,7 +90,7 @@ def _block(rule: Block, state: _State) -> _Applied:
     return _with_fields(state, blocked=state.blocked | group), done, frozenset()
 
 
-def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
+def _cap_per_unit(rule: UnitCap, state: _RankingState) -> _RuleResult:
     """Remove the candidates that have reached the cap on how often a unit sees them.
 
     A pin rule may still show them.
@@ -104,7 +106,7 @@ def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
     return *_without(group, state), frozenset()
 
 
-def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
+def _without(group: frozenset[int], state: _RankingState) -> tuple[_RankingState, str]:
     """Remove a group of candidates from the ranking; also return their names as text."""
     if not group:
         return state, ""
@@ -114,7 +116,7 @@ def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
     ), _enumeration(leaving, " ")
 
 
-def _boost(rule: Boost, state: _State) -> _Applied:
+def _boost(rule: Boost, state: _RankingState) -> _RuleResult:
     """Change the scores of the items that a rule boosts, and sort the ranking by them."""
     group = _members(rule.where, state.of)
     times, add = (
@@ -128,7 +130,7 @@ def _boost(rule: Boost, state: _State) -> _Applied:
     return _with_fields(state, scores=scores, ranked=ranked), "", group
 
 
-def _pin(rule: Pin, state: _State) -> _Applied:
+def _pin(rule: Pin, state: _RankingState) -> _RuleResult:
     """Put the rule's item in its fixed place, or return a text on why it cannot be there."""
     place, slots = rule.position, state.of.slots
     index = state.of.items.index(rule.item) if place <= slots else -1
@@ -151,7 +153,7 @@ def _pin(rule: Pin, state: _State) -> _Applied:
     return state, f"-> {place}{problem}", frozenset()
 
 
-def _reserve(rule: Reserve, state: _State) -> _Applied:
+def _reserve(rule: Reserve, state: _RankingState) -> _RuleResult:
     """Reserve places of the ranking for the items that the rule names; tell which stay empty."""
     group = _members(rule.where, state.of)
     state = _with_fields(state, reserves=(*state.reserves, (rule, group)))
@@ -160,12 +162,12 @@ def _reserve(rule: Reserve, state: _State) -> _Applied:
     return state, ", ".join(empty), group
 
 
-def _cap(rule: Cap, state: _State) -> _Applied:
+def _cap(rule: Cap, state: _RankingState) -> _RuleResult:
     """Add a limit to the ranking: how many items with one value of a feature are shown."""
     return _with_fields(state, caps=(*state.caps, rule)), "", None
 
 
-_APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
+_APPLIED: Mapping[type[Rule], Callable[[Any, _RankingState], _RuleResult]] = {
     Block: _block,
     UnitCap: _cap_per_unit,
     Boost: _boost,
@@ -175,7 +177,7 @@ _APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
 }
 
 
-def _with_fields(state: _State, **fields: Any) -> _State:
+def _with_fields(state: _RankingState, **fields: Any) -> _RankingState:
     """Return a copy of a ranking's state with some fields changed."""
     return msgspec.structs.replace(state, **fields)
 
@@ -199,7 +201,7 @@ def _members(where: Sequence[Condition], candidates: Candidates) -> frozenset[in
     return frozenset(inside)
 
 
-def _is_arranged_alike(previous: _State, changed: _State) -> bool:
+def _is_arranged_alike(previous: _RankingState, changed: _RankingState) -> bool:
     """Return whether a rule left pins, reserved places, caps and order as they were."""
     return (
         previous.pins is changed.pins
@@ -209,9 +211,9 @@ def _is_arranged_alike(previous: _State, changed: _State) -> bool:
     )
 
 
-def _arrangement(state: _State) -> Arrangement:
+def _arrangement(state: _RankingState) -> Arrangement:
     """Assign the ranked items to places, by pins, reserved places and caps."""
-    lanes: list[Lane] = []
+    lanes: list[ReservedPlaces] = []
     rest, taken = state.ranked, set(state.pins)
     for reserve, group in state.reserves:
         places = [
@@ -222,13 +224,13 @@ def _arrangement(state: _State) -> Arrangement:
         inside = [index for index in rest if index in group]
         rest = [index for index in rest if index not in group]
         taken.update(places)
-        lanes.append(Lane(places=places, arranged=inside, members=len(inside)))
+        lanes.append(ReservedPlaces(places=places, arranged=inside, members=len(inside)))
     last = min(state.of.slots, len(rest) + len(taken))
     free = [place for place in range(1, last + 1) if place not in taken]
     return Arrangement(lanes=(*lanes, _free(state, rest, free)), pins=state.pins)
 
 
-def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
+def _free(state: _RankingState, rest: Sequence[int], places: Sequence[int]) -> ReservedPlaces:
     """Return the places that are neither pinned nor reserved, with candidates and caps.
 
     A lane is a set of places that the same candidates compete for. `rest` are the candidates, best
@@ -248,7 +250,7 @@ def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
             rest, places, [features[feature] for features in state.of.features], most, left
         )
     if not caps:
-        return Lane(places=places, arranged=rest, members=len(rest))
+        return ReservedPlaces(places=places, arranged=rest, members=len(rest))
     arranged = []
     for index in rest:
         groups = [
@@ -260,7 +262,7 @@ def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
             arranged.append(index)
             for left, value, _ in groups:
                 left[value] -= 1
-    return Lane(
+    return ReservedPlaces(
         places=places, arranged=arranged, members=len(arranged)
     )  # nothing is drawn under several caps (project/endpoints/rules.py)
 
@@ -271,7 +273,7 @@ def _under_one_cap(
     value_of: Sequence[Any],
     most: int,
     left: Mapping[Any, int],
-) -> Lane:
+) -> ReservedPlaces:
     """Return the lane of free places under one cap: at most so many items of each group.
 
     A lane is places that a set of candidates competes for. A group is the candidates with one value
@@ -301,7 +303,7 @@ def _under_one_cap(
         if left.get(value, most) < len(group)
     )
     quotas = {index: quota / len(group) for group, quota in short for index in group}
-    return Lane(
+    return ReservedPlaces(
         places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas
     )
 

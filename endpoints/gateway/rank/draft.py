@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from ..decide.assignment import bucket
-from .ranking import Arrangement, Lane
+from .ranking import Arrangement, ReservedPlaces
 
 Coin = Callable[
     [int], bool
@@ -58,11 +58,13 @@ class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     groups: Sequence[tuple[Sequence[int], int]] = ()
 
     @property
-    def lanes(self) -> tuple[Lane, Lane]:
+    def lanes(self) -> tuple[ReservedPlaces, ReservedPlaces]:
         """Return the two rankings' lanes: the same places, each with its own order of items."""
         groups = tuple(self.groups)
         first, second = (
-            Lane(places=self.places, arranged=arranged, members=len(arranged), groups=groups)
+            ReservedPlaces(
+                places=self.places, arranged=arranged, members=len(arranged), groups=groups
+            )
             for arranged in (self.first, self.second)
         )
         return first, second
@@ -97,7 +99,7 @@ def coins(salt: str, request_id: str) -> Coin:
     return lambda number: bucket("coin", salt, f"{request_id}:{number}") < _EVEN
 
 
-def rounds(first: Lane, second: Lane) -> Iterator[Round]:
+def rounds(first: ReservedPlaces, second: ReservedPlaces) -> Iterator[Round]:
     """Yield the rounds in which two rankings pick items in turn, until a lane's places are full.
 
     A lane is places that a set of candidates competes for. Both lanes have the same places,
@@ -144,7 +146,9 @@ def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
                 yield group
 
 
-def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
+def draft(
+    first: ReservedPlaces, second: ReservedPlaces, coin: Coin, *, begins: int = 0
+) -> tuple[list[Pick], int]:
     """Interleave two rankings of the same places; return the picks and the next round's number.
 
     A pick says which of the two rankings chose which item for a place. `coin` says which one picks
@@ -170,7 +174,7 @@ def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[li
     return picks, begins
 
 
-def chances(first: Lane, second: Lane) -> dict[tuple[int, int], float]:
+def chances(first: ReservedPlaces, second: ReservedPlaces) -> dict[tuple[int, int], float]:
     """Return the probability that interleaving shows a candidate at a place.
 
     The keys are (number of the place, candidate); a pair that is absent has probability 0.

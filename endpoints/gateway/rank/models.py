@@ -14,10 +14,10 @@ from ....core.runtime.project import Project
 from ....errors import Invalid, NotFound
 from ....feature_store.online.reads import OnlineReader, ServedFeatures
 from ....feature_store.online.row_cache import RowCache
-from ....pipelines.models.predictor import Manifest
+from ....pipelines.models.predictor import ModelManifest
 from ....project.specs.description import Endpoint
 from ..decide.rulebook import Rulebook
-from ..request.inputs import Inputs, manifest_of, union, view_keys
+from ..request.inputs import RequestInputs, manifest_of, union, view_keys
 from ..request.request import RankRequest
 
 REFRESH = timedelta(
@@ -25,7 +25,7 @@ REFRESH = timedelta(
 )  # how old the list of variants may be; a new variant has no traffic and takes longer to start
 
 
-class Rows(msgspec.Struct, frozen=True):
+class FeatureRows(msgspec.Struct, frozen=True):
     """The feature rows of a request's candidates, in the order of the candidates."""
 
     instances: list[dict[str, Any]]  # what the models are asked with
@@ -36,7 +36,7 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 class DeployedModels(msgspec.Struct, frozen=True):
-    inputs: Inputs
+    inputs: RequestInputs
     models: dict[str, str]  # by variant
     seen: float  # monotonic time of the observation
 
@@ -55,7 +55,7 @@ class Models:
         self._endpoint = endpoint
         self._refresh = refresh.total_seconds()
         self._keys = view_keys(project)
-        self._manifests: dict[tuple[str, int], Manifest] = {}
+        self._manifests: dict[tuple[str, int], ModelManifest] = {}
         self._deployed: DeployedModels | None = None
         self._local = threading.local()
         self._ruled = rulebook.features
@@ -95,14 +95,14 @@ class Models:
         """Drop the cached list of deployed models, so that the next request reads it anew."""
         self._deployed = None
 
-    def _manifest(self, model: str, version: int) -> Manifest:
+    def _manifest(self, model: str, version: int) -> ModelManifest:
         """Return a model version's manifest, cached: it names the features that the model reads."""
         manifest = self._manifests.get((model, version))
         if manifest is None:
             manifest = self._manifests[model, version] = manifest_of(self._project, model, version)
         return manifest
 
-    def rows(self, request: RankRequest, inputs: Inputs) -> Rows:
+    def rows(self, request: RankRequest, inputs: RequestInputs) -> FeatureRows:
         """Return one row of features and attributes for each candidate of a request.
 
         The features of the other entities are read once and shared; everything is read in one call.
@@ -113,7 +113,7 @@ class Models:
         served = self._reader(inputs).read(keys_by_view(request, inputs, ruled, key))
         return join(request, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
 
-    def _reader(self, inputs: Inputs) -> OnlineReader:
+    def _reader(self, inputs: RequestInputs) -> OnlineReader:
         """Return this thread's reader of the online store; a reader is not thread-safe."""
         views, reader = getattr(self._local, "reader", (None, None))
         if reader is None or views != inputs.views:
@@ -125,7 +125,7 @@ class Models:
 
 
 def names_by_view(
-    inputs: Inputs, ruled: Mapping[str, Mapping[str, Sequence[str]]]
+    inputs: RequestInputs, ruled: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> dict[str, Sequence[str]]:
     """Return the names of the features that models and rules read, by feature view.
 
@@ -138,7 +138,7 @@ def names_by_view(
 
 
 def keys_by_view(
-    request: RankRequest, inputs: Inputs, ruled: Iterable[str], key: str
+    request: RankRequest, inputs: RequestInputs, ruled: Iterable[str], key: str
 ) -> Mapping[str, Sequence[int | str]]:
     """Return the entity keys whose features a request needs, by feature view.
 
@@ -154,12 +154,12 @@ def keys_by_view(
 
 def join(
     request: RankRequest,
-    inputs: Inputs,
+    inputs: RequestInputs,
     served: Mapping[str, ServedFeatures],
     *,
     key: str,
     ruled: Mapping[str, Sequence[str]] | None,
-) -> Rows:
+) -> FeatureRows:
     """Return a row for each candidate: the request's attributes joined with online features.
 
     `ruled` has the features of the candidates that rules read, by view; None if there are no rules.
@@ -185,11 +185,11 @@ def join(
         qualified = {f"{view}.{name}": name for name in read}
         _fill(of_rules, served[view], qualified)
         stale += [name for name in qualified if name in served[view].stale_features]
-    return Rows(rows, tuple(dict.fromkeys(stale)), of_rules)
+    return FeatureRows(rows, tuple(dict.fromkeys(stale)), of_rules)
 
 
 def _check_complete(
-    request: RankRequest, inputs: Inputs, candidates_key: str, endpoint: str
+    request: RankRequest, inputs: RequestInputs, candidates_key: str, endpoint: str
 ) -> None:
     """Raise Invalid if a request lacks a key or an attribute that a model reads."""
     for name in inputs.attributes:

@@ -29,7 +29,7 @@ class ShownItem(msgspec.Struct, frozen=True, kw_only=True):
     credited: bool = False  # ... and whether a click on it counts for that one
 
 
-class Lane(msgspec.Struct, frozen=True, kw_only=True):
+class ReservedPlaces(msgspec.Struct, frozen=True, kw_only=True):
     """Places that some candidates share. Candidates are indexes."""
 
     places: Sequence[int]  # from 1, in their order
@@ -42,7 +42,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
-    lanes: tuple[Lane, ...]
+    lanes: tuple[ReservedPlaces, ...]
     pins: Mapping[int, int] = {}  # place -> candidate
 
 
@@ -67,7 +67,11 @@ def order(
 def plain_arrangement(best: Sequence[int], slots: int) -> Arrangement:
     """Return a ranking without rules: the best candidates in the first `slots` places."""
     return Arrangement(
-        lanes=(Lane(places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)),)
+        lanes=(
+            ReservedPlaces(
+                places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)
+            ),
+        )
     )
 
 
@@ -118,7 +122,7 @@ def shown_places(
 
 def fill(
     arrangement: Arrangement, rng: Random | None = None
-) -> Iterator[tuple[Lane | None, int, int, int]]:
+) -> Iterator[tuple[ReservedPlaces | None, int, int, int]]:
     """Yield which candidate stands in which place: by rank, or at random by `rng`.
 
     Each is (lane, number of the place in it, place, candidate). A lane is a set of places that the
@@ -133,7 +137,7 @@ def fill(
     yield from ((None, 0, place, candidate) for place, candidate in arrangement.pins.items())
 
 
-def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
+def chance(lane: ReservedPlaces, number: int, candidate: int, explore: float) -> float:
     """Return the probability that a candidate is shown at a place of a lane, under exploration.
 
     `number` is the place's in the lane, and `explore` the probability of a random order.
@@ -147,7 +151,7 @@ def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
     )
 
 
-def permute(lane: Lane, rng: Random) -> list[int]:
+def permute(lane: ReservedPlaces, rng: Random) -> list[int]:
     """Return the candidates of a lane of places in random order, for exploration.
 
     From each group with a quota only as many are drawn as the quota allows.

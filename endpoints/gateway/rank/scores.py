@@ -16,25 +16,25 @@ from ....errors import IsthmusError, NotFound
 from ....project.specs.description import Endpoint
 from ....project.specs.rules import Rule
 from ...port import Reply
-from ..decide.assignment import Assigner, Decision, Duel
+from ..decide.assignment import Assigner, Interleaving, UnitDecision
 from ..processes.forks import renewed_when_forked
 from ..processes.tally import Tally
 from ..request.request import RankRequest
 from .arrangement import Candidates
-from .models import DeployedModels, Models, Rows
+from .models import DeployedModels, FeatureRows, Models
 from .ranking import as_scores, order
 from .unit_caps import CapCounts
 
 _SECOND_CALLS = 32  # calls of second variants that are under way at once; more wait
 
 
-class Question(msgspec.Struct, frozen=True):
+class ResolvedRequest(msgspec.Struct, frozen=True):
     """A request, and all that its answer goes by."""
 
     asked: RankRequest
     assigner: Assigner
     deployed: DeployedModels
-    rows: Rows
+    rows: FeatureRows
     sent: int  # candidates; those after them are there for a pin
     rules: tuple[Rule, ...]
     counted: CapCounts
@@ -44,7 +44,7 @@ class Question(msgspec.Struct, frozen=True):
 class ScoredCandidates(msgspec.Struct, frozen=True, kw_only=True):
     """A request's candidates as a model scored them."""
 
-    decision: Decision
+    decision: UnitDecision
     variant: str
     version: str  # model@version
     candidates: Candidates
@@ -80,7 +80,9 @@ class Scoring:
         if threads is not None:
             threads.shutdown(wait=False)
 
-    def scored(self, question: Question, request_id: str, decision: Decision) -> ScoredCandidates:
+    def scored(
+        self, question: ResolvedRequest, request_id: str, decision: UnitDecision
+    ) -> ScoredCandidates:
         """Return the candidates as scored by the variant that the unit's experiment arm names.
 
         If that variant is not deployed, the endpoint's traffic split chooses one, parameters are
@@ -96,7 +98,7 @@ class Scoring:
         return self._ask(question, request_id, self._fallback(question.assigner))
 
     def rivals(
-        self, question: Question, request_id: str, decision: Decision, duel: Duel
+        self, question: ResolvedRequest, request_id: str, decision: UnitDecision, duel: Interleaving
     ) -> tuple[ScoredCandidates, ...]:
         """Return the candidates as scored by both interleaved variants, or by one if one fails.
 
@@ -117,7 +119,7 @@ class Scoring:
         raise next(failure for failure in failures if not isinstance(failure, NotFound))
 
     def _start_second(
-        self, question: Question, request_id: str, decision: Decision
+        self, question: ResolvedRequest, request_id: str, decision: UnitDecision
     ) -> Future[ScoredCandidates | IsthmusError]:
         """Request the scores of the second interleaved variant in a thread; return the future."""
         with self._lock:
@@ -128,7 +130,7 @@ class Scoring:
             return self._threads.submit(self._try, question, request_id, decision)
 
     def _try(
-        self, question: Question, request_id: str, decision: Decision
+        self, question: ResolvedRequest, request_id: str, decision: UnitDecision
     ) -> ScoredCandidates | IsthmusError:
         """Request a variant's scores; return its error instead of raising it."""
         try:
@@ -138,12 +140,14 @@ class Scoring:
         except IsthmusError as error:
             return error
 
-    def _fallback(self, assigner: Assigner) -> Decision:
+    def _fallback(self, assigner: Assigner) -> UnitDecision:
         """Return the decision of a unit in no experiment; count that its variant is missing."""
         self._tally.aimed_at_nothing()
         return assigner.unassigned
 
-    def _ask(self, question: Question, request_id: str, decision: Decision) -> ScoredCandidates:
+    def _ask(
+        self, question: ResolvedRequest, request_id: str, decision: UnitDecision
+    ) -> ScoredCandidates:
         """Ask the endpoint for scores; return them with the model version that answered."""
         request, deployed = question.asked, question.deployed
         began = time.perf_counter()
@@ -174,7 +178,7 @@ class Scoring:
         )
 
     def _invoke(
-        self, instances: list[dict[str, Any]], request_id: str, decision: Decision
+        self, instances: list[dict[str, Any]], request_id: str, decision: UnitDecision
     ) -> Reply:
         """Send the rows to the endpoint for prediction; record the call as a tracing span."""
         began = time.perf_counter()

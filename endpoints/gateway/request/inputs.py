@@ -13,13 +13,13 @@ import msgspec
 from ....core.formats import decode
 from ....core.runtime.project import Project
 from ....errors import Invalid, Refused
-from ....pipelines.models.predictor import MANIFEST, Manifest, ModelFeature
+from ....pipelines.models.predictor import MANIFEST, ModelFeature, ModelManifest
 from ....pipelines.port import ModelVersion
 
 ADOPTED = "adopted:"  # before the digest of what it serves
 
 
-class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+class RequestInputs(msgspec.Struct, frozen=True, kw_only=True):
     """`views`: view -> (its entity's key, the features read from it)."""
 
     views: dict[str, tuple[str, tuple[str, ...]]]
@@ -36,7 +36,7 @@ def was_adopted(version: ModelVersion) -> bool:
     return version.digest.startswith(ADOPTED)
 
 
-def manifest_of(project: Project, model: str, version: int) -> Manifest:
+def manifest_of(project: Project, model: str, version: int) -> ModelManifest:
     """Return a model version's manifest, which names the features that the model reads.
 
     Raises NotFound, or Refused if the version was adopted and nobody knows which features it reads.
@@ -50,10 +50,10 @@ def manifest_of(project: Project, model: str, version: int) -> Manifest:
             "what isthmus train made",
         )
     uri = f"{registered.uri.rstrip('/')}/{MANIFEST}"
-    return decode(project.target.blobs.get(uri), Manifest, what=uri)
+    return decode(project.target.blobs.get(uri), ModelManifest, what=uri)
 
 
-def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
+def union(manifests: Sequence[ModelManifest], keys: dict[str, str]) -> RequestInputs:
     """Return the inputs that a request needs for all deployed models together.
 
     `keys` has the entity key of each view, for old manifests without one. Raises Invalid if two
@@ -71,7 +71,7 @@ def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
         if feature.view is not None:
             names = views.setdefault(feature.view, (_view_key(feature, configuration, keys), {}))[1]
             names[feature.name] = None
-    return Inputs(
+    return RequestInputs(
         views={view: (key, tuple(names)) for view, (key, names) in views.items()},
         attributes=tuple(
             name for name, (view, _) in places.items() if view is None and name not in constants
@@ -83,7 +83,7 @@ def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
     )
 
 
-def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
+def _constants(manifests: Sequence[ModelManifest]) -> dict[str, Any]:
     """Return the values of columns that are constant in serving (`serve_as`), by column.
 
     Raises Invalid if two of the models have different values for a column.

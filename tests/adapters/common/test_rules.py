@@ -26,7 +26,7 @@ from isthmus.adapters.common.storage.blob_names import (
 from isthmus.adapters.common.warehouse import duckdb_functions, queries
 from isthmus.adapters.common.warehouse.conformance import by_date
 from isthmus.adapters.common.warehouse.letters import TO_LOWER, TO_UPPER
-from isthmus.adapters.common.warehouse.tables import Document
+from isthmus.adapters.common.warehouse.tables import TableDocument
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.port import Column
 from isthmus.events.tables.column_types import COLUMN_TYPES
@@ -153,7 +153,7 @@ def test_a_version_that_is_not_there_is_answered_with_those_that_are():
     )
 
 
-STREAM = Document(
+STREAM = TableDocument(
     name="click",
     columns=(
         Column(name="event_id", type="string", required=True),

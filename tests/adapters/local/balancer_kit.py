@@ -1,6 +1,6 @@
 """A request to a balancer of a client that waits for its answer, without a socket."""
 
-from isthmus.adapters.local.endpoints.backend import Exchange
+from isthmus.adapters.local.endpoints.backend import ForwardedRequest
 from isthmus.endpoints.http.asgi_limits import Caller
 from isthmus.endpoints.http.requests import Request
 
@@ -10,5 +10,7 @@ def ask(balancer, body=b"x"):
     request = Request(Caller(), headers={b"content-type": b"application/json"})
     request.body = body
     answers = []
-    balancer.send(Exchange(request, balancer.variant, lambda _, answer: answers.append(answer)))
+    balancer.send(
+        ForwardedRequest(request, balancer.variant, lambda _, answer: answers.append(answer))
+    )
     return answers, request

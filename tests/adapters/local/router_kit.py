@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import uvloop
 
 from isthmus.adapters.local.endpoints.router import Router
-from isthmus.endpoints.http.requests import Answer
+from isthmus.endpoints.http.requests import JsonAnswer
 from isthmus.endpoints.http.server import Embedded
 
 MOST = 100_000
@@ -33,7 +33,7 @@ class Variant:
             self.answer(exchange)
 
     def answer(self, exchange):
-        exchange.done(Answer(200, self.reply))
+        exchange.done(JsonAnswer(200, self.reply))
 
 
 class Served:

@@ -6,7 +6,7 @@ The processes are servers in this one, which answer when told.
 import asyncio
 import time
 
-from isthmus.adapters.local.endpoints.backend import Backend
+from isthmus.adapters.local.endpoints.backend import VariantProcess
 from isthmus.adapters.local.endpoints.balancer import Balancer
 from isthmus.tests.adapters.local.balancer_kit import ask
 
@@ -16,7 +16,7 @@ class Server:
 
     def __init__(self, balancer):
         self.hung = 0
-        self.backend = Backend(balancer, hung=self._hung)
+        self.backend = VariantProcess(balancer, hung=self._hung)
         balancer.add(self.backend)
         self.asked = []
         self.writers = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters.local.endpoints import supervision
-from isthmus.adapters.local.endpoints.rows import Address, endpoint_folder
+from isthmus.adapters.local.endpoints.rows import SupervisorAddress, endpoint_folder
 from isthmus.adapters.local.processes import members
 
 HOLDER = (
@@ -83,7 +83,7 @@ def test_the_end_of_an_endpoint_waits_for_the_processes_that_it_kills(tmp_path, 
     ) as process:
         try:
             assert process.stdout.readline() == b"held\n"
-            address = Address(
+            address = SupervisorAddress(
                 port=1,
                 key="k",
                 instance="i",

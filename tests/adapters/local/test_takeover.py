@@ -20,7 +20,7 @@ from isthmus.adapters import targets
 from isthmus.adapters.local.endpoints import log_files, supervision
 from isthmus.adapters.local.endpoints.client import Client
 from isthmus.adapters.local.endpoints.request_log import RequestLog, file_name
-from isthmus.adapters.local.endpoints.rows import Address
+from isthmus.adapters.local.endpoints.rows import SupervisorAddress
 from isthmus.adapters.local.endpoints.serving import Serving, serving
 from isthmus.adapters.local.processes import members
 from isthmus.errors import NotFound, OutcomeUnknown, Unavailable
@@ -65,7 +65,7 @@ def ready(target, home):
     return target.endpoints
 
 
-def address(home) -> Address:
+def address(home) -> SupervisorAddress:
     return supervision.address(home, "ranker")
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from isthmus.adapters.common.event_values import rules_of
-from isthmus.adapters.common.warehouse.tables import Document
+from isthmus.adapters.common.warehouse.tables import TableDocument
 from isthmus.adapters.vertex.events import messages
 from isthmus.errors import Denied, Invalid, NotFound, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import StreamSpec
@@ -165,7 +165,7 @@ def test_a_stream_that_was_destroyed_leaves_its_table(target):
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_number_that_json_has_not_is_refused_by_its_name(score):
-    document = Document(
+    document = TableDocument(
         name="s", columns=COLUMNS, time_column="event_timestamp", stream_key="event_id"
     )
     with pytest.raises(Invalid, match="score"):

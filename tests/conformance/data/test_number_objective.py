@@ -10,15 +10,15 @@ import pytest
 from isthmus.core.runtime.project import Project
 from isthmus.events.tables import relations as events
 from isthmus.experiments.measure import log_cells
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.feature_store.offline.training_set import canonical_hash, training_set
 from isthmus.feature_store.tables import relations
 from isthmus.project.specs.description import (
     Attribute,
-    Description,
     Event,
     Feature,
     Objective,
+    ParsedProject,
     ProjectSpec,
 )
 from isthmus.project.specs.experiments import Analysis
@@ -157,7 +157,7 @@ def project(target):
             [{name: row.get(name) for name in schema.names} for row in stamped], schema
         )
         target.warehouse.append(raw.name, table, batch="b")
-    return Project(Description(spec=SPEC, folder=""), target)
+    return Project(ParsedProject(spec=SPEC, folder=""), target)
 
 
 @pytest.mark.parametrize(("objective", "value", "cap"), [(DWELL, 2, CAP), (PAGES, 3, None)])
@@ -176,7 +176,7 @@ def test_arms_are_compared_by_capped_rows(project):
     for (_, _, person, layout), label in zip(SHOWN, labels(2, CAP), strict=True):
         of_units.setdefault(str(layout), {}).setdefault(person, []).append(label)
     assert cells.total() == {
-        arm: Sums(
+        arm: UnitSums(
             units=len(of_arm),
             y=sum(map(sum, of_arm.values())),
             d=sum(map(len, of_arm.values())),

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway.decide import assignment
 from isthmus.endpoints.gateway.decide.assignment import Assigner, bucket, meets, uppers
-from isthmus.endpoints.gateway.decide.live_document import Live, LiveArm, LiveLayer, LiveRun
+from isthmus.endpoints.gateway.decide.live_document import (
+    LiveArm,
+    LiveExperiments,
+    LiveLayer,
+    LiveRun,
+)
 from isthmus.project.specs.rules import Condition
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -87,13 +92,13 @@ def test_a_condition_is_met_by_what_it_names_and_never_by_what_is_absent(
     assert meets([condition], {"a": value}) is expected
 
 
-def live(*runs: LiveRun, **layers: int) -> Live:
+def live(*runs: LiveRun, **layers: int) -> LiveExperiments:
     """`layers`: name -> holdout."""
     about = {
         name: LiveLayer(endpoint="ranker", salt=name, holdout=holdout)
         for name, holdout in (layers or {"home": 0}).items()
     }
-    return Live(version=12, written=NOW, layers=about, runs=runs)
+    return LiveExperiments(version=12, written=NOW, layers=about, runs=runs)
 
 
 def run(name="ranker_v2.1", *, ranges=((0, 9999),), arms=None, **fields) -> LiveRun:
@@ -113,7 +118,7 @@ def run(name="ranker_v2.1", *, ranges=((0, 9999),), arms=None, **fields) -> Live
     )
 
 
-def decide(document: Live | None, unit="visitor-1", **attributes):
+def decide(document: LiveExperiments | None, unit="visitor-1", **attributes):
     return Assigner(document, "ranker", {"blend": 0.5}).decide(unit, attributes)
 
 
@@ -199,7 +204,7 @@ def test_layers_are_asked_each_and_another_endpoint_s_is_not():
     other = run("page.1", layer="search")
     document = live(run(), other, home=0, search=0)
     assert set(decide(document).arms) == {"ranker_v2.1", "page.1"}
-    foreign = Live(
+    foreign = LiveExperiments(
         version=1,
         written=NOW,
         layers={"home": LiveLayer(endpoint="other", salt="home")},

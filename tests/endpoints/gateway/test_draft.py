@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from isthmus.endpoints.gateway.placement import interleave
 from isthmus.endpoints.gateway.rank.arrangement import steps
 from isthmus.endpoints.gateway.rank.draft import chances, coins, draft, rounds
-from isthmus.endpoints.gateway.rank.ranking import Lane
+from isthmus.endpoints.gateway.rank.ranking import ReservedPlaces
 from isthmus.project.specs.rules import Boost, Cap, Pin, Reserve
 from isthmus.tests.endpoints.gateway.test_rules import AD, CATEGORY, candidates
 
@@ -24,7 +24,7 @@ RULEBOOK = SimpleNamespace(digest="rules", drawable=True)
 
 
 def lane(*arranged, places=None):
-    return Lane(
+    return ReservedPlaces(
         places=range(1, (places or len(arranged)) + 1), arranged=arranged, members=len(arranged)
     )
 

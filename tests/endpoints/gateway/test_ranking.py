@@ -21,7 +21,7 @@ from isthmus.endpoints.gateway.request.inputs import union
 from isthmus.endpoints.gateway.request.request import RequestShape, parsed
 from isthmus.errors import Invalid, ModelError
 from isthmus.pipelines.models.call_parameters import CallParameter
-from isthmus.pipelines.models.predictor import Manifest, ModelFeature
+from isthmus.pipelines.models.predictor import ModelFeature, ModelManifest
 from isthmus.project.specs.description import Attribute, Entity
 
 ITEMS = st.lists(st.integers(0, 1000), min_size=1, max_size=12, unique=True)
@@ -201,7 +201,7 @@ def test_as_many_candidates_as_the_endpoint_says_are_taken_and_one_that_comes_tw
 
 
 def manifest(name, *features, **serve_as):
-    return Manifest(
+    return ModelManifest(
         model="ranker",
         configuration=name,
         predictor="P",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.adapters.common.event_values import rules_of
-from isthmus.adapters.common.warehouse.tables import Document
+from isthmus.adapters.common.warehouse.tables import TableDocument
 from isthmus.adapters.sagemaker.events import stream_records
 from isthmus.adapters.vertex.events import messages
 from isthmus.endpoints.gateway.log.delivery import deliver
@@ -200,7 +200,7 @@ def test_an_exposed_event_is_one_row_of_its_event_and_has_the_first_exposure_of_
 def test_a_ranking_of_a_thousand_long_names_fits_a_record_and_one_that_does_not_is_refused_by_its_size(
     encoded,
 ):
-    document = Document(
+    document = TableDocument(
         name="rankings", columns=RANKINGS.columns, time_column="event_timestamp", stream_key="unit"
     )
     ids = [f"{number:036}" for number in range(1_000)]

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-from isthmus.endpoints.gateway.http.server import Settings
+from isthmus.endpoints.gateway.http.server import GatewaySettings
 from isthmus.endpoints.gateway.http.workers import _Workers
 
 
@@ -16,7 +16,7 @@ def test_where_a_worker_cannot_be_started_again_the_others_serve_on_and_it_is_tr
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        workers = _Workers(Settings(), listening, tmp_path, 1)
+        workers = _Workers(GatewaySettings(), listening, tmp_path, 1)
         (slot,) = workers._slots
         slot.starts, slot.due = 1, time.monotonic()
         monkeypatch.setattr(subprocess, "Popen", refused)

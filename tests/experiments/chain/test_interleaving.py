@@ -17,7 +17,7 @@ import pytest
 
 import isthmus
 from isthmus.endpoints.gateway.gateway import Gateway
-from isthmus.endpoints.gateway.smoke import Smoke
+from isthmus.endpoints.gateway.smoke import SmokeResult
 from isthmus.endpoints.port import Reply
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.intake.ingest import ingest
@@ -84,7 +84,7 @@ def duel(tmp_path_factory):
     shop = Shop(tmp_path_factory.mktemp("duel"), TEXT)
     project, chance = shop.project, random.Random(4)
     with project, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
+        patch.setattr(starting, "smoke_arm", lambda *_: SmokeResult(sent=20, answered=20))
         isthmus.apply(project)
         project.target.blobs.put(
             f"{hosted(project).uri}/{MANIFEST}", msgspec.json.encode(stub.MANIFEST)

@@ -5,13 +5,13 @@ import json
 import msgspec
 import pytest
 
-from isthmus.endpoints.gateway.decide.assignment import Duel
+from isthmus.endpoints.gateway.decide.assignment import Interleaving
 from isthmus.endpoints.gateway.rank.draft import coins, draft
 from isthmus.endpoints.gateway.rank.ranking import plain_arrangement
-from isthmus.experiments.measure.draft_audit import Drafts, Place, judge
+from isthmus.experiments.measure.draft_audit import Drafts, LoggedPlace, judge
 from isthmus.tests.endpoints.gateway.test_draft import answers
 
-DUEL = Duel(run="order_duel.1", salt="order_duel.1", variants=("champion", "challenger"))
+DUEL = Interleaving(run="order_duel.1", salt="order_duel.1", variants=("champion", "challenger"))
 OWN, OTHER = [0, 1, 2, 3], [0, 3, 2, 1]
 CREDIT = {variant: f'{{"order_duel.1":"{variant}"}}' for variant in DUEL.variants}
 
@@ -35,7 +35,7 @@ def shown():
     picks, _ = draft(first, second, coins("order_duel.1", "q-1-7"))
     variants = [DUEL.variants[pick.by] for pick in picks]
     return {
-        pick.number + 1: Place(
+        pick.number + 1: LoggedPlace(
             str(11 + pick.candidate), variant, CREDIT[variant] if pick.credited else None
         )
         for pick, variant in zip(picks, variants, strict=True)
@@ -50,9 +50,12 @@ def test_what_the_coins_made_is_as_it_should_be_also_where_an_exposure_was_lost(
 @pytest.mark.parametrize(
     ("place", "told"),
     [
-        (Place("11", "champion", CREDIT["champion"]), "place 1 has 11 of champion, which credits"),
         (
-            Place("13", "champion", None),
+            LoggedPlace("11", "champion", CREDIT["champion"]),
+            "place 1 has 11 of champion, which credits",
+        ),
+        (
+            LoggedPlace("13", "champion", None),
             "place 1 has 13 of champion, which credits nobody; the draft has 11",
         ),
     ],
@@ -80,16 +83,18 @@ def test_a_draft_of_other_coins_is_found():
 def test_what_was_not_drafted_from_the_log_alone_may_credit_nobody_or_under_rules_its_own_variant(
     fields, counted
 ):
-    credited = {2: Place("12", "champion", CREDIT["champion"])}
+    credited = {2: LoggedPlace("12", "champion", CREDIT["champion"])}
     seen = judge(
-        [(row(**fields), {1: Place("11", "champion", None)}), (row(**fields), credited)], DUEL
+        [(row(**fields), {1: LoggedPlace("11", "champion", None)}), (row(**fields), credited)], DUEL
     )
     assert (getattr(seen, counted), seen.drafted, seen.differ) == (
         2,
         0,
         0 if counted == "ruled" else 1,
     )
-    others = judge([(row(**fields), {2: Place("12", "champion", CREDIT["challenger"])})], DUEL)
+    others = judge(
+        [(row(**fields), {2: LoggedPlace("12", "champion", CREDIT["challenger"])})], DUEL
+    )
     assert others.differ == 1
 
 
@@ -106,7 +111,7 @@ def ruled(number):
     request = f"q-1-{number}"
     ((pair, drawn),) = answers(0.0, 1, coin=coins("order_duel.1", request))
     places = {
-        place.position: Place(
+        place.position: LoggedPlace(
             str(place.item),
             DUEL.variants[place.by],
             CREDIT[DUEL.variants[place.by]] if place.credited else None,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.experiments.monitors.units import Cell, rows
+from isthmus.experiments.monitors.units import UnitCell, rows
 
 KINDS = ("many", "few")
 MIX = 0.6
@@ -74,7 +74,7 @@ def alarms(random, alarm, **world):
 def _cells(period, kinds):
     of = {"period": period, "day": "", "version": "ranker@1", "back": False}
     return [
-        Cell(group=name, satisfied=found, units=hits if found else units - hits, **of)
+        UnitCell(group=name, satisfied=found, units=hits if found else units - hits, **of)
         for name, (units, hits) in kinds.items()
         for found in (True, False)
     ]

@@ -10,14 +10,14 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from isthmus.project.specs.monitors import Alarms
+from isthmus.project.specs.monitors import AlarmLimits
 
 from .feedback_world import alarms
 
 pytestmark = pytest.mark.soak
 
 WORLDS, SEED = 16, 20261127
-ALARM = Alarms(satisfied_ratio=0.8, mix_drift=0.05)
+ALARM = AlarmLimits(satisfied_ratio=0.8, mix_drift=0.05)
 
 
 def runs(**world):

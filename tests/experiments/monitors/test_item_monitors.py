@@ -16,7 +16,7 @@ from isthmus.experiments.monitors import items, spread
 from isthmus.experiments.monitors import training_shares as trained
 from isthmus.experiments.monitors.items_sql import OTHERS, items_sql
 from isthmus.experiments.monitors.monitor import show as look
-from isthmus.experiments.monitors.spread import Spread
+from isthmus.experiments.monitors.spread import ExposureSpread
 from isthmus.feature_store.sql import subset as neutral
 from isthmus.pipelines.evaluation.statistics import poisson_interval
 from isthmus.tests.cli.running import isthmus as command
@@ -282,7 +282,7 @@ def spread_of(counts):
     """Of items that one unit each was shown once."""
     counts = np.sort(np.asarray(counts)[np.asarray(counts) > 0])
     places, surprise = np.arange(1, len(counts) + 1), np.log(counts.sum() / counts)
-    return Spread(
+    return ExposureSpread(
         items=len(counts),
         shown=counts.sum(),
         places=places @ counts,

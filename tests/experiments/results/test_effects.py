@@ -14,12 +14,12 @@ from isthmus.errors import Invalid
 from isthmus.experiments.design import runs
 from isthmus.experiments.measure import run_cells
 from isthmus.experiments.results import effects, run_results
-from isthmus.experiments.results.effects import Comparison
+from isthmus.experiments.results.effects import ComparedMetrics
 from isthmus.experiments.results.looks import Look, Looks
 from isthmus.experiments.results.results import MetricArms
 from isthmus.experiments.results.text import value_text
 from isthmus.experiments.statistics import verdict
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.project.specs.experiments import Experiment, ExperimentArm, Metric, Plan, Total
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ ARMS = tuple(ExperimentArm(name=name) for name in ("control", "treatment"))
 
 
 def shares(units, outcomes):
-    return Sums(units=units, y=outcomes, d=units, yy=outcomes, yd=outcomes, dd=units)
+    return UnitSums(units=units, y=outcomes, d=units, yy=outcomes, yd=outcomes, dd=units)
 
 
 def judged(control, treatment, metric=BOUGHT, plan=PLAN):
@@ -40,7 +40,7 @@ def judged(control, treatment, metric=BOUGHT, plan=PLAN):
     experiment = Experiment(name="test", layer="home", arms=ARMS, metric=(metric.name,), plan=plan)
     sums = {metric.name: {"control": control, "treatment": treatment}}
     units = control.units + treatment.units
-    comparison = Comparison(experiment=experiment, metrics={metric.name: metric})
+    comparison = ComparedMetrics(experiment=experiment, metrics={metric.name: metric})
     looks = Looks().with_look(
         Look(until=NOW, units=units), effects.units_needed(comparison, sums), {}
     )
@@ -68,7 +68,8 @@ def test_a_control_in_which_nothing_varies_sizes_no_plan_and_decides_nothing_yet
 
 def test_a_difference_between_two_constants_is_none_of_a_plan_that_is_not_sized():
     five, six = (
-        Sums(units=200, y=200 * y, d=200, yy=200 * y * y, yd=200 * y, dd=200) for y in (5.0, 6.0)
+        UnitSums(units=200, y=200 * y, d=200, yy=200 * y * y, yd=200 * y, dd=200)
+        for y in (5.0, 6.0)
     )
     effect, looks = judged(
         five,
@@ -80,7 +81,7 @@ def test_a_difference_between_two_constants_is_none_of_a_plan_that_is_not_sized(
 
 @pytest.mark.parametrize("plan", [PLAN, None])
 def test_outcomes_without_anything_that_was_shown_have_no_rate(plan):
-    strange = Sums(units=200, y=50, d=0, yy=50, yd=0, dd=0)
+    strange = UnitSums(units=200, y=50, d=0, yy=50, yd=0, dd=0)
     effect, looks = judged(strange, strange, CTR, plan)
     assert (effect.relative, effect.side, looks.planned) == (None, "open", None)
     assert (
@@ -90,7 +91,7 @@ def test_outcomes_without_anything_that_was_shown_have_no_rate(plan):
 
 def test_a_loss_that_grows_is_no_rise_and_the_arm_that_loses_less_goes_first():
     def loss(mean):
-        return Sums(
+        return UnitSums(
             units=20_000,
             y=20_000 * mean,
             d=20_000,

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from isthmus.experiments.design.power import preference_events as events
 from isthmus.experiments.measure.cells_sql import cells_sql, win_rate
-from isthmus.experiments.results.effects import Comparison
+from isthmus.experiments.results.effects import ComparedMetrics
 from isthmus.experiments.results.interleaving import (
     conclude,
     difference,
@@ -23,9 +23,9 @@ from isthmus.experiments.results.interleaving import (
     information_by_metric,
     units_needed,
 )
-from isthmus.experiments.statistics.conclusion import Age
-from isthmus.experiments.statistics.inference import ONCE, Horizon
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.conclusion import RunAge
+from isthmus.experiments.statistics.inference import ONCE, LookSchedule
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.feature_store.sql import subset as neutral
 from isthmus.project.specs.description import Event, ProjectSpec
 from isthmus.project.specs.experiments import INTERLEAVED, Experiment, ExperimentArm, Plan
@@ -157,7 +157,7 @@ def world(rng, number, preference):
         wins = sum(rng.random() < (1 + preference) / 2 for _ in range(clicks))
         pairs.append((2 * wins - clicks, clicks))
     y, d = zip(*pairs, strict=True)
-    return Sums(
+    return UnitSums(
         units=number,
         y=sum(y),
         yy=sum(of * of for of in y),
@@ -182,7 +182,7 @@ DUEL = Experiment(
     metric=("clicks",),
     plan=Plan(minimum_effect=10),
 )
-COMPARISON = Comparison(experiment=DUEL, metrics={"clicks": win_rate(CLICKS)})
+COMPARISON = ComparedMetrics(experiment=DUEL, metrics={"clicks": win_rate(CLICKS)})
 
 
 def test_without_a_preference_a_single_look_cries_as_often_as_it_may():
@@ -191,8 +191,8 @@ def test_without_a_preference_a_single_look_cries_as_often_as_it_may():
 
 
 def test_units_that_act_twice_as_often_tell_twice_as_much_of_the_preference():
-    once = Sums(units=400, y=0, d=400, yy=400, yd=0, dd=400)  # half of them -1, half +1
-    twice = Sums(units=400, y=0, d=800, yy=800, yd=0, dd=1600)  # -2, 0, 0, +2
+    once = UnitSums(units=400, y=0, d=400, yy=400, yd=0, dd=400)  # half of them -1, half +1
+    twice = UnitSums(units=400, y=0, d=800, yy=800, yd=0, dd=1600)  # -2, 0, 0, +2
     first, second = (
         information_by_metric(COMPARISON, {"clicks": {INTERLEAVED: sums}})["clicks"]
         for sums in (once, twice)
@@ -220,13 +220,13 @@ def test_as_many_events_as_power_says_show_the_preference_four_times_in_five():
 )
 def test_the_verdict_names_the_order_that_is_preferred(preference, word, of):
     sums = {"clicks": {INTERLEAVED: world(random.Random(7), 2_000, preference)}}
-    (effect,) = effects(COMPARISON, sums, {"clicks": Horizon(inference="always", units=2_000)})
-    seen = conclude(COMPARISON, effect, Age(days=2), unsound=None)
+    (effect,) = effects(COMPARISON, sums, {"clicks": LookSchedule(inference="always", units=2_000)})
+    seen = conclude(COMPARISON, effect, RunAge(days=2), unsound=None)
     assert (seen.word, seen.of) == (word, of)
     assert effect.relative.value == pytest.approx(preference, abs=0.06)
     turned = replace(COMPARISON, metrics={"clicks": replace(COMPARISON.first, goal="minimise")})
-    (other,) = effects(turned, sums, {"clicks": Horizon(inference="always", units=2_000)})
-    assert {conclude(turned, other, Age(days=2), unsound=None).of, seen.of} == (
+    (other,) = effects(turned, sums, {"clicks": LookSchedule(inference="always", units=2_000)})
+    assert {conclude(turned, other, RunAge(days=2), unsound=None).of, seen.of} == (
         {"champion", "challenger"} if preference else {""}
     )
 
@@ -235,4 +235,6 @@ def test_too_few_units_or_clicks_show_nothing():
     few = {"clicks": {INTERLEAVED: world(random.Random(8), 50, 0.9)}}
     (effect,) = effects(COMPARISON, few, {"clicks": ONCE})
     assert (effect.absolute, effect.side, units_needed(COMPARISON, few)) == (None, "open", None)
-    assert conclude(COMPARISON, effect, Age(days=20, over=True), unsound=None).word == "undecided"
+    assert (
+        conclude(COMPARISON, effect, RunAge(days=20, over=True), unsound=None).word == "undecided"
+    )

@@ -11,7 +11,7 @@ from isthmus.events.intake.ingest import ingest
 from isthmus.experiments.results.comparison import results
 from isthmus.experiments.statistics.ranges import as_range
 from isthmus.experiments.statistics.ratio import compare
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.ui.pages.experiments import experiment
 
@@ -92,7 +92,7 @@ def by_hand(users):
     of_users = [
         [min(sum(stays(user, time)), 600) for time in range(2 + user % 2)] for user in users
     ]
-    return Sums(
+    return UnitSums(
         units=len(of_users),
         y=sum(map(sum, of_users)),
         d=sum(map(len, of_users)),

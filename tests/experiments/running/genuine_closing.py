@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from isthmus.core.formats import decode
 from isthmus.endpoints.gateway.decide import sticky_split as sticky
 from isthmus.endpoints.gateway.decide.assignment import Assigner
-from isthmus.endpoints.gateway.smoke import Smoke
+from isthmus.endpoints.gateway.smoke import SmokeResult
 from isthmus.endpoints.traffic import manual as traffic_room
 from isthmus.endpoints.traffic.router import routed_endpoints
 from isthmus.errors import IsthmusError, NotFound
@@ -49,7 +49,7 @@ class Closing:
         # told at the end: what a listener raises is a failed call of who is listened to
         self.refused = []
         monkeypatch.setenv("ISTHMUS_USER", "ann")
-        monkeypatch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
+        monkeypatch.setattr(starting, "smoke_arm", lambda *_: SmokeResult(sent=20, answered=20))
         monkeypatch.setattr(rollout, "ports_of", lambda project: ports_of(project.target))
         monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=self.sleep))
         monkeypatch.setattr(

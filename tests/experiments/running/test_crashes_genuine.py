@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from isthmus.endpoints.gateway.smoke import Smoke
+from isthmus.endpoints.gateway.smoke import SmokeResult
 from isthmus.endpoints.traffic import owner
 from isthmus.experiments import experiment
 from isthmus.experiments.design import runs
@@ -64,7 +64,7 @@ class Person:
         self.now = place.start(ROLLOUT.advance)
         self.outside.clock = self.clock
         monkeypatch.setenv("ISTHMUS_USER", "ann")
-        monkeypatch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
+        monkeypatch.setattr(starting, "smoke_arm", lambda *_: SmokeResult(sent=20, answered=20))
 
     def clock(self):
         return self.now

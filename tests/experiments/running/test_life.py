@@ -10,7 +10,7 @@ from msgspec.structs import replace
 import isthmus
 from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.endpoints.gateway.decide.assignment import Assigner
-from isthmus.endpoints.gateway.smoke import Smoke
+from isthmus.endpoints.gateway.smoke import SmokeResult
 from isthmus.endpoints.traffic import owner
 from isthmus.endpoints.traffic.manual import traffic
 from isthmus.errors import Invalid, NotFound, ProjectError, Refused, Unavailable
@@ -247,7 +247,7 @@ def test_a_run_over_variants_waits_for_who_has_the_traffic_and_leaves_nothing(de
 
 def test_an_arm_that_does_not_answer_starts_nothing_and_its_number_is_used_by_the_next_try(desk):
     desk.monkeypatch.setattr(
-        starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=3, first_error="HTTP 500")
+        starting, "smoke_arm", lambda *_: SmokeResult(sent=20, answered=3, first_error="HTTP 500")
     )
     with pytest.raises(Unavailable, match="arm control does not answer: 3 of 20"):
         experiment.start(desk.project, "ranker_v2")

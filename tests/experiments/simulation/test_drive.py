@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from isthmus.errors import Unavailable
-from isthmus.experiments.simulation.behaviour import Setting
+from isthmus.experiments.simulation.behaviour import SimulationSetting
 from isthmus.experiments.simulation.clock import MovedClock, SimulatedTime
 from isthmus.experiments.simulation.drive import Drive, Stopping
-from isthmus.experiments.simulation.http_calls import Reply
+from isthmus.experiments.simulation.http_calls import HttpReply
 from isthmus.experiments.simulation.simulation import Action, BrokenSplit, LateEvents, Simulation
 from isthmus.experiments.simulation.visits import DAY
 from isthmus.experiments.simulation.world import world_of
@@ -51,12 +51,12 @@ class Gateway:
         self.moments.append(self.clock())
         if path == "/track":
             self.heard += [(self.clock(), event) for body in bodies for event in body]
-            return [Reply(200, {"accepted": len(body), "rejected": []}) for body in bodies]
+            return [HttpReply(200, {"accepted": len(body), "rejected": []}) for body in bodies]
         if path == "/rank":
             self.asked += bodies
             if self.stop is not None and len(self.asked) > 20:
                 self.stop.asked = True
-        return [Reply(self.status, self.answer(body)) for body in bodies]
+        return [HttpReply(self.status, self.answer(body)) for body in bodies]
 
     def answer(self, body):
         if self.status != 200:
@@ -79,7 +79,7 @@ def driven(project):
     """(what was played, the notes, the gateway) of a simulation."""
 
     def drive(simulation=PLAIN, time=None, *, stop=False, status=200):
-        setting = Setting(
+        setting = SimulationSetting(
             simulation=simulation,
             world=world_of(project, simulation, "visitor_id", "item_id"),
             spec=project.spec,

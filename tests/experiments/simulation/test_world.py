@@ -13,7 +13,13 @@ from msgspec.structs import replace
 
 from isthmus.core.runtime.project import Project
 from isthmus.errors import Invalid
-from isthmus.experiments.simulation.behaviour import Setting, ShownAnswer, events, is_lost, request
+from isthmus.experiments.simulation.behaviour import (
+    ShownAnswer,
+    SimulationSetting,
+    events,
+    is_lost,
+    request,
+)
 from isthmus.experiments.simulation.simulation import (
     Action,
     Bots,
@@ -60,7 +66,7 @@ def project(tmp_path_factory):
 def setting(project):
     def of(simulation, world=None):
         world = world or world_of(project, simulation, "visitor_id", "item_id")
-        return Setting(
+        return SimulationSetting(
             simulation=simulation,
             world=world,
             spec=project.spec,

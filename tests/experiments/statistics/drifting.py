@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.experiments.statistics import trend
 from isthmus.experiments.statistics.assessment import comparisons
 from isthmus.experiments.statistics.ratio import Z, log_ratio
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.experiments.statistics.trend import Influences
 
 KINDS = ("ratio", "revenue")
@@ -61,7 +61,7 @@ def days_of(y, d, had):
     }
     by_run = zip(*(column.tolist() for column in added.values()), strict=True)
     return [
-        [Sums(**dict(zip(added, day, strict=True))) for day in zip(*columns, strict=True)]
+        [UnitSums(**dict(zip(added, day, strict=True))) for day in zip(*columns, strict=True)]
         for columns in by_run
     ]
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 
 CHUNK = 4_000_000  # units at a time
 
@@ -21,7 +21,7 @@ def amounts(random, runs, units, *, buyers, sigma, times=1.0):
         for values in (drawn, drawn**2)
     )
     return [
-        Sums(units=units, y=total, yy=square, d=units, yd=total, dd=units)
+        UnitSums(units=units, y=total, yy=square, d=units, yd=total, dd=units)
         for total, square in zip(y.tolist(), yy.tolist(), strict=True)
     ]
 
@@ -29,7 +29,7 @@ def amounts(random, runs, units, *, buyers, sigma, times=1.0):
 def shares(random, runs, units, *, share):
     """Of each unit 0 or 1."""
     return [
-        Sums(units=units, y=y, yy=y, d=units, yd=y, dd=units)
+        UnitSums(units=units, y=y, yy=y, d=units, yd=y, dd=units)
         for y in random.binomial(units, share, runs).tolist()
     ]
 
@@ -43,7 +43,7 @@ def ratios(random, runs, units, *, sigma, likely=(2.0, 38.0)):
         y = random.binomial(d, random.beta(*likely, shape))
         columns = (y.sum(1), (y * y).sum(1), d.sum(1), (y * d).sum(1), (d * d).sum(1))
         arms += [
-            Sums(units=units, y=y, yy=yy, d=d, yd=yd, dd=dd)
+            UnitSums(units=units, y=y, yy=yy, d=d, yd=yd, dd=dd)
             for y, yy, d, yd, dd in zip(*(column.tolist() for column in columns), strict=True)
         ]
     return arms

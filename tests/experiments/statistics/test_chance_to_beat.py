@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from isthmus.experiments.statistics.chance_to_beat import PRIOR_SD, chance_to_beat
-from isthmus.experiments.statistics.ratio import Point
+from isthmus.experiments.statistics.ratio import ArmRate
 
 from .prior_worlds import calibration, drawn, stopped
 from .worlds import KINDS
 
 
 def point(value, error):
-    return Point(value=value, variance=(value * error) ** 2)
+    return ArmRate(value=value, variance=(value * error) ** 2)
 
 
 def test_it_is_the_part_of_the_posterior_above_no_difference():

@@ -10,15 +10,15 @@ import pytest
 
 from isthmus.experiments.statistics.assessment import compare_secondary, decide
 from isthmus.experiments.statistics.conclusion import (
-    Age,
     Conclusion,
+    RunAge,
     TreatmentFigures,
     conclude,
 )
 from isthmus.experiments.statistics.guardrails import Arm, guard
-from isthmus.experiments.statistics.inference import Horizon
+from isthmus.experiments.statistics.inference import LookSchedule
 from isthmus.experiments.statistics.ratio import points
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.project.specs.experiments import ExperimentGuardrail
 
 from .test_ratio import rows_of
@@ -26,7 +26,7 @@ from .worlds import sums, units
 
 MAY_RISE = ExperimentGuardrail(metric="errors", may="rise", margin=Decimal(10))
 MAY_DROP = ExperimentGuardrail(metric="bought", may="drop", margin=Decimal(10))
-ONCE = Horizon(inference="fixed", units=40_000)
+ONCE = LookSchedule(inference="fixed", units=40_000)
 
 
 def guarded(guardrail, control, treatment, horizon=ONCE):
@@ -62,7 +62,9 @@ def test_a_guardrail_holds_by_its_bound_and_is_broken_by_what_always_shows(
 
 def test_two_arms_without_a_unit_show_nothing():
     assert (
-        guarded(MAY_RISE, rows_of(0, 0), rows_of(0, 0), Horizon(inference="always", units=0)).judged
+        guarded(
+            MAY_RISE, rows_of(0, 0), rows_of(0, 0), LookSchedule(inference="always", units=0)
+        ).judged
         == "inconclusive"
     )
 
@@ -102,7 +104,7 @@ def test_harm_at_the_margin_stops_hardly_any_of_two_thousand_runs_that_are_looke
 
 
 def watched(look, step):
-    return Horizon(inference="always", units=2 * step * (look + 1), planned=20_000)
+    return LookSchedule(inference="always", units=2 * step * (look + 1), planned=20_000)
 
 
 def shown(metrics=("better",), guardrails=("holds",), arm="treatment"):
@@ -113,15 +115,15 @@ def shown(metrics=("better",), guardrails=("holds",), arm="treatment"):
     )
 
 
-RUNNING, OVER = Age(days=10, left=5), Age(days=14, over=True)
+RUNNING, OVER = RunAge(days=10, left=5), RunAge(days=14, over=True)
 
 
 @pytest.mark.parametrize(
     ("arm", "age", "headline"),
     [
         (shown(), RUNNING, "ship"),
-        (shown(), Age(days=3, left=11), "keep running, about 4 days"),
-        (shown(), Age(days=3, over=True), "ship"),
+        (shown(), RunAge(days=3, left=11), "keep running, about 4 days"),
+        (shown(), RunAge(days=3, over=True), "ship"),
         (shown(guardrails=("holds", "broken")), RUNNING, "stop: guardrail g1"),
         (shown(("worse",), ("broken",)), OVER, "stop: guardrail g0"),
         (shown(guardrails=("inconclusive",)), RUNNING, "keep running, about 5 days"),
@@ -129,9 +131,9 @@ RUNNING, OVER = Age(days=10, left=5), Age(days=14, over=True)
         (shown(("better", "open")), RUNNING, "keep running, about 5 days"),
         (shown(("better", "open")), OVER, "undecided"),
         (shown(("better", "worse")), RUNNING, "stop: worse"),
-        (shown(("worse",)), Age(days=1, left=13), "stop: worse"),
-        (shown(("open",)), Age(days=10), "keep running"),
-        (shown(("open",)), Age(days=10, left=1), "keep running, about 1 day"),
+        (shown(("worse",)), RunAge(days=1, left=13), "stop: worse"),
+        (shown(("open",)), RunAge(days=10), "keep running"),
+        (shown(("open",)), RunAge(days=10, left=1), "keep running, about 1 day"),
     ],
 )
 def test_the_verdict_is_the_first_in_the_specifications_order(arm, age, headline):
@@ -227,4 +229,4 @@ def test_families_of_deciding_metrics_are_wrong_in_five_percent_together():
 
 def test_outcomes_that_are_counted_beside_a_float_total_decide_whether_there_are_enough():
     y = {"units": 1000, "y": 5.0, "yy": 900.0, "d": 1000.0, "yd": 5.0, "dd": 1000.0}
-    assert [Sums(**y).enough, Sums(**y, outcomes=40).enough] == [False, True]
+    assert [UnitSums(**y).enough, UnitSums(**y, outcomes=40).enough] == [False, True]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from isthmus.experiments.statistics.heterogeneity import chi_square_above, unlike
-from isthmus.experiments.statistics.ratio import Point, points
+from isthmus.experiments.statistics.ratio import ArmRate, points
 
 from .worlds import sums
 
@@ -24,14 +24,14 @@ def test_the_tail_of_a_chi_square_is_scipys(value, degrees):
 
 
 def pair(effect, variance):
-    return Point(value=1.0, variance=0.0), Point(
+    return ArmRate(value=1.0, variance=0.0), ArmRate(
         value=math.exp(effect), variance=variance * math.exp(2 * effect)
     )
 
 
 def test_one_segment_says_nothing():
     assert unlike({"ios": pair(0.1, 1e-4)}) is None
-    nothing = (Point(value=0.0, variance=0.0), Point(value=1.0, variance=0.1))
+    nothing = (ArmRate(value=0.0, variance=0.0), ArmRate(value=1.0, variance=0.1))
     assert unlike({"ios": pair(0.1, 1e-4), "web": nothing}) is None
 
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from scipy.stats import multivariate_normal
 
-from isthmus.experiments.statistics.inference import Horizon, closing_look, counting_looks
+from isthmus.experiments.statistics.inference import LookSchedule, closing_look, counting_looks
 from isthmus.experiments.statistics.spending import alpha_spending, bounds
 
 
@@ -41,7 +41,7 @@ def test_looks_at_any_times_spend_what_may_be_spent_by_then(times, alpha):
 
 
 def planned(looks, units=1000):
-    return Horizon(inference="planned", units=looks[-1], planned=units, looks=tuple(looks))
+    return LookSchedule(inference="planned", units=looks[-1], planned=units, looks=tuple(looks))
 
 
 def test_a_horizon_has_the_bound_of_its_last_look():
@@ -87,9 +87,11 @@ def test_after_the_look_that_ends_the_plan_nothing_is_decided():
 
 def test_planned_looks_without_a_plan_are_refused():
     with pytest.raises(ValueError, match="need a plan"):
-        Horizon(inference="planned", units=100).multiple()
+        LookSchedule(inference="planned", units=100).multiple()
 
 
 def test_one_side_at_five_percent_is_both_at_ten_and_a_watch_is_wider_than_a_plan():
-    assert Horizon(inference="fixed", units=100).multiple(0.1) == pytest.approx(1.645, abs=1e-3)
+    assert LookSchedule(inference="fixed", units=100).multiple(0.1) == pytest.approx(
+        1.645, abs=1e-3
+    )
     assert planned([500, 800]).watching.multiple() > planned([500, 800]).multiple()

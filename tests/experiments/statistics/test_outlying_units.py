@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from isthmus.experiments.statistics.assessment import decide
-from isthmus.experiments.statistics.inference import Horizon
+from isthmus.experiments.statistics.inference import LookSchedule
 
 from .worlds import sums
 
@@ -33,7 +33,7 @@ def with_idle(random, arm, share, most):
 
 def results_of(control, treatment):
     """What each run shows of the treatment."""
-    horizon = {"ctr": Horizon(inference="fixed", units=0)}
+    horizon = {"ctr": LookSchedule(inference="fixed", units=0)}
     return [
         decide({"ctr": {"control": c, "treatment": t}}, {"ctr": "maximise"}, horizon)[0]
         for c, t in zip(sums(*control), sums(*treatment), strict=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from isthmus.experiments.statistics.inference import always_multiple
 from isthmus.experiments.statistics.ratio import compare, interval
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.pipelines.evaluation.statistics import poisson_interval
 
 RUNS = 2000
@@ -26,7 +26,7 @@ def arm(y, d):
         "yd": (y * d).sum(),
         "dd": (d * d).sum(),
     }
-    return Sums(units=len(y), **{name: int(value) for name, value in sums.items()})
+    return UnitSums(units=len(y), **{name: int(value) for name, value in sums.items()})
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 60)), min_size=2, max_size=40))
@@ -48,15 +48,15 @@ def test_sums_of_ten_million_units_lose_nothing():
 
 
 def test_where_a_row_is_a_unit_the_interval_of_few_outcomes_is_exact():
-    rows = Sums(units=10_000, y=38, d=10_000, yy=38, yd=38, dd=10_000)
+    rows = UnitSums(units=10_000, y=38, d=10_000, yy=38, yd=38, dd=10_000)
     low, high = poisson_interval(38)
     assert (interval(rows).low, interval(rows).high) == (low / 10_000, high / 10_000)
 
 
 def test_too_little_has_no_interval():
-    few = Sums(units=99, y=50, d=99, yy=50, yd=50, dd=99)
-    rare = Sums(units=10_000, y=9, d=10_000, yy=9, yd=9, dd=10_000)
-    enough = Sums(units=100, y=10, d=100, yy=10, yd=10, dd=100)
+    few = UnitSums(units=99, y=50, d=99, yy=50, yd=50, dd=99)
+    rare = UnitSums(units=10_000, y=9, d=10_000, yy=9, yd=9, dd=10_000)
+    enough = UnitSums(units=100, y=10, d=100, yy=10, yd=10, dd=100)
     assert [interval(one) is None for one in (few, rare, enough)] == [True, True, False]
     assert compare(enough, few, "fixed") is None
 
@@ -85,7 +85,7 @@ def test_an_aa_test_alarms_in_five_percent_by_unit_and_far_more_often_by_row():
 
 
 def rows(one):
-    return Sums(units=one.d, y=one.y, d=one.d, yy=one.y, yd=one.y, dd=one.d)
+    return UnitSums(units=one.d, y=one.y, d=one.d, yy=one.y, yd=one.y, dd=one.d)
 
 
 def outside(arms, inference="fixed"):
@@ -110,7 +110,7 @@ def test_the_always_valid_interval_covers_at_all_of_twenty_looks_together_and_th
 
 
 def rows_of(y, d):
-    return Sums(units=d, y=int(y), d=d, yy=int(y), yd=int(y), dd=d)
+    return UnitSums(units=d, y=int(y), d=d, yy=int(y), yd=int(y), dd=d)
 
 
 def test_the_always_valid_interval_is_never_narrower_than_a_single_look():

@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from isthmus.experiments.statistics.inference import Horizon
+from isthmus.experiments.statistics.inference import LookSchedule
 from isthmus.experiments.statistics.ratio import cautious_points, difference, log_ratio
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 
 from .worlds import KINDS, sums, sums_so_far, units
 
@@ -36,7 +36,7 @@ def z(pair):
 
 def alarms(arms):
     return sum(
-        abs(z(compared(*pair))) > Horizon(inference="fixed", units=0).multiple()
+        abs(z(compared(*pair))) > LookSchedule(inference="fixed", units=0).multiple()
         for pair in zip(*arms, strict=True)
     )
 
@@ -68,7 +68,7 @@ def test_a_ratio_taken_by_the_row_cries_far_more_often_than_by_the_unit():
 
 
 def rows(y, d):
-    return Sums(units=int(d), y=y, d=d, yy=y, yd=y, dd=d)
+    return UnitSums(units=int(d), y=y, d=d, yy=y, yd=y, dd=d)
 
 
 def looked(random, effect=0.0, columns=3):
@@ -95,7 +95,9 @@ def multiples(inference):
     this file.
     """
     horizons = (
-        Horizon(inference=inference, units=n, planned=PLANNED[-1], looks=tuple(PLANNED[: at + 1]))
+        LookSchedule(
+            inference=inference, units=n, planned=PLANNED[-1], looks=tuple(PLANNED[: at + 1])
+        )
         for at, n in enumerate(PLANNED)
     )
     return [horizon.multiple() for horizon in horizons]

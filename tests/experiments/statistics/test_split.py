@@ -15,7 +15,7 @@ from scipy import stats
 
 from isthmus.experiments.statistics.conclusion import compared
 from isthmus.experiments.statistics.ratio import Difference
-from isthmus.experiments.statistics.split import Split, check
+from isthmus.experiments.statistics.split import UnitSplit, check
 from isthmus.experiments.statistics.verdict import judge
 from isthmus.pipelines.evaluation.statistics import Estimate
 from isthmus.project.specs.experiments import ExperimentGuardrail
@@ -127,7 +127,7 @@ def test_three_arms_are_each_compared_with_the_rest():
 
 def test_results_of_earlier_releases_are_judged_by_their_own_odds():
     stored = {"counts": {"a": 9, "b": 1}, "planned": {"a": 50, "b": 50}, "log_odds": math.log(2000)}
-    assert msgspec.convert(stored, Split).alarm
+    assert msgspec.convert(stored, UnitSplit).alarm
 
 
 def difference(low, high):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from isthmus.experiments.statistics.few_units import warnings_of_dropped, warnings_of_few
 from isthmus.experiments.statistics.ratio import compare, difference, points
-from isthmus.experiments.statistics.sums import NOTHING, Sums
+from isthmus.experiments.statistics.sums import NOTHING, UnitSums
 
 from .worlds import sums, units
 
@@ -95,7 +95,7 @@ def test_ten_million_floats_have_the_standard_error_of_long_doubles():
 
 def test_whole_numbers_need_no_shift():
     y = 10**9 + np.arange(1000)
-    whole = Sums(
+    whole = UnitSums(
         units=1000,
         y=int(y.sum()),
         yy=sum(int(one) ** 2 for one in y),
@@ -123,7 +123,7 @@ def test_sums_of_parts_are_the_sums_of_the_whole(rows, cut):
 def test_outcomes_of_a_later_day_are_added_to_units_that_came_before():
     first, later = (
         arm(np.array([1.0, 0.0]), np.ones(2), np.zeros(2)),
-        Sums(units=0, y=1, d=0, yy=3, yd=1, dd=0),
+        UnitSums(units=0, y=1, d=0, yy=3, yd=1, dd=0),
     )
     assert first + later == arm(np.array([2.0, 0.0]), np.ones(2), np.zeros(2))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from isthmus.experiments.statistics import trend
-from isthmus.experiments.statistics.sums import Sums
-from isthmus.experiments.statistics.trend import Contrast, DayWeight, Influences
+from isthmus.experiments.statistics.sums import UnitSums
+from isthmus.experiments.statistics.trend import DayWeight, EffectTrend, Influences
 
 from .drifting import calls, units
 
@@ -19,7 +19,7 @@ RUNS, SHAPE = 300, (100, 500, 14)
 def pair(control, treatment, size=100):
     """One day's sums of both arms, by their rates."""
     return tuple(
-        Sums(units=10, y=rate * size, d=size, yy=0, yd=0, dd=0) for rate in (control, treatment)
+        UnitSums(units=10, y=rate * size, d=size, yy=0, yd=0, dd=0) for rate in (control, treatment)
     )
 
 
@@ -44,7 +44,7 @@ def test_too_few_days_say_nothing_and_days_without_an_outcome_do_not_count():
 
 
 def test_where_nothing_varies_or_an_arm_has_one_unit_there_is_no_interval():
-    of = Contrast(slope=0.1, weights={0: -0.5, 2: 0.5})
+    of = EffectTrend(slope=0.1, weights={0: -0.5, 2: 0.5})
     for arms in (
         (Influences(10, 0.0), Influences(10, 0.0)),
         (Influences(10, 1.0), Influences(1, 1.0)),
@@ -59,8 +59,8 @@ def test_where_nothing_varies_or_an_arm_has_one_unit_there_is_no_interval():
 
 
 def test_a_days_weights_are_of_the_whole_totals_where_values_are_shifted():
-    day = Sums(units=10, y=5.0, d=10, yy=9.0, yd=5.0, dd=10, shift=(2.0, 0, 0))
-    assert trend.day_weights(Contrast(slope=0, weights={1: 0.5}), {1: day}) == {
+    day = UnitSums(units=10, y=5.0, d=10, yy=9.0, yd=5.0, dd=10, shift=(2.0, 0, 0))
+    assert trend.day_weights(EffectTrend(slope=0, weights={1: 0.5}), {1: day}) == {
         1: DayWeight(0.5 / 25, 0.5 / 10)
     }
 

@@ -17,7 +17,7 @@ from isthmus.experiments.statistics.ratio import (
     interval,
     points,
 )
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 from isthmus.experiments.statistics.verdict import side
 
 from .skewed_worlds import amounts, ratios, shares
@@ -75,7 +75,9 @@ def test_an_interval_holds_the_truth_where_amounts_of_a_small_arm_are_others(tim
 
 
 def test_shares_that_differ_vary_as_their_own_numbers_say():
-    bought = [Sums(units=n, y=y, yy=y, d=n, yd=y, dd=n) for y, n in ((4000, 100_000), (50, 1000))]
+    bought = [
+        UnitSums(units=n, y=y, yy=y, d=n, yd=y, dd=n) for y, n in ((4000, 100_000), (50, 1000))
+    ]
     arms = dict(zip("ct", bought, strict=True))
     own, cautious = points(arms), cautious_points(arms)
     assert [cautious[name].variance for name in arms] == pytest.approx(
@@ -86,7 +88,7 @@ def test_shares_that_differ_vary_as_their_own_numbers_say():
 def test_rates_below_zero_vary_as_all_arms_do():
     steps = np.arange(-50.0, 51.0)
     arms = {
-        name: Sums(units=101, y=y.sum(), yy=(y * y).sum(), d=101, yd=y.sum(), dd=101)
+        name: UnitSums(units=101, y=y.sum(), yy=(y * y).sum(), d=101, yd=y.sum(), dd=101)
         for name, y in {"c": steps - 10, "t": steps / 10 - 10}.items()
     }
     own, cautious = points(arms), cautious_points(arms)
@@ -97,6 +99,6 @@ def test_rates_below_zero_vary_as_all_arms_do():
 
 
 def test_an_arm_shown_by_itself_goes_by_its_own_values():
-    alone = Sums(units=1000, y=2e3, yy=9e3, d=1000, yd=2e3, dd=1000)
+    alone = UnitSums(units=1000, y=2e3, yy=9e3, d=1000, yd=2e3, dd=1000)
     shown = interval(alone)
     assert shown.high - shown.low == pytest.approx(2 * Z * math.sqrt(alone.variance))

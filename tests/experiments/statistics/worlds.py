@@ -5,7 +5,7 @@ y, d and x are (runs, units).
 
 import numpy as np
 
-from isthmus.experiments.statistics.sums import Sums
+from isthmus.experiments.statistics.sums import UnitSums
 
 KINDS = ("rate", "ratio", "mean", "skewed")
 
@@ -79,6 +79,6 @@ def _added(y, d, x=None):
 def _structs(added, shift=(0.0, 0.0, 0.0)):
     columns = [column.tolist() for column in added.values()]
     return [
-        Sums(**dict(zip(added, run, strict=True)), shift=shift)
+        UnitSums(**dict(zip(added, run, strict=True)), shift=shift)
         for run in zip(*columns, strict=True)
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.pipelines.evaluation import metrics, ranking, statistics, units
-from isthmus.pipelines.evaluation.metrics import Clusters
+from isthmus.pipelines.evaluation.metrics import UnitClusters
 
 ITEMS, KINDS, DAYS = 100, 5, 10
 WORTH = np.random.default_rng(7).normal(0, 1, ITEMS)  # of each item, the same in every log
@@ -59,7 +59,7 @@ def logistic(score):
 
 def sums(made, scores):
     """Every metric's sums by unit, as an evaluation makes them."""
-    among = Clusters(
+    among = UnitClusters(
         unit=made.unit,
         units=made.units,
         dependent=True,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isthmus.pipelines.evaluation import metrics, ranking, regression, units
-from isthmus.pipelines.evaluation.metrics import Clusters
+from isthmus.pipelines.evaluation.metrics import UnitClusters
 
 ITEMS = 100
 WORTH = np.random.default_rng(7).normal(0, 0.5, ITEMS)  # of each item, the same in every log
@@ -61,7 +61,7 @@ def log(world, people, seed):
 
 def sums(made, scores):
     """Every metric's sums by unit, as an evaluation makes them."""
-    among = Clusters(
+    among = UnitClusters(
         unit=made.unit,
         units=made.units,
         dependent=True,
@@ -100,7 +100,7 @@ def truth(world, people):
 
 
 def _together(parts):
-    return units.Totals(
+    return units.UnitTotals(
         numerator=np.concatenate([part.numerator for part in parts]),
         denominator=np.concatenate([part.denominator for part in parts]),
         scale=parts[0].scale,

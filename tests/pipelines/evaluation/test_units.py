@@ -94,7 +94,7 @@ def test_many_units_are_drawn_in_bunches_and_say_the_same():
     sums = people.sums(made, made.by_person)
     every = np.array([1, 1]) @ np.array([[sums["ndcg@10"].value], [0.0]])
     bunched = units.draw([sums["ndcg@10"]])[:, 0]
-    alone = units.Totals(
+    alone = units.UnitTotals(
         numerator=sums["ndcg@10"].numerator[:3000], denominator=sums["ndcg@10"].denominator[:3000]
     )
     scaled = units.draw([alone])[:, 0].std() * math.sqrt(3000 / made.units)

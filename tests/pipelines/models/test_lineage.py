@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.errors import Invalid
-from isthmus.pipelines.models.lineage import Edge, Node, edges, graph
+from isthmus.pipelines.models.lineage import LineageEdge, Node, edges, graph
 from isthmus.project.load import load
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "openbandit"
@@ -41,7 +41,7 @@ def test_every_edge_of_the_example_is_found(description):
 
 def test_an_edge_says_which_features(description):
     source, target = Node("view", "segment_history"), Node("model", "logistic")
-    assert Edge(source, target, "segment_ctr_7d") in edges(description.spec)
+    assert LineageEdge(source, target, "segment_ctr_7d") in edges(description.spec)
 
 
 def test_the_tree_names_everything_once_in_full(description):

@@ -314,7 +314,9 @@ def test_a_manifest_without_parameters_has_no_such_key_and_the_digest_that_it_al
     assert "predict_parameters" not in json.loads((tmp_path / "model" / "model.json").read_bytes())
     assert predictor.load(tmp_path / "model").manifest.accepted == {}
     released = decode(
-        (DOCUMENTS / "0.1.0" / "model.json").read_bytes(), predictor.Manifest, what="model.json"
+        (DOCUMENTS / "0.1.0" / "model.json").read_bytes(),
+        predictor.ModelManifest,
+        what="model.json",
     )
     assert predictor._digest(released) == released.digest
 

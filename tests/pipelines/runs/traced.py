@@ -9,7 +9,7 @@ from isthmus.core.runtime.project import Project
 from isthmus.pipelines.graphs.graph import Pipeline, Step
 from isthmus.pipelines.runs.submission import submit
 from isthmus.pipelines.runs.watch import watch
-from isthmus.project.specs.description import Description, ProjectSpec
+from isthmus.project.specs.description import ParsedProject, ProjectSpec
 from isthmus.target import Profile
 
 TRACE = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.argv[2] + chr(10))"
@@ -20,7 +20,7 @@ def make(folder, name="bench"):
         name="local", adapter="local", project=name, options={"home": str(folder / ".isthmus")}
     )
     return Project(
-        Description(spec=ProjectSpec(name=name), folder=str(folder)), targets.load(profile)
+        ParsedProject(spec=ProjectSpec(name=name), folder=str(folder)), targets.load(profile)
     )
 
 

@@ -315,7 +315,8 @@ def test_a_signature_has_the_features_types_and_what_a_call_may_set():
     }
     taken = {"blend": {"type": "float", "default": 0.5}}
     manifest = msgspec.convert(
-        about | {"schema": 2, "features": features, "predict_parameters": taken}, predictor.Manifest
+        about | {"schema": 2, "features": features, "predict_parameters": taken},
+        predictor.ModelManifest,
     )
     told = pyfunc.signature(manifest, frozenset({"items.sold"}))
     assert [(one.name, one.type.name, one.required) for one in told.inputs.inputs] == [

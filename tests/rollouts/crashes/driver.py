@@ -16,7 +16,7 @@ from isthmus.adapters import targets
 from isthmus.endpoints.hosting import aims
 from isthmus.endpoints.traffic.router import routed_endpoints
 from isthmus.rollouts.controller import drive
-from isthmus.rollouts.state.ports import Ports
+from isthmus.rollouts.state.ports import ControllerPorts
 from isthmus.target import Profile
 
 KINDS = (
@@ -60,7 +60,7 @@ def ports_of(target):
         aimed = variant if aims(target.capabilities, endpoints.observe(endpoint).routing) else None
         endpoints.invoke(endpoint, [{"x": 1}], variant=aimed, request_id="smoke")
 
-    return Ports(
+    return ControllerPorts(
         state=target.state,
         endpoints=endpoints,
         metrics=target.metrics,

@@ -20,7 +20,7 @@ from isthmus.errors import Busy, OutcomeUnknown, Throttled
 from isthmus.project.specs.description import Guardrail, Hold, RolloutStep
 from isthmus.rollouts import controller
 from isthmus.rollouts.state import documents, wishes
-from isthmus.rollouts.world import Behaviour, World
+from isthmus.rollouts.world import VariantBehaviour, World
 from isthmus.target import CallLog
 
 from ..monitor import Monitor
@@ -120,7 +120,7 @@ class Weather:
         self.chance = chance = random.Random(seed)
         self.traits = chance.choice(targets)
         self.plan = drawn(chance, self.traits)
-        bad = Behaviour(error_rate=chance.choice([0.02, 0.3, 0.9]))
+        bad = VariantBehaviour(error_rate=chance.choice([0.02, 0.3, 0.9]))
         behaviours = {"champion": HEALTHY, "challenger": bad if chance.random() < 0.1 else HEALTHY}
         self.world = World(
             self.traits,
@@ -258,7 +258,7 @@ class Weather:
             self.world.outage = not self.world.outage
         elif dice < 0.025 and self.sick and "challenger" in fleet.variants:
             self.world.behave(
-                "challenger", chance.choice([HEALTHY, FAILING, Behaviour(error_rate=0.015)])
+                "challenger", chance.choice([HEALTHY, FAILING, VariantBehaviour(error_rate=0.015)])
             )
         elif dice < 0.028:
             self.nobody_looks()

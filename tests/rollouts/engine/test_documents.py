@@ -15,7 +15,7 @@ from isthmus.endpoints.split import check
 from isthmus.errors import Conflict, Invalid, Refused
 from isthmus.rollouts.state import documents
 from isthmus.rollouts.state import transitions as moves
-from isthmus.rollouts.state.states import Observation, State, Wish, Wishes
+from isthmus.rollouts.state.states import Observation, RolloutState, Wish, Wishes
 
 from ..scene import LOCAL, MINUTE, SAGEMAKER, START, TARGETS, VERTEX, Scene, begun, plan
 
@@ -79,7 +79,7 @@ def test_what_is_written_is_read_back(who, why, seq, at, wishes):
         "held",
         why,
     )
-    assert decode(msgspec.json.encode(state), State, what="it") == state
+    assert decode(msgspec.json.encode(state), RolloutState, what="it") == state
 
 
 def test_what_a_newer_version_wrote_is_refused_and_nothing_is_written():

@@ -14,7 +14,7 @@ from isthmus.rollouts.evidence.judgement import is_behind
 from isthmus.rollouts.phases.baking import drift_text
 from isthmus.rollouts.state import capacity
 from isthmus.rollouts.state.actions import Apply, Shift, Take, Touch
-from isthmus.rollouts.state.states import Observation, Pace, Wish, Wishes
+from isthmus.rollouts.state.states import Observation, RequestPace, Wish, Wishes
 from isthmus.rollouts.tick import outcome, tick
 
 from ..scene import MINUTE, plan, split
@@ -391,9 +391,9 @@ def test_a_wait_outlasts_the_longest_lull_of_the_traffic():
 
 def test_a_rollout_knows_the_pace_of_the_bakes_before():
     """In the second step nothing has come yet; in the first, requests came in one minute of ten."""
-    known = Pace(minutes=200, busy=20, lulls=20, longest=30)
+    known = RequestPace(minutes=200, busy=20, lulls=20, longest=30)
     silent = seen(endpoint(50), settled=BAKE + 5 * MINUTE)
-    held = [decide(bake(2, pace=pace), silent, OVER)[0] for pace in (Pace(), known)]
+    held = [decide(bake(2, pace=pace), silent, OVER)[0] for pace in (RequestPace(), known)]
     assert [state.phase for state in held] == ["baking", "baking"]
     assert held[0].hold_until == OVER + 30 * MINUTE
     assert held[1].hold_until > OVER + 90 * MINUTE

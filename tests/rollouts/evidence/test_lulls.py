@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.project.specs.description import Guardrail
 from isthmus.rollouts.evidence.lulls import LONGEST, expected_pace, rest_of_lull, with_minute
-from isthmus.rollouts.state.states import Pace
+from isthmus.rollouts.state.states import RequestPace
 
 from ..scene import MINUTE
 from .plans import START, plan
@@ -19,7 +19,7 @@ ROLLOUTS, NEEDED = 300, 160
 
 
 def pace_of(busy):
-    pace = Pace()
+    pace = RequestPace()
     for one in busy:
         pace = with_minute(pace, busy=bool(one))
     return pace
@@ -30,7 +30,7 @@ def test_a_lull_of_traffic_that_goes_on_is_rarely_taken_for_its_end(share):
     """Of independent minutes over five hours; the promise is the false alarm of one guardrail."""
     random, ended = np.random.default_rng(27), 0
     for _ in range(ROLLOUTS):
-        pace, seen = Pace(), False
+        pace, seen = RequestPace(), False
         for busy in random.random(300) < share:
             if busy and pace.quiet and not seen:  # a lull is over
                 seen = pace.busy > 0 and rest_of_lull(PLAN, pace) == 0 * MINUTE
@@ -69,9 +69,9 @@ def test_nothing_is_known_before_the_first_request():
 def test_the_hour_before_tells_how_often_the_new_variant_will_have_requests():
     """An hour with 60 requests in each tenth minute; a share of 25 % sees each burst."""
     bursts = tuple(bucket(minute, 60) for minute in range(0, 60, 10))
-    assert expected_pace(PLAN, {"champion": bursts}) == Pace(minutes=50, busy=5)
+    assert expected_pace(PLAN, {"champion": bursts}) == RequestPace(minutes=50, busy=5)
     steady = tuple(bucket(minute, 1) for minute in range(60))
     assert PLAN.stages[0].traffic == Decimal(25)
-    assert expected_pace(PLAN, {"champion": steady}) == Pace(minutes=59, busy=15)
-    assert expected_pace(PLAN, {}) == expected_pace(PLAN, {"champion": ()}) == Pace()
+    assert expected_pace(PLAN, {"champion": steady}) == RequestPace(minutes=59, busy=15)
+    assert expected_pace(PLAN, {}) == expected_pace(PLAN, {"champion": ()}) == RequestPace()
     assert bursts[0].start == START

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from isthmus.project.specs.description import (
-    Description,
     Guardrail,
+    ParsedProject,
     ProjectSpec,
     Rollout,
     RolloutStep,
@@ -138,7 +138,7 @@ def test_it_is_said_of_the_first_step_that_sees_anything():
 def warned(*guardrails, bake=timedelta(minutes=15)):
     steps = tuple(RolloutStep(traffic=Decimal(percent), bake=bake) for percent in (25, 50, 100))
     rollout = Rollout(endpoint="ranker", steps=steps, guardrails=guardrails)
-    description = Description(
+    description = ParsedProject(
         spec=ProjectSpec(name="shop", rollouts={"ranker": rollout}), folder="."
     )
     return [

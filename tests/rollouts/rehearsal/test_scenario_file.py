@@ -21,7 +21,7 @@ from isthmus.rollouts.rehearsal.scenario import (
     Stopped,
 )
 from isthmus.rollouts.rehearsal.scenario_file import read
-from isthmus.rollouts.world import Behaviour
+from isthmus.rollouts.world import VariantBehaviour
 
 MINUTE = timedelta(minutes=1)
 STEPS = tuple(RolloutStep(traffic=Decimal(share), bake=10 * MINUTE) for share in (25, 50, 100))
@@ -55,7 +55,7 @@ def written(folder, text):
 def test_a_file_says_what_happens_when_and_how_it_ends(tmp_path):
     scenario = written(tmp_path, WHOLE)
     assert (scenario.name, scenario.per_minute, scenario.room) == ("errors", 1200, 900)
-    assert scenario.usual == Behaviour(error_rate=0.002, latency_ms=4, spread=0.3)
+    assert scenario.usual == VariantBehaviour(error_rate=0.002, latency_ms=4, spread=0.3)
     assert [event.happens for event in scenario.events] == [
         Answers(variant="challenger", changes={"error_rate": 0.03, "latency_ms": 9}),
         Outage(),

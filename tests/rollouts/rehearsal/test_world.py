@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isthmus.endpoints.port import EndpointSpec, VariantSpec, Window
 from isthmus.errors import Busy, Conflict, NotSettled, OutcomeUnknown, Throttled, Unavailable
-from isthmus.rollouts.world import START, Behaviour, Traits, World
+from isthmus.rollouts.world import START, Traits, VariantBehaviour, World
 from isthmus.target import CallLog, Capability
 from isthmus.tests.conformance.conftest import cut  # noqa: F401  the fixture
 from isthmus.tests.conformance.test_endpoint_host import (  # noqa: F401  collected here: the fixtures below are the world's
@@ -163,7 +163,7 @@ def test_minutes_are_settled_late_and_may_be_unreadable():
         SAGEMAKER,
         per_minute=600,
         split=split(25),
-        behaviours={"challenger": Behaviour(error_rate=0.03)},
+        behaviours={"challenger": VariantBehaviour(error_rate=0.03)},
     )
     metrics = place.ports().metrics
     window = Window(start=START, end=START + MINUTE)
@@ -191,7 +191,7 @@ def test_no_request_is_lost_or_made_up_however_the_clock_is_moved(per_minute, ch
     closed.
     """
     place = world(
-        per_minute=per_minute, behaviours={"challenger": Behaviour(error_rate=error_rate)}
+        per_minute=per_minute, behaviours={"challenger": VariantBehaviour(error_rate=error_rate)}
     )
     expected = dict.fromkeys(("champion", "challenger"), Fraction(0))
     for seconds, share in changes:

@@ -29,8 +29,8 @@ from ....rollouts.verbs import rollout
 from ....rollouts.verbs.status import Status
 from ...parts.forms import Form
 from ...parts.links import version_link
-from ...parts.reads import Reads, Unread, missing, whole
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads, missing, whole
+from ...parts.view import PageContent
 from ..experiments import experiments
 from ..experiments.experiments import LayerNow, layers_now
 from .endpoints import owner_of, owner_text, path
@@ -43,18 +43,18 @@ _DAYS, _MOST_DAYS = 7, 366
 
 
 class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
-    endpoint: EndpointState | Unread | None
-    owner: owner.Owner | Unread | None
-    layers: list[LayerNow] | Unread  # of the experiments on it
-    rollout: Status | Unread | None
-    minutes: Mapping[str, tuple[Bucket, ...]] | Unread  # as `isthmus endpoints metrics --json`
-    rules: RuleHits | Unread | None  # None: not counted
+    endpoint: EndpointState | ReadFailure | None
+    owner: owner.Owner | ReadFailure | None
+    layers: list[LayerNow] | ReadFailure  # of the experiments on it
+    rollout: Status | ReadFailure | None
+    minutes: Mapping[str, tuple[Bucket, ...]] | ReadFailure  # as `isthmus endpoints metrics --json`
+    rules: RuleHits | ReadFailure | None  # None: not counted
     # what the unit that was asked for was shown, by cap and value; None: nobody asked
-    unit: dict[str, dict[str, int]] | Unread | None
-    unread: tuple[Unread, ...]
+    unit: dict[str, dict[str, int]] | ReadFailure | None
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page of one endpoint: variants, traffic, rollout, rules, metrics by the minute.
 
     The query has `minutes` to look back, `days` of answers in which the effects of rules are
@@ -96,7 +96,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         else None,
         unread=(),
     )
-    return View(
+    return PageContent(
         title=name,
         below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on "
         f"{project.target.name}."
@@ -158,9 +158,9 @@ def _parts(
     ]
 
 
-def _variants(state: EndpointState | Unread | None) -> list[str]:
+def _variants(state: EndpointState | ReadFailure | None) -> list[str]:
     """Return the state and table of an endpoint's variants as HTML, or why there is none."""
-    if isinstance(state, Unread):
+    if isinstance(state, ReadFailure):
         return [missing(state)]
     if state is None:
         return [kit.words("It is not there.", "soft")]
@@ -242,11 +242,11 @@ def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
     return stretches
 
 
-def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
+def _experiments(layers: list[LayerNow] | ReadFailure) -> list[str]:
     """Return a line of HTML links to the experiments that run on the endpoint."""
     holders = (
         []
-        if isinstance(layers, Unread)
+        if isinstance(layers, ReadFailure)
         else [(holder, layer.layer) for layer in layers for holder in layer.holders]
     )
     parts = [
@@ -260,9 +260,9 @@ def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
     return [kit.line("Experiments", *parts)] if parts else []
 
 
-def _rollout(name: str, status: Status | Unread | None) -> list[str]:
+def _rollout(name: str, status: Status | ReadFailure | None) -> list[str]:
     """Return HTML on the endpoint's running or last rollout, or that there was none."""
-    if isinstance(status, Unread):
+    if isinstance(status, ReadFailure):
         return [missing(status)]
     if status is None:
         return [kit.words("There was none.", "soft")]
@@ -272,9 +272,9 @@ def _rollout(name: str, status: Status | Unread | None) -> list[str]:
     ]
 
 
-def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | Unread, window: Window) -> list[str]:
+def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | ReadFailure, window: Window) -> list[str]:
     """Return HTML charts of the endpoint's requests, errors and latency by the minute."""
-    if isinstance(minutes, Unread):
+    if isinstance(minutes, ReadFailure):
         return [missing(minutes)]
     if not any(minutes.values()):
         return [

@@ -18,18 +18,18 @@ from ....endpoints.split import percent_text
 from ....endpoints.traffic import owner
 from ....reports import page as kit
 from ...parts.forms import Form
-from ...parts.reads import Reads, Unread
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads
+from ...parts.view import PageContent
 
 
 class EndpointsData(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: dict[str, EndpointState | None]  # as `isthmus endpoints list --json`
     urls: dict[str, str | None]
-    owners: dict[str, owner.Owner | Unread | None]
-    unread: tuple[Unread, ...]
+    owners: dict[str, owner.Owner | ReadFailure | None]
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, _query: Mapping[str, str]) -> View:
+def page(project: Project, _query: Mapping[str, str]) -> PageContent:
     """Draw the page that lists all endpoints of project.yaml with state and traffic split."""
     reads = Reads()
     listed = reads.attempt("endpoints", lambda: listing(project))
@@ -47,7 +47,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     empty = (
         [kit.words("project.yaml names no endpoint.", "soft")] if not project.spec.endpoints else []
     )
-    return View(
+    return PageContent(
         title="Endpoints",
         below=f"On {project.target.name}: what answers, and who has its traffic.",
         parts=(
@@ -77,7 +77,7 @@ def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
 
 
 def _row(
-    name: str, state: EndpointState | None, holder: owner.Owner | Unread | None
+    name: str, state: EndpointState | None, holder: owner.Owner | ReadFailure | None
 ) -> tuple[str, ...]:
     """Return an endpoint's cells in the table: link, phase, traffic split, owner of the traffic.
 
@@ -91,9 +91,9 @@ def _row(
     return (kit.link(name, path(name)), state.phase, split, owner_text(holder))
 
 
-def owner_text(holder: owner.Owner | Unread | None) -> str:
+def owner_text(holder: owner.Owner | ReadFailure | None) -> str:
     """Return text on who may change an endpoint's traffic (`holder`), and since when."""
-    if isinstance(holder, Unread):
+    if isinstance(holder, ReadFailure):
         return "not known"
     if holder is None or holder.owner == "none":
         return "nobody: deploy and traffic may move it"

@@ -13,10 +13,10 @@ from ....core.runtime.project import Project
 from ....reports import page as kit
 from ....rollouts.page import report
 from ....rollouts.state import documents
-from ....rollouts.state.states import Entry
+from ....rollouts.state.states import HistoryEntry
 from ....rollouts.verbs import rollout
 from ....rollouts.verbs.status import Status
-from ...parts.view import View
+from ...parts.view import PageContent
 from .endpoint import declared_endpoint
 from .endpoints import path
 from .rollouts import commands, standing
@@ -24,10 +24,10 @@ from .rollouts import commands, standing
 
 class RolloutData(msgspec.Struct, frozen=True, kw_only=True):
     status: Status  # as `isthmus rollout status --json`
-    history: tuple[Entry, ...]
+    history: tuple[HistoryEntry, ...]
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page of an endpoint's running or last rollout.
 
     Raises:
@@ -36,7 +36,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     name = declared_endpoint(project, query["endpoint"]).name
     status, entries = rollout.status(project, name), rollout.history(project, name)
     minutes = documents.kept_minutes(project.target.blobs, status.state)
-    return View(
+    return PageContent(
         title=f"Rollout {status.state.id} of {name}",
         below=report.about(status.state),
         parts=(

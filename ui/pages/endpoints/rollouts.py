@@ -23,17 +23,17 @@ from ....rollouts.verbs.status import (
     unwatched_text,
 )
 from ...parts.forms import Form
-from ...parts.reads import Reads, Unread, missing
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads, missing
+from ...parts.view import PageContent
 from .endpoints import path
 
 
 class RolloutsData(msgspec.Struct, frozen=True, kw_only=True):
-    rollouts: dict[str, Status | Unread | None]  # by endpoint; None: there was none
-    unread: tuple[Unread, ...]
+    rollouts: dict[str, Status | ReadFailure | None]  # by endpoint; None: there was none
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, _query: Mapping[str, str]) -> View:
+def page(project: Project, _query: Mapping[str, str]) -> PageContent:
     """Draw the page of all rollouts: the running or last one of each endpoint."""
     reads = Reads()
     statuses = {
@@ -46,7 +46,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
         for part in _parts(name, status, project.spec.rollouts.get(name))
     ]
     none = [] if parts else [kit.words("project.yaml names no endpoint.", "soft")]
-    return View(
+    return PageContent(
         title="Rollouts",
         below="Of each endpoint the running or the last one.",
         parts=(*reads.box(), *none, *parts),
@@ -60,10 +60,10 @@ def _status(project: Project, endpoint: str) -> Status | None:
 
 
 def _parts(
-    endpoint: str, status: Status | Unread | None, declared: Rollout | None
+    endpoint: str, status: Status | ReadFailure | None, declared: Rollout | None
 ) -> Sequence[str | Form]:
     """Return the section on one endpoint's rollout, with the forms that act on it."""
-    if isinstance(status, Unread):
+    if isinstance(status, ReadFailure):
         return [kit.section(endpoint, missing(status))]
     start = _start(endpoint, declared)
     if status is None:

@@ -12,13 +12,15 @@ from ....project.specs.description import Endpoint
 from ....project.specs.rules import Block, Boost, Cap, Pin, Reserve, Rule, UnitCap
 from ....reports import page as kit
 from ...parts.forms import Field, Form
-from ...parts.reads import Unread, missing
+from ...parts.reads import ReadFailure, missing
 from .endpoints import path
 
 _DAYS = (1, 7, 28)
 
 
-def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | None) -> list[str]:
+def rules_parts(
+    endpoint: Endpoint, now: datetime, counted: RuleHits | ReadFailure | None
+) -> list[str]:
     """Return an HTML table of an endpoint's ranking rules, and how often each had an effect.
 
     `counted` is None where the effects were not queried.
@@ -35,7 +37,11 @@ def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | 
     )
     rows = [_row(rule, now, hits) for rule in endpoint.rules]
     below = (
-        [missing(counted)] if isinstance(counted, Unread) else _answer_count(hits) if hits else []
+        [missing(counted)]
+        if isinstance(counted, ReadFailure)
+        else _answer_count(hits)
+        if hits
+        else []
     )
     return [
         kit.table(head, rows, wordy=range(len(head) - 3, len(head))),
@@ -94,7 +100,7 @@ def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
 
 
 def unit_parts(
-    endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | Unread | None
+    endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | ReadFailure | None
 ) -> list[str | Form]:
     """Return HTML on how often one unit was shown each item that a rule caps, with a form.
 
@@ -104,7 +110,7 @@ def unit_parts(
         return []
     field = Field(name="unit", label=endpoint.unit, value=unit, required=True)
     form = Form(action=path(endpoint.name), button="Show its counts", fields=(field,), get=True)
-    if isinstance(counted, Unread):
+    if isinstance(counted, ReadFailure):
         return [kit.section("What a unit was shown", missing(counted)), form]
     rows = [
         (name, value, f"{count:,}")

@@ -18,8 +18,8 @@ from ....feature_store.port import TableState
 from ....reports import page as kit
 from ....reports import plots
 from ...parts.forms import Form
-from ...parts.reads import Reads, Unread, missing, whole
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads, missing, whole
+from ...parts.view import PageContent
 from .events import path
 
 _DAYS, _MOST_DAYS = 28, 366
@@ -28,14 +28,16 @@ _SHOWN = 50  # reasons
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True):
     event: EventEntry  # as `isthmus events show --json`, with the versions that read it
-    rows: int | Unread | None  # stored, copies included; None: not made yet, or nobody counted them
-    days: tuple[DayVolume, ...] | Unread | None  # None: not counted
+    rows: (
+        int | ReadFailure | None
+    )  # stored, copies included; None: not made yet, or nobody counted them
+    days: tuple[DayVolume, ...] | ReadFailure | None  # None: not counted
     # as in `isthmus events quarantine --json`; None: not read
-    quarantine: tuple[Group, ...] | Unread | None
-    unread: tuple[Unread, ...]
+    quarantine: tuple[Group, ...] | ReadFailure | None
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page of one event: attributes, readers, stored rows by date, quarantined rows.
 
     The query has `days` to count the events of, and `quarantine` to read what was refused. Without
@@ -50,7 +52,9 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         f"the table of {name}", lambda: project.target.warehouse.observe(raw_name(name))
     )
     data = EventData(
-        event=describe(spec, name, versions=None if isinstance(versions, Unread) else versions),
+        event=describe(
+            spec, name, versions=None if isinstance(versions, ReadFailure) else versions
+        ),
         rows=state.rows if isinstance(state, TableState) else state,
         days=None
         if days is None
@@ -60,7 +64,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         else None,
         unread=(),
     )
-    return View(
+    return PageContent(
         title=name,
         below=" ".join(
             filter(
@@ -139,9 +143,9 @@ def _volume_section(data: EventData, days: int | None, price: str) -> str:
     )
 
 
-def _volume(volumes: tuple[DayVolume, ...] | Unread | None, days: int) -> list[str]:
+def _volume(volumes: tuple[DayVolume, ...] | ReadFailure | None, days: int) -> list[str]:
     """Return a chart of the number of events by date, or text on why there is none."""
-    if isinstance(volumes, Unread):
+    if isinstance(volumes, ReadFailure):
         return [missing(volumes)]
     if not volumes:
         return [kit.words(f"None came on the last {days} dates of the project's clock.", "soft")]
@@ -180,7 +184,7 @@ def _quarantine(data: EventData) -> str:
     groups = data.quarantine
     if groups is None:
         return kit.section("Refused and still open", link)
-    if isinstance(groups, Unread):
+    if isinstance(groups, ReadFailure):
         return kit.section("Refused and still open", missing(groups), link)
     return kit.section("Refused and still open", *_groups(groups))
 
@@ -202,7 +206,7 @@ def _groups(groups: Sequence[Group]) -> list[str]:
     return [kit.table(("attribute", "rows", "why", ""), rows, wordy=2), *more]
 
 
-def _price(project: Project, state: TableState | Unread | None) -> str:
+def _price(project: Project, state: TableState | ReadFailure | None) -> str:
     """Return an HTML line on how much data the page's queries scan at most, at what price.
 
     The query of the quarantine reads the table three times.

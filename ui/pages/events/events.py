@@ -11,23 +11,23 @@ from ....core.runtime.project import Project
 from ....events.catalogue.entries import EventEntry, describe
 from ....lifecycle.resources.status import TableLine, event_tables
 from ....reports import page as kit
-from ...parts.reads import Reads, Unread, missing
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads, missing
+from ...parts.view import PageContent
 
 
 class EventsData(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[EventEntry, ...]  # as `isthmus events list --json`
-    tables: list[TableLine] | Unread  # as in `isthmus status --json`
-    unread: tuple[Unread, ...]
+    tables: list[TableLine] | ReadFailure  # as in `isthmus status --json`
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, _query: Mapping[str, str]) -> View:
+def page(project: Project, _query: Mapping[str, str]) -> PageContent:
     """Draw the page of all events and the stored rows of their tables, without querying any."""
     reads = Reads()
     entries = tuple(describe(project.spec, name) for name in project.spec.events)
     tables = reads.attempt("what is stored", lambda: event_tables(project))
-    stored_tables = [] if isinstance(tables, Unread) else tables
-    return View(
+    stored_tables = [] if isinstance(tables, ReadFailure) else tables
+    return PageContent(
         title="Events",
         below=f"What is logged, whose it is, and who reads it. Stored on {project.target.name}, "
         "copies included.",
@@ -56,9 +56,9 @@ def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list
     return [kit.table(head, rows, wordy=(1, 5))]
 
 
-def _streams(tables: list[TableLine], read: list[TableLine] | Unread) -> list[str]:
+def _streams(tables: list[TableLine], read: list[TableLine] | ReadFailure) -> list[str]:
     """Return an HTML table of the streams that gateways log to, with their stored rows."""
-    if isinstance(read, Unread):
+    if isinstance(read, ReadFailure):
         return [missing(read)]
     rows = [
         (table.name, _STREAMS.get(table.name, ""), rows_text(table))

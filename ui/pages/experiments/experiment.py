@@ -32,7 +32,7 @@ from ....project.reading.report import place
 from ....project.specs.experiments import Analysis, Experiment
 from ....reports import page as kit
 from ...parts.forms import Form
-from ...parts.view import View
+from ...parts.view import PageContent
 from . import forms as experiment_forms
 from .experiments import path
 
@@ -63,7 +63,7 @@ class OneAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     results: LogDocument | None = None
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page of one experiment or analysis.
 
     The query may have `look`, the name of earlier stored results; `despite-split`, to show figures
@@ -84,7 +84,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return _run_view(project, run, query)
 
 
-def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str]) -> View:
+def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str]) -> PageContent:
     """Return the page of a run of an experiment: newest results, state, forms, history.
 
     Raises NotFound if the query names a look (stored results) that does not exist.
@@ -121,7 +121,7 @@ def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str])
             else []
         ),
     )
-    return View(title=run.run, below=experiment.hypothesis, parts=parts, data=data)
+    return PageContent(title=run.run, below=experiment.hypothesis, parts=parts, data=data)
 
 
 def _verdict(data: OneExperiment) -> Iterator[str]:
@@ -203,7 +203,7 @@ def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
     ]
 
 
-def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
+def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> PageContent:
     """Draw the page of an analysis, an experiment whose arms another system assigned.
 
     With `compare`, one query of the log computes its results; nothing is stored.
@@ -221,7 +221,7 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
         lead = kit.words(results_page.about(results), "lead")
         shown = (lead, results_page.verdict(results), *results_page.sections(results))
     parts = (*shown, definition_section(analysis))
-    return View(
+    return PageContent(
         title=analysis.name,
         below=analysis.hypothesis,
         parts=parts,
@@ -229,7 +229,7 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
     )
 
 
-def _not_started(project: Project, experiment: Experiment) -> View:
+def _not_started(project: Project, experiment: Experiment) -> PageContent:
     """Return the page of an experiment that was never started, with the form that starts it."""
     location = place(project.description, f"experiments.{experiment.name}")
     revision = git_revision(project.folder, location.file)
@@ -249,7 +249,7 @@ def _not_started(project: Project, experiment: Experiment) -> View:
         experiment_forms.start(experiment.name),
         definition_section(experiment),
     )
-    return View(
+    return PageContent(
         title=experiment.name,
         below=experiment.hypothesis,
         parts=parts,

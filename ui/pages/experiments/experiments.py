@@ -8,13 +8,13 @@ from urllib.parse import quote
 import msgspec
 
 from ....core.runtime.project import Project
-from ....endpoints.gateway.decide.live_document import Live, LiveRun
+from ....endpoints.gateway.decide.live_document import LiveExperiments, LiveRun
 from ....experiments.design import buckets, runs
 from ....experiments.running.status import Listed, listing
 from ....project.specs.description import BUCKETS
 from ....reports import page as kit
 from ....reports import plots
-from ...parts.view import View
+from ...parts.view import PageContent
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +38,11 @@ class Experiments(msgspec.Struct, frozen=True, kw_only=True):
     layers: list[LayerNow]
 
 
-def page(project: Project, _query: Mapping[str, str]) -> View:
+def page(project: Project, _query: Mapping[str, str]) -> PageContent:
     """Draw the page that lists all experiments, and which runs hold which part of each layer."""
     lines = listing(project, counted=False)
     layers = layers_now(project)
-    return View(
+    return PageContent(
         title="Experiments",
         below="Units and verdicts are those of the newest look at each run: this page asks the log "
         "nothing.",
@@ -96,7 +96,7 @@ def layers_now(project: Project) -> list[LayerNow]:
     return [_layer(project, live, name, endpoint) for name, endpoint in endpoints.items()]
 
 
-def _layer(project: Project, live: Live, name: str, endpoint: str) -> LayerNow:
+def _layer(project: Project, live: LiveExperiments, name: str, endpoint: str) -> LayerNow:
     """Return which runs hold which buckets of a layer, its holdout, and its free share."""
     members = [run for run in live.runs if run.layer == name and run.ranges]
     declared = project.spec.layers.get(name)

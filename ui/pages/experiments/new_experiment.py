@@ -21,11 +21,11 @@ from ....experiments.design.power import Past, Power, PreferencePower
 from ....experiments.measure.past import past
 from ....experiments.measure.power import power as power_of
 from ....project.load import parse
-from ....project.specs.description import Description, Endpoint
+from ....project.specs.description import Endpoint, ParsedProject
 from ....project.specs.experiments import Experiment, Metric
 from ....reports import page as kit
 from ...parts.forms import Field, Form
-from ...parts.view import Region, View
+from ...parts.view import PageContent, Region
 from . import draft
 from .experiments import LayerNow, layers_now, path
 
@@ -66,7 +66,7 @@ class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.text) and not self.errors
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the form of a new experiment, with what was typed, its problems and its power."""
     layers = layers_now(project)
     fields, more = _fields(project, layers, query), _more(query)
@@ -88,7 +88,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 def _view(
     data: NewExperiment, form: Form, parts: tuple[str | Form, ...], files: dict[str, str]
-) -> View:
+) -> PageContent:
     """Return the page of a new experiment: its form, and `parts` on what was typed into it.
 
     `files` are the files that the page offers for download, by extension.
@@ -97,7 +97,7 @@ def _view(
         "Nothing starts here: the file is committed first, and then started from the "
         "experiment's page, or in a terminal."
     )
-    return View(
+    return PageContent(
         title="New experiment",
         below=below,
         parts=(form, Region(name=_ANSWER, parts=parts)),
@@ -217,7 +217,7 @@ def _query(query: Mapping[str, str]) -> str:
 
 
 def _power(
-    project: Project, description: Description, name: str, query: Mapping[str, str]
+    project: Project, description: ParsedProject, name: str, query: Mapping[str, str]
 ) -> tuple[Power | None, str]:
     """Return the statistical power of the typed experiment, or None and the reason as text."""
     as_if = Project(description, project.target)

@@ -20,36 +20,37 @@ from ....pipelines.training.promotion import Promotion
 from ....reports import page as kit
 from ...parts.forms import Form
 from ...parts.links import run_link, version_link
-from ...parts.reads import Reads, Unread
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads
+from ...parts.view import PageContent
 
 _RUNS = 200  # that are read to find which made a version
 
 
 class ModelsData(msgspec.Struct, frozen=True, kw_only=True):
-    versions: list[ModelVersion] | Unread  # as `isthmus models list --json`
+    versions: list[ModelVersion] | ReadFailure  # as `isthmus models list --json`
     runs: dict[str, str]  # version -> the newest run that became it, of the newest 200
     served: dict[str, list[str]]  # version -> `endpoint variant`
-    promotions: list[Promotion] | Unread
-    unread: tuple[Unread, ...]
+    promotions: list[Promotion] | ReadFailure
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, _query: Mapping[str, str]) -> View:
+def page(project: Project, _query: Mapping[str, str]) -> PageContent:
     """Draw the page of all registered model versions, with their promotions."""
     reads = Reads()
     versions = reads.attempt("versions", lambda: promotion.versions(project))
     trained = reads.attempt("runs", lambda: runs.list_runs(project, newest=_RUNS))
     promotions = reads.attempt(
-        "promotions", lambda: _promotions(project, () if isinstance(versions, Unread) else versions)
+        "promotions",
+        lambda: _promotions(project, () if isinstance(versions, ReadFailure) else versions),
     )
     data = ModelsData(
         versions=versions,
-        runs={} if isinstance(trained, Unread) else makers(trained),
+        runs={} if isinstance(trained, ReadFailure) else makers(trained),
         served=variants_by_version(project, reads),
         promotions=promotions,
         unread=(),
     )
-    return View(
+    return PageContent(
         title="Models",
         below=f"Versions that are registered on {project.target.name}, newest first.",
         parts=(*reads.box(), *_versions(data), *_promotion_section(promotions)),
@@ -90,7 +91,7 @@ def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Prom
 
 def _versions(data: ModelsData) -> list[str | Form]:
     """Return an HTML table of the registered model versions, with the forms that act on them."""
-    if isinstance(data.versions, Unread):
+    if isinstance(data.versions, ReadFailure):
         return []
     if not data.versions:
         return [
@@ -122,9 +123,9 @@ def _row(registered: ModelVersion, data: ModelsData) -> tuple[str, ...]:
     )
 
 
-def _promotion_section(promotions: list[Promotion] | Unread) -> list[str]:
+def _promotion_section(promotions: list[Promotion] | ReadFailure) -> list[str]:
     """Return the HTML section on promotions of model versions; empty without any."""
-    if isinstance(promotions, Unread) or not promotions:
+    if isinstance(promotions, ReadFailure) or not promotions:
         return []
     return [kit.section("Promotions", promotion_table(promotions))]
 

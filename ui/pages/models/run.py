@@ -15,20 +15,20 @@ from ....pipelines.port import RunState
 from ....pipelines.run_pages import notes, report, runs
 from ....pipelines.run_pages.notes import Notes
 from ....pipelines.run_pages.records import Run
-from ....pipelines.run_pages.run_list import NotedRun, with_notes
+from ....pipelines.run_pages.run_list import AnnotatedRun, with_notes
 from ....pipelines.runs import watch
 from ....reports import page as kit
 from ...parts.links import run_path, version_link
-from ...parts.reads import Reads, Unread
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads
+from ...parts.view import PageContent
 
 
 class RunData(msgspec.Struct, frozen=True, kw_only=True):
-    run: NotedRun
-    unread: tuple[Unread, ...]
+    run: AnnotatedRun
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page of one training run: its report, or its progress if it has not ended.
 
     Raises:
@@ -42,13 +42,13 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return _finished_view(project, run)
 
 
-def _finished_view(project: Project, run: Run) -> View:
+def _finished_view(project: Project, run: Run) -> PageContent:
     """Return the page of a training run that has ended, succeeded or failed."""
     reads = Reads()
     stored = reads.attempt("its notes", lambda: notes.read(project.target.blobs, run.name))
-    remarks = Notes() if isinstance(stored, Unread) else stored
+    remarks = Notes() if isinstance(stored, ReadFailure) else stored
     body = _failure_parts(run) if run.evaluation is None else _parts(project, run, reads)
-    return View(
+    return PageContent(
         title=report.title(run),
         below=report.when(run),
         parts=(*reads.box(), _links(run), *_note_parts(remarks), *body),
@@ -65,7 +65,7 @@ def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
     ours = reads.attempt(
         f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name)
     )
-    if isinstance(ours, Unread):
+    if isinstance(ours, ReadFailure):
         return [kit.code(str(run))]
     theirs = (
         reads.attempt(
@@ -74,7 +74,7 @@ def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
         if champion
         else None
     )
-    return report.parts(run, ours, None if isinstance(theirs, Unread) else theirs)
+    return report.parts(run, ours, None if isinstance(theirs, ReadFailure) else theirs)
 
 
 def _failure_parts(run: Run) -> list[str]:
@@ -107,7 +107,7 @@ def _note_parts(remarks: Notes) -> list[str]:
     )
 
 
-def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
+def _unfinished_view(project: Project, name: str, missing: NotFound) -> PageContent:
     """Return the page of a training run that has not ended, with the phase of each step.
 
     `missing` is the error that says that it has no record yet.
@@ -125,7 +125,7 @@ def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
         )
         for step in state.steps
     ]
-    return View(
+    return PageContent(
         title=f"Run {name}",
         below=f"It has not ended: {state.phase}. On {project.target.name}.",
         parts=(

@@ -13,12 +13,12 @@ from ....pipelines.run_pages import comparison_page, runs
 from ....pipelines.run_pages.compare import compare
 from ....reports import page as kit
 from ...parts.links import run_path
-from ...parts.view import View
+from ...parts.view import PageContent
 
 _MOST = 20
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page that compares training runs side by side, each with the first.
 
     The query has `run`, the names with blanks between them; or `first` and `others`.
@@ -43,7 +43,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
     title, below = comparison_page.heading(compared)
     links = kit.links([(run.name, run_path(run.name)) for run in compared.runs])
-    return View(
+    return PageContent(
         title=title,
         below=below,
         parts=(links, *comparison_page.parts(compared, tables)),

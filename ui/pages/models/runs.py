@@ -8,7 +8,7 @@ import msgspec
 
 from ....core.runtime.project import Project
 from ....pipelines.run_pages.run_list import (
-    NotedRun,
+    AnnotatedRun,
     comparable,
     conditions,
     figure,
@@ -19,20 +19,20 @@ from ....pipelines.runs import watch
 from ....reports import page as kit
 from ...parts.forms import Field, Form
 from ...parts.links import run_link, version_link
-from ...parts.reads import Reads, Unread, whole
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads, whole
+from ...parts.view import PageContent
 
 _NEWEST, _MOST = 100, 10_000
 _SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion", "spearman", "rmse")
 
 
 class RunsData(msgspec.Struct, frozen=True, kw_only=True):
-    runs: Sequence[NotedRun]
-    going_on: tuple[str, ...] | Unread  # of the newest few
-    unread: tuple[Unread, ...]
+    runs: Sequence[AnnotatedRun]
+    going_on: tuple[str, ...] | ReadFailure  # of the newest few
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page that lists training runs, with metrics and gate, sorted and filtered.
 
     The query has `sort`, a figure; `where`, FIELD=VALUE with blanks between several; and `newest`,
@@ -47,15 +47,15 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     read = reads.attempt(
         "the runs", lambda: list_runs(project, sort=sort, where=where, newest=newest)
     )
-    listed: Sequence[NotedRun] = () if isinstance(read, Unread) else read
+    listed: Sequence[AnnotatedRun] = () if isinstance(read, ReadFailure) else read
     going_on = reads.attempt("runs that go on", lambda: watch.going_on(project))
-    table = _table(listed, sort, read=not isinstance(read, Unread))
+    table = _table(listed, sort, read=not isinstance(read, ReadFailure))
     parts: tuple[str | Form, ...] = (
         _choice(sort, where, newest),
         *table,
         *_going_on(going_on),
     )
-    return View(
+    return PageContent(
         title="Runs",
         below=f"The newest {newest:,} training runs on {project.target.name} that have ended, "
         f"{_order(sort)}.",
@@ -87,7 +87,7 @@ def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
     return Form(action="/runs", button="Show", fields=fields, get=True)
 
 
-def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[str | Form]:
+def _table(listed: Sequence[AnnotatedRun], sort: str | None, *, read: bool) -> list[str | Form]:
     """Return an HTML table of training runs, with checkboxes if two can be compared.
 
     `sort` is the metric by which they are sorted; `read` says whether all were read.
@@ -123,7 +123,7 @@ def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[
 _WORDY = ("gate", "parameters", "note")
 
 
-def _ticked(listed: Sequence[NotedRun]) -> set[str]:
+def _ticked(listed: Sequence[AnnotatedRun]) -> set[str]:
     """Return the runs whose checkboxes are ticked at first: the newest and one to compare with.
 
     That is its champion, or an earlier run. None are ticked where fewer than two runs have metrics.
@@ -136,14 +136,14 @@ def _ticked(listed: Sequence[NotedRun]) -> set[str]:
     return {newest.name, champion or next(run.name for run in able if run != newest)}
 
 
-def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
+def _going_on(names: tuple[str, ...] | ReadFailure) -> list[str]:
     """Return an HTML line of links to the training runs that have not ended."""
-    if isinstance(names, Unread) or not names:
+    if isinstance(names, ReadFailure) or not names:
         return []
     return [kit.line("Running", *(run_link(name) for name in names))]
 
 
-def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tuple[str, ...]:
+def _row(run: AnnotatedRun, figures: Sequence[str], ticked: Collection[str]) -> tuple[str, ...]:
     """Return a training run's cells in the table: checks, metrics, parameters, version, tags.
 
     `figures` names the metrics; `ticked` are the runs whose checkbox is ticked.
@@ -152,7 +152,7 @@ def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tupl
     compared = ticked and run.evaluation is not None
     box = kit.box(f"compare {run.name}", "run", run.name, ticked=run.name in ticked)
     return (
-        kit.Drawn((box if compared else "") + run_link(run.name)),
+        kit.MarkupCell((box if compared else "") + run_link(run.name)),
         _gate(run),
         *shown,
         run.title(),
@@ -165,7 +165,7 @@ def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tupl
     )
 
 
-def _gate(run: NotedRun) -> str:
+def _gate(run: AnnotatedRun) -> str:
     """Return a table cell on whether a run's model passed its checks, and the deciding check."""
     check = next((check for check in run.checks.checks if check.verdict == run.gate), None)
     if run.gate is None or check is None:

@@ -8,21 +8,21 @@ from graphlib import TopologicalSorter
 import msgspec
 
 from ....core.runtime.project import Project
-from ....pipelines.models.lineage import Edge, Node
+from ....pipelines.models.lineage import LineageEdge, Node
 from ....pipelines.training.version_lineage import VersionLineage, parsed, version_lineage
 from ....reports import flow
 from ....reports import page as kit
 from ....reports.plots import Style
 from ...parts.links import run_link
-from ...parts.reads import Reads, Unread
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads
+from ...parts.view import PageContent
 from .models import promotion_table, variants_by_version
 
 
 class VersionData(msgspec.Struct, frozen=True, kw_only=True):
     lineage: VersionLineage
     served: list[str]  # `endpoint variant`
-    unread: tuple[Unread, ...]
+    unread: tuple[ReadFailure, ...]
 
 
 _STYLES: dict[str, Style] = {
@@ -35,7 +35,7 @@ _STYLES: dict[str, Style] = {
 }
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page of one model version: its run, its lineage, where it serves, promotions.
 
     Raises:
@@ -46,7 +46,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     lineage = version_lineage(project, model, number)
     serving = variants_by_version(project, reads).get(name, [])
     aliases = ", ".join(sorted(lineage.version.aliases)) or "no alias"
-    return View(
+    return PageContent(
         title=name,
         below=f"On {project.target.name}: {aliases}, {lineage.version.approval}.",
         parts=(
@@ -76,13 +76,13 @@ def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
     return [kit.table(("", ""), rows, wordy=1)]
 
 
-def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[str]:
+def _made_of(name: str, edges: Sequence[LineageEdge], serving: Sequence[str]) -> list[str]:
     """Return the lineage of a model version as an SVG graph, from events to endpoints.
 
     `serving` are the variants that serve it.
     """
     ends = [
-        Edge(
+        LineageEdge(
             Node("model", name), Node("endpoint", place.partition(" ")[0]), place.partition(" ")[2]
         )
         for place in serving
@@ -108,12 +108,12 @@ def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[s
     return [kit.section("Made of", drawn, words)]
 
 
-def _edge_text(edge: Edge) -> str:
+def _edge_text(edge: LineageEdge) -> str:
     """Return an edge of the lineage as text: `source -> target: what`."""
     return f"{edge.source} -> {edge.target}" + (f": {edge.what}" if edge.what else "")
 
 
-def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
+def _boxes(edges: Sequence[LineageEdge]) -> list[list[flow.Box]]:
     """Return the lineage's nodes as columns of boxes, sources on the left."""
     targets: dict[Node, list[Node]] = {}
     for edge in edges:

@@ -7,9 +7,9 @@ from datetime import date
 
 import msgspec
 
-from ....experiments.monitors.snapshot import Figure, Row, Snapshot
+from ....experiments.monitors.snapshot import Figure, GroupFigure, MonitorSnapshot
 from ....experiments.monitors.units import version_order
-from ....project.specs.monitors import Alarms
+from ....project.specs.monitors import AlarmLimits
 from ....reports import page as kit
 from ....reports import plots
 from ..events.event import dates
@@ -26,7 +26,7 @@ class _Shown(msgspec.Struct, frozen=True):
     unit: str = " %"
     digits: int = 1
 
-    def text(self, row: Row) -> str:
+    def text(self, row: GroupFigure) -> str:
         """Return a row's figure as text: value, confidence interval, and ALARM if it is one."""
         ends = (
             ""
@@ -72,12 +72,12 @@ _VERSIONED: tuple[Figure, ...] = (
 )
 
 
-def _is_of_groups(rows: Sequence[Row], figure: Figure) -> bool:
+def _is_of_groups(rows: Sequence[GroupFigure], figure: Figure) -> bool:
     """Return whether any of the rows has a value of a figure for a single group."""
     return figure != "satisfied_ratio" and any(_is(row, figure) and row.group for row in rows)
 
 
-def newest_parts(look: Snapshot) -> list[str]:
+def newest_parts(look: MonitorSnapshot) -> list[str]:
     """Return HTML tables of the newest time window: a line for each group, then overall figures."""
     rows = [row for row in look.rows if row.scope == "window"]
     grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
@@ -107,23 +107,23 @@ def newest_parts(look: Snapshot) -> list[str]:
     return [kit.section("The last window", *by_group, *notes, *over_all)]
 
 
-def _is(row: Row, figure: Figure) -> bool:
+def _is(row: GroupFigure, figure: Figure) -> bool:
     """Return whether a row holds a value of a figure, such as the Gini coefficient."""
     return row.figure == figure
 
 
-def _cell(row: Row | None, figure: Figure) -> str:
+def _cell(row: GroupFigure | None, figure: Figure) -> str:
     """Return a row's value of a figure as the text of a table's cell; "" without a row."""
     return "" if row is None else FIGURES[figure].text(row)
 
 
-def _name(row: Row) -> str:
+def _name(row: GroupFigure) -> str:
     """Return a figure's title, with the two compared groups if it is a ratio."""
     against = f": {row.group} / {row.against}" if row.against else ""
     return f"{FIGURES[row.figure].title}{against}"
 
 
-def over_time(looks: Sequence[Snapshot]) -> list[str]:
+def over_time(looks: Sequence[MonitorSnapshot]) -> list[str]:
     """Return HTML charts of each figure by day, and a table of the alarms.
 
     A day's figures are those of the newest stored snapshot that covers it.
@@ -156,7 +156,7 @@ def over_time(looks: Sequence[Snapshot]) -> list[str]:
     )
 
 
-def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
+def _alarm(look: MonitorSnapshot, row: GroupFigure) -> tuple[str, ...]:
     """Return an alarm's cells in the table: its window's end, figure, group, version, value."""
     return (
         f"{look.until}",
@@ -167,7 +167,7 @@ def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
     )
 
 
-def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
+def _by_day(figure: Figure, rows: Sequence[GroupFigure], alarms: AlarmLimits) -> str:
     """Return an HTML chart of one figure by day, with a series for each group.
 
     `alarms` has the limits, which are drawn too.
@@ -177,7 +177,7 @@ def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
     return _chart(figure, rows, _Across(dates(first, last), places), alarms)
 
 
-def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
+def versions_parts(looks: Sequence[MonitorSnapshot]) -> list[str]:
     """Return HTML charts of bias amplification: how groups change by model version.
 
     A version's values are from the newest snapshot that has it. There are no charts for fewer than
@@ -218,13 +218,15 @@ class _Across(msgspec.Struct, frozen=True):
     places: Mapping[str, float]
 
 
-def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms) -> str:
+def _chart(
+    figure: Figure, rows: Sequence[GroupFigure], across: _Across, alarms: AlarmLimits
+) -> str:
     """Return an HTML chart of one figure, with a series for each group and the alarm limits.
 
     `across` is its horizontal axis.
     """
     shown = FIGURES[figure]
-    series: dict[str, list[Row]] = {}
+    series: dict[str, list[GroupFigure]] = {}
     for row in rows:
         series.setdefault("" if row.against else row.group, []).append(row)
     largest = sorted(
@@ -266,7 +268,7 @@ def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms)
     )
 
 
-def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
+def limits(figure: Figure, alarms: AlarmLimits) -> tuple[float, ...]:
     """Return the limits of a figure's alarm, to be drawn in its chart; empty if none are fixed."""
     if figure == "calibration":
         return alarms.calibration or ()
@@ -288,7 +290,7 @@ _APART = 0.09  # of a day, or of a version: so that no whisker hides another
 
 
 def _series(
-    name: str, rows: Sequence[Row], across: _Across, place: tuple[int, int]
+    name: str, rows: Sequence[GroupFigure], across: _Across, place: tuple[int, int]
 ) -> plots.Series:
     """Return one group's values as a series, shifted a little so that groups do not overlap.
 
@@ -307,11 +309,11 @@ def _series(
     )
 
 
-def _group(row: Row) -> str:
+def _group(row: GroupFigure) -> str:
     """Return a row's group as text: `a / b` for a ratio, `all` if there is no group."""
     return f"{row.group} / {row.against}" if row.against else row.group or "all"
 
 
-def _line(row: Row, shown: _Shown) -> tuple[str, ...]:
+def _line(row: GroupFigure, shown: _Shown) -> tuple[str, ...]:
     """Return a row's cells in the table: day or version, group, value, count."""
     return (row.of, _group(row), shown.text(row), f"{row.count:,}")

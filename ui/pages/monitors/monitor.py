@@ -11,13 +11,13 @@ import msgspec
 
 from ....core.runtime.project import Project
 from ....experiments.monitors import monitor, snapshot
-from ....experiments.monitors.snapshot import Snapshot
+from ....experiments.monitors.snapshot import MonitorSnapshot
 from ....experiments.monitors.text import meanings
-from ....project.specs.monitors import Alarms
+from ....project.specs.monitors import AlarmLimits
 from ....reports import page as kit
 from ...parts.forms import Form
-from ...parts.reads import Reads, Unread, whole
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads, whole
+from ...parts.view import PageContent
 from .figures import newest_parts, over_time, versions_parts
 from .monitors import path
 
@@ -25,11 +25,11 @@ _DAYS, _MOST_DAYS = 28, 366
 
 
 class MonitorData(msgspec.Struct, frozen=True, kw_only=True):
-    looks: list[Snapshot]  # the oldest first, each as `isthmus monitor NAME --json`
-    unread: tuple[Unread, ...]
+    looks: list[MonitorSnapshot]  # the oldest first, each as `isthmus monitor NAME --json`
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, query: Mapping[str, str]) -> View:
+def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page of one bias monitor, with the stored snapshots of the query's `days`.
 
     Raises:
@@ -41,14 +41,14 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         f"the looks of {spec.name}",
         lambda: list(snapshot.stored_snapshots(project.target.blobs, spec.name, days)),
     )
-    looks = [] if isinstance(read, Unread) else read
-    return View(
+    looks = [] if isinstance(read, ReadFailure) else read
+    return PageContent(
         title=spec.name,
         below=f"{spec.kind.capitalize()} of {spec.endpoint} by {spec.groups}, "
         f"{spec.window.days} days at a time.",
         parts=(
             *reads.box(),
-            *([] if isinstance(read, Unread) else _looks(looks)),
+            *([] if isinstance(read, ReadFailure) else _looks(looks)),
             _look(spec.name),
             _more(spec.name),
         ),
@@ -64,7 +64,7 @@ def look(project: Project, fields: Mapping[str, str]) -> str:
     return path(monitor.show(project, fields["monitor"]).monitor)
 
 
-def _looks(looks: Sequence[Snapshot]) -> list[str]:
+def _looks(looks: Sequence[MonitorSnapshot]) -> list[str]:
     """Return HTML on a monitor's stored snapshots: verdict, newest window, by day, by version."""
     if not looks:
         return [kit.words("Nobody has looked yet.")]
@@ -72,10 +72,10 @@ def _looks(looks: Sequence[Snapshot]) -> list[str]:
     return [_verdict(newest), *newest_parts(newest), *over_time(looks), *versions_parts(looks)]
 
 
-def _verdict(newest: Snapshot) -> str:
+def _verdict(newest: MonitorSnapshot) -> str:
     """Return an HTML box that says whether the newest snapshot raised alarms."""
     summary = f"{newest.since} to {newest.until}, {newest.units:,} active units"
-    if newest.alarm == Alarms():
+    if newest.alarm == AlarmLimits():
         return kit.verdict(["No limit is set, so nothing is an alarm", summary])
     if not newest.alarms:
         return kit.verdict(["No alarm", summary], "pass")

@@ -9,26 +9,26 @@ import msgspec
 
 from ....core.runtime.project import Project
 from ....experiments.monitors import monitor
-from ....experiments.monitors.monitor import Listed
+from ....experiments.monitors.monitor import ListedMonitor
 from ....reports import page as kit
-from ...parts.reads import Reads, Unread
-from ...parts.view import View
+from ...parts.reads import ReadFailure, Reads
+from ...parts.view import PageContent
 
 
 class BiasData(msgspec.Struct, frozen=True, kw_only=True):
-    monitors: tuple[Listed, ...] | Unread  # as `isthmus monitor list --json`
-    unread: tuple[Unread, ...]
+    monitors: tuple[ListedMonitor, ...] | ReadFailure  # as `isthmus monitor list --json`
+    unread: tuple[ReadFailure, ...]
 
 
-def page(project: Project, _query: Mapping[str, str]) -> View:
+def page(project: Project, _query: Mapping[str, str]) -> PageContent:
     """Draw the page of all bias monitors with their newest stored snapshots, without a query."""
     reads = Reads()
     lines = reads.attempt("what monitors saw", lambda: monitor.list(project))
-    return View(
+    return PageContent(
         title="Bias",
         below="Whether groups of items and of people are served alike. These are stored looks: the "
         "log is not asked.",
-        parts=(*reads.box(), *([] if isinstance(lines, Unread) else _table(lines))),
+        parts=(*reads.box(), *([] if isinstance(lines, ReadFailure) else _table(lines))),
         data=BiasData(monitors=lines, unread=tuple(reads.unread)),
     )
 
@@ -38,7 +38,7 @@ def path(monitor: str) -> str:
     return f"/bias/{quote(monitor, safe='')}"
 
 
-def _table(lines: tuple[Listed, ...]) -> list[str]:
+def _table(lines: tuple[ListedMonitor, ...]) -> list[str]:
     """Return an HTML table of the bias monitors and their alarms."""
     if not lines:
         return [kit.words("project.yaml has no monitors yet.")]
@@ -46,7 +46,7 @@ def _table(lines: tuple[Listed, ...]) -> list[str]:
     return [kit.table(head, map(_row, lines), wordy=1)]
 
 
-def _row(line: Listed) -> tuple[str, ...]:
+def _row(line: ListedMonitor) -> tuple[str, ...]:
     """Return a monitor's cells in the table: link, alarms, last day, groups, window, endpoint."""
     quiet = "none" if line.until else "nobody has looked"
     alarms = ", ".join(line.alarms).replace("_", " ") or quiet

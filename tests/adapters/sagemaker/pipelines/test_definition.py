@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.adapters.sagemaker.pipelines.definition import Settings, branch_name, definition
+from isthmus.adapters.sagemaker.pipelines.definition import (
+    DefinitionSettings,
+    branch_name,
+    definition,
+)
 from isthmus.pipelines.graphs.conditions import all_conditions, holds
 from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec
 from isthmus_stack.aws.services.sagemaker.pipelines.definition.document import parse
 
-SETTINGS = Settings(
+SETTINGS = DefinitionSettings(
     role="arn:aws:iam::123456789012:role/ranker",
     image="123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:1",
     root="s3://bucket/shop",

@@ -16,7 +16,7 @@ from isthmus.pipelines.port import Output
 from isthmus.pipelines.runs import project_code, watch
 from isthmus.pipelines.runs.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.runs.submission import pipeline_run, submit
-from isthmus.project.specs.description import Description, ProjectSpec
+from isthmus.project.specs.description import ParsedProject, ProjectSpec
 from isthmus.storage import wait
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 
@@ -193,7 +193,7 @@ def project(target, tmp_path):
     (folder / "data" / "large.parquet").write_bytes(b"x" * 100)
     (folder / ".secret").write_text("hidden")
     return Project(
-        Description(spec=ProjectSpec(name="conf"), folder=str(folder), places={}), target
+        ParsedProject(spec=ProjectSpec(name="conf"), folder=str(folder), places={}), target
     )
 
 

@@ -16,7 +16,7 @@ from isthmus.feature_store.port import OnlineViewSpec
 from isthmus.pipelines.graphs.graph import Pipeline, Step, check
 from isthmus.pipelines.runs.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.runs.submission import pipeline_run
-from isthmus.project.specs.description import Description, ProjectSpec
+from isthmus.project.specs.description import ParsedProject, ProjectSpec
 from isthmus.storage import wait
 from isthmus.tests.adapters.sagemaker.data_kit import SPEC, rows
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, variant
@@ -32,7 +32,7 @@ pytestmark = [
 @pytest.fixture
 def project(target, tmp_path):
     return Project(
-        Description(spec=ProjectSpec(name="conf"), folder=str(tmp_path), places={}), target
+        ParsedProject(spec=ProjectSpec(name="conf"), folder=str(tmp_path), places={}), target
     )
 
 

@@ -14,7 +14,7 @@ from isthmus.core.runtime.project import Project
 from isthmus.errors import NotFound
 from isthmus.events.intake.ingest import ingest
 from isthmus.events.refusals.open_rows import quarantine
-from isthmus.project.specs.description import Attribute, Description, Event, ProjectSpec
+from isthmus.project.specs.description import Attribute, Event, ParsedProject, ProjectSpec
 from isthmus.tests.events.conftest import IMPRESSION, NOW, apply_tables
 from isthmus.tests.events.test_dirty_files import check_query_over_a_dirty_file
 
@@ -80,7 +80,7 @@ def opened(target, folder, **sources):
         for name, source in sources.items()
     }
     project = Project(
-        Description(spec=ProjectSpec(name="conf", now=NOW, events=events), folder=str(folder)),
+        ParsedProject(spec=ProjectSpec(name="conf", now=NOW, events=events), folder=str(folder)),
         target,
     )
     apply_tables(project)

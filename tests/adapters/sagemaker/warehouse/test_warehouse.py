@@ -19,7 +19,7 @@ from isthmus.errors import (
 from isthmus.events.port import Column
 from isthmus.feature_store.port import TableSpec
 from isthmus.lifecycle.resources.status import status
-from isthmus.project.specs.description import Attribute, Description, Event, ProjectSpec
+from isthmus.project.specs.description import Attribute, Event, ParsedProject, ProjectSpec
 from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import COLUMNS, SPEC, ids, keys, rows
 
@@ -210,7 +210,7 @@ def test_status_tells_a_table_whose_rows_are_not_counted_from_one_that_is_not_ma
         for name in ("clicks", "views")
     }
     project = Project(
-        Description(spec=ProjectSpec(name="conf", events=events), folder=str(tmp_path)), target
+        ParsedProject(spec=ProjectSpec(name="conf", events=events), folder=str(tmp_path)), target
     )
     warehouse.append("clicks_raw", rows(*range(10), days=10), batch="b1")
     assert [(line.name, line.made, line.rows) for line in status(project).tables] == [

@@ -17,7 +17,7 @@ from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec
 from isthmus.pipelines.runs import watch
 from isthmus.pipelines.runs.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.runs.submission import pipeline_run, submit
-from isthmus.project.specs.description import Description, ProjectSpec
+from isthmus.project.specs.description import ParsedProject, ProjectSpec
 from isthmus.storage import wait
 from isthmus.tests.conformance.places import fresh, gcp_stack
 from isthmus_stack.client import Stack
@@ -144,7 +144,7 @@ def test_jobs_run_the_projects_files_as_they_were_submitted(target, tmp_path):
     ):
         (folder / name).write_text(text)
     project = Project(
-        Description(spec=ProjectSpec(name="conf"), folder=str(folder), places={}), target
+        ParsedProject(spec=ProjectSpec(name="conf"), folder=str(folder), places={}), target
     )
     pipeline = Pipeline(
         name="code",

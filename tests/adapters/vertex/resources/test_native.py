@@ -12,7 +12,7 @@ from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 from isthmus.pipelines.graphs.graph import Pipeline, Step, check
 from isthmus.pipelines.runs.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.runs.submission import pipeline_run
-from isthmus.project.specs.description import Description, ProjectSpec
+from isthmus.project.specs.description import ParsedProject, ProjectSpec
 from isthmus.storage import wait
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, variant
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def project(target, tmp_path):
     return Project(
-        Description(spec=ProjectSpec(name="conf"), folder=str(tmp_path), places={}), target
+        ParsedProject(spec=ProjectSpec(name="conf"), folder=str(tmp_path), places={}), target
     )
 
 

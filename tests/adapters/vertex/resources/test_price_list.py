@@ -17,7 +17,7 @@ from isthmus.adapters import targets
 from isthmus.adapters.common import price_list
 from isthmus.adapters.vertex import credentials
 from isthmus.adapters.vertex.resources import prices
-from isthmus.adapters.vertex.session import Session
+from isthmus.adapters.vertex.session import VertexSession
 from isthmus.endpoints.port import VariantSpec
 from isthmus.target import Profile
 
@@ -108,7 +108,7 @@ def google(tmp_path, monkeypatch, price_folder):
         http.mount("https://cloudbilling.googleapis.com/", google)
         return http
 
-    monkeypatch.setattr(Session, "http", http)
+    monkeypatch.setattr(VertexSession, "http", http)
     return google
 
 

@@ -9,7 +9,7 @@ from google.cloud.bigquery import Table
 from isthmus.core.runtime.project import Project
 from isthmus.errors import NotFound
 from isthmus.events.intake.ingest import ingest
-from isthmus.project.specs.description import Attribute, Description, Event, ProjectSpec
+from isthmus.project.specs.description import Attribute, Event, ParsedProject, ProjectSpec
 from isthmus.tests.events.conftest import IMPRESSION, NOW, apply_tables
 from isthmus.tests.events.test_dirty_files import check_query_over_a_dirty_file
 
@@ -88,7 +88,7 @@ def test_objects_and_a_table_of_the_users_own_become_events_once(target, lake, t
         for name, source in sources.items()
     }
     project = Project(
-        Description(spec=ProjectSpec(name="conf", now=NOW, events=events), folder=str(tmp_path)),
+        ParsedProject(spec=ProjectSpec(name="conf", now=NOW, events=events), folder=str(tmp_path)),
         target,
     )
     apply_tables(project)
