@@ -187,8 +187,8 @@ def parameters(
 def sums_of(metric: Metric, *, daily: bool = False, drops: bool = False) -> tuple[str, ...]:
     """Return the names of the sums that a metric's mean and variance need.
 
-    They are columns of `UnitSums`, of a unit's outcomes y, denominator d and covariate x. A metric that
-    is no ratio has d = 1 for each unit, so its sums with d follow from the number of units and
+    They are columns of `UnitSums`, of a unit's outcomes y, denominator d and covariate x. A metric
+    that is no ratio has d = 1 for each unit, so its sums with d follow from the number of units and
     those of y. With `daily` they include the squares of what one day alone adds to a unit: uu of y,
     vv of d, uv of both. With `drops` those of a rate include the number of units that are left out.
     """

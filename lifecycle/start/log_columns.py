@@ -14,7 +14,7 @@ from ...errors import Invalid, NotFound
 from ...events.sources.files import KINDS, kind_of
 from ...events.sources.sniffing import TextFormat, sniff
 from ...events.sources.sql import MEMORY, THREADS, bounded
-from ...events.sources.text_tables import TextTable, load
+from ...events.sources.text_tables import TextReader, load
 
 if TYPE_CHECKING:
     import duckdb
@@ -124,7 +124,7 @@ def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> L
     form, table, relation, broken = None, whole, whole, 0
     if kind_of(path) != ".parquet" and not _is_array(path):
         form = sniff(path)
-        loaded = load(connection, TextTable.sniffed(path.resolve(), form), place)
+        loaded = load(connection, TextReader.sniffed(path.resolve(), form), place)
         table, relation = _literal(loaded.parquet), form.relation(str(path.resolve()))
         broken = len(loaded.broken)
     (rows,) = connection.sql(f"SELECT count(*) FROM {table}").fetchall()[0]

@@ -62,7 +62,8 @@ GUARDRAIL = Record(
         "max_shift": RecordKey(shape=_PERCENT,
                                description="Of the old variant's mean, either way."),
         "min_requests": RecordKey(shape=Number(whole=True, least=1),
-                                  description="Fewer may prove harm, but pass nothing. Default 200."),
+                                  description="Fewer may prove harm, but pass nothing. "
+                                              "Default 200."),
         "dry_run": RecordKey(shape=Flag(),
                              description="It is judged and shown, and decides nothing."),
     },

@@ -79,7 +79,9 @@ def test_what_a_verb_returns_knows_how_a_notebook_shows_it(command):
     verb = verb_of(command)
     for kind in alternatives(evaluate(verb.__annotations__["return"], verb.__module__)):
         plain = get_origin(kind) or kind
-        assert plain is not tuple, f"{command} returns a tuple: let it be reports.results.Rows"
+        assert plain is not tuple, (
+            f"{command} returns a tuple: let it be reports.results.StructRows"
+        )
         if is_struct(plain) and not plain.__module__.startswith(ELSEWHERE):
             assert hasattr(plain, "_repr_html_"), (
                 f"{command} returns {plain.__name__}: give it reports.results.Shown"
