@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...project.profiles.idle import IDLE
 from ...project.profiles.options import BUDGET, IMAGE, OFFLINE, adopted
 from ...project.reading.shapes import Key, Number, Record, Text
 
@@ -44,5 +45,6 @@ KEYS = {
     ),
     "adopted": adopted(_ENDPOINT, "SageMaker's"),
     "budget": BUDGET,
+    "idle": IDLE,
     "offline": OFFLINE,
 }

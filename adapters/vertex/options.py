@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ...project.profiles.idle import IDLE
 from ...project.profiles.options import BUDGET, IMAGE, OFFLINE, adopted
 from ...project.reading.quantities import Mistake
 from ...project.reading.shapes import FILLED, Key, OneOf, Record, Text
@@ -73,5 +74,6 @@ KEYS = {
     ),
     "adopted": adopted(_ENDPOINT, "the id of Vertex AI's endpoint"),
     "budget": BUDGET,
+    "idle": IDLE,
     "offline": OFFLINE,
 }
