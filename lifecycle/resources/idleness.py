@@ -22,7 +22,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Idleness(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an endpoint's last request."""
+    """An endpoint's last request, and whether it is idle by that."""
 
     status: Literal["active", "idle", "unknown"]
     why: str

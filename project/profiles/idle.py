@@ -17,7 +17,7 @@ DEFAULT_AFTER = timedelta(hours=6)
 
 
 class IdleRule(msgspec.Struct, frozen=True, kw_only=True):
-    """When an endpoint counts as idle, and what `isthmus guard` does about it."""
+    """The rule by which an endpoint counts as idle, and what `isthmus guard` does about it."""
 
     after: timedelta = DEFAULT_AFTER
     then: Literal["tell", "stop"] = "tell"

@@ -1,0 +1,221 @@
+"""guard: which endpoints nobody uses, on three targets, with the target's clock moved on."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from importlib.util import find_spec
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+import isthmus
+from isthmus.adapters import targets
+from isthmus.core.runtime.project import Project
+from isthmus.endpoints.traffic import owner
+from isthmus.errors import NotSettled, ProjectError, Unavailable
+from isthmus.lifecycle.resources.guard import guard
+from isthmus.lifecycle.resources.idleness import judge, span_text
+from isthmus.pipelines.models import predictor
+from isthmus.project.load import load
+from isthmus.project.profiles.idle import idle_rule
+from isthmus.tests.conformance import places
+from isthmus.tests.conformance.toy_models import remove_endpoints, toy_class
+from isthmus.tests.endpoints import mini
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+FILES = {
+    "project.yaml": """
+name: conf
+entities:
+  item: {key: item_id, type: int}
+events:
+  impression:
+    owner: a@example.com
+    attributes:
+      item_id: {type: int}
+      x:       {type: float}
+  click:
+    owner: a@example.com
+    attributes:
+      impression_id: {type: string}
+      item_id:       {type: int}
+objectives:
+  ctr: {rate: click / impression, within: 30m, goal: maximise}
+endpoints:
+  ranker:
+    objective: ctr
+    unit: visitor_id
+    variants:
+      champion:   {model: ranker@champion,   traffic: 90}
+      challenger: {model: ranker@challenger, traffic: 10}
+""",
+    "models/toy.yaml": """
+model: ranker
+alias: champion
+objective: ctr
+features: [x]
+serve_as: {x: 1.0}
+trainer: isthmus.logistic
+""",
+    "models/other.yaml": """
+model: ranker
+alias: challenger
+objective: ctr
+features: [x]
+serve_as: {x: 1.0}
+trainer: isthmus.logistic
+""",
+    "profiles.yaml": "targets: {sagemaker: {}, vertex: {}}\n",
+}
+
+
+def adapters():
+    """The adapters whose packages, and those of their offline stacks, are installed."""
+    yield "local"
+    if find_spec("boto3") and find_spec("moto"):
+        yield "sagemaker"
+    if find_spec("google") and find_spec("grpc"):
+        yield "vertex"
+
+
+@pytest.fixture(params=list(adapters()))
+def project(request, tmp_path):
+    """A deployed endpoint that has had a request, which the target's metrics have counted."""
+    mini.write(tmp_path / "shop", FILES)
+    profile = places.fresh(request.param, tmp_path / ".isthmus")
+    target = targets.load(profile)
+    with Project(load(tmp_path / "shop"), target) as opened:
+        isthmus.apply(opened)
+        for value, model in enumerate(opened.spec.models.values()):
+            registered(opened, tmp_path, model, float(value))
+        isthmus.deploy(opened, "ranker")
+        asked(opened)
+        yield opened
+        remove_endpoints(target)
+
+
+def registered(project, folder, model, value):
+    """A version of a model that answers `value`, under the model's alias."""
+    place, target = folder / f"made-{value}", project.target
+    digest = predictor.save(
+        toy_class(folder / "code")(value), place, model=model, types={"x": "float64"}
+    )
+    uri = f"{target.blobs.root}/models/ranker/{digest}"
+    target.blobs.upload(place, uri)
+    version = target.registry.register("ranker", uri=uri, digest=digest, image="isthmus")
+    target.registry.set_alias("ranker", model.alias, version.version)
+    return version
+
+
+def asked(project):
+    """Send the endpoint a request now."""
+    answer = project.target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q")
+    assert len(answer.predictions) == 1
+
+
+def later(project, hours):
+    """Move the target's clock on by so many hours from now."""
+    moment = datetime.now(UTC) + timedelta(hours=hours)
+    project.target.clock = lambda: moment
+
+
+def ranker(project):
+    (line,) = [line for line in guard(project).lines if line.name == "ranker"]
+    return line
+
+
+@pytest.mark.slow
+def test_an_endpoint_is_idle_once_it_had_no_request_for_the_time_of_its_target(project):
+    later(project, 1)
+    assert ranker(project).status == "active"
+    later(project, 9)
+    line = ranker(project)
+    assert line.status == "idle"
+    assert 8 * HOUR < line.idle_for <= 9 * HOUR
+    assert line.last_request is not None
+    if line.hourly_cost:
+        assert line.idle_cost == pytest.approx(
+            line.hourly_cost * Decimal(line.idle_for / HOUR), abs=Decimal("0.001")
+        )
+    assert (line.hourly_cost == 0) == (project.target.name == "local")
+    assert f"no request for {span_text(line.idle_for)} (idle after 6h)" in str(guard(project))
+    project.target.profile = replace(
+        project.target.profile,
+        options=project.target.profile.options | {"idle": {"after": "10h"}},
+    )
+    assert ranker(project).status == "active"
+
+
+@pytest.mark.slow
+def test_what_cannot_be_measured_is_unknown_and_never_idle(project, monkeypatch):
+    later(project, 15 * 24)
+    line = ranker(project)
+    assert (line.status, line.idle_for) == ("unknown", None)
+    assert line.why.startswith("no metric of it in the last 14d")
+    later(project, 9)
+    for error in (NotSettled("the window is too young"), Unavailable("it is away")):
+
+        def fail(*_, error=error):
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(project.target.metrics, "read", fail)
+            assert ranker(project).status == "unknown"
+    assert ranker(project).status == "idle"
+
+
+@pytest.mark.slow
+def test_an_endpoint_of_a_rollout_or_an_experiment_is_owned_and_not_idle(project):
+    later(project, 9)
+    state = project.target.endpoints.observe("ranker")
+    for kind in ("rollout", "experiment"):
+        owner.take(
+            project.target.state,
+            state,
+            kind=kind,
+            name="one",
+            command="",
+            now=project.wall() - 8 * HOUR,
+        )
+        line = ranker(project)
+        assert (line.status, line.kept) == ("owned", f"its traffic belongs to {kind} one")
+        owner.release(
+            project.target.state, "ranker", kind=kind, name="one", now=project.wall() - 8 * HOUR
+        )
+    assert ranker(project).status == "idle"
+
+
+moments = st.integers(-20 * 24 * 60, 60).map(
+    lambda m: datetime(2026, 1, 1, tzinfo=UTC) + m * MINUTE
+)
+
+
+@given(st.none() | moments, st.none() | moments, st.integers(1, 10_000))
+def test_idle_is_only_what_had_a_request_and_neither_one_nor_a_change_since(last, touched, minutes):
+    until, after = datetime(2026, 1, 1, tzinfo=UTC), minutes * MINUTE
+    found = judge(last, touched, measured_until=until, after=after)
+    if found.status == "idle":
+        assert last is not None
+        assert until - last >= after
+        assert touched is None or until - touched >= after
+        assert found.idle_for >= after
+    if last is None:
+        assert found.status != "idle"
+
+
+def test_a_target_s_rule_has_defaults_and_its_mistakes_are_told_with_their_line(tmp_path):
+    mini.write(tmp_path, FILES)
+    with mini.opened(tmp_path) as project:
+        rule = idle_rule(project.target.profile)
+    assert (rule.after, rule.then) == (6 * HOUR, "tell")
+    for written, message in (
+        ("{after: 90s}", "90s is not in whole minutes"),
+        ("{after: 20d}", "20d is too long"),
+        ("{then: stop}", "after is missing"),
+        ("{after: 6h, then: kill}", "'kill' is not known here"),
+    ):
+        (tmp_path / "profiles.yaml").write_text(f"targets:\n  local:\n    idle: {written}\n")
+        with pytest.raises(ProjectError, match=message) as error:
+            mini.opened(tmp_path)
+        assert "profiles.yaml:3" in str(error.value)
