@@ -26,12 +26,12 @@ from .plan import headline, where
 class GuardLine(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that stands on the target, and whether somebody uses it.
 
-    owned: idle, but of a rollout or an experiment.
+    owned: idle, but of a rollout or an experiment. stopping: `--stop` began, and has not ended.
     """
 
     kind: str
     name: str
-    status: Literal["active", "idle", "owned", "unknown"]
+    status: Literal["active", "idle", "owned", "unknown", "stopping", "stopped"]
     why: str
     hourly_cost: Decimal | None  # USD; None: unknown
     last_request: datetime | None = None
@@ -49,6 +49,15 @@ class Guard(Shown, msgspec.Struct, frozen=True, kw_only=True):
     after: str  # how long an endpoint may be without a request: 6h
     then: Literal["tell", "stop"]
     lines: tuple[GuardLine, ...]
+
+    @property
+    def to_stop(self) -> tuple[str, ...]:
+        """The names of the endpoints that `--stop` removes: idle ones, and those half removed."""
+        return tuple(
+            line.name
+            for line in self.lines
+            if line.status == "stopping" or (line.status == "idle" and not line.kept)
+        )
 
     @property
     def idle(self) -> tuple[GuardLine, ...]:
@@ -112,9 +121,12 @@ def _endpoint_line(
 ) -> GuardLine | None:
     """Return whether an endpoint is used and what it costs; None if it does not stand."""
     state = routed_endpoints(project.target).observe(name)
+    claim = owner.read(project.target.state, name)
+    hourly = None if resource is None else resource.hourly_cost
+    if claim is not None and claim.owner.owner == "guard":
+        return _stopped_line(name, claim.owner, hourly, stands=bool(state or resource))
     if state is None:
         return None
-    hourly = None if resource is None else resource.hourly_cost
     if state.phase != "ready":
         return GuardLine(
             kind="endpoint",
@@ -123,14 +135,16 @@ def _endpoint_line(
             why=f"it is {state.phase}" if state.phase != "failed" else "it has failed",
             hourly_cost=hourly,
         )
-    claim = owner.read(project.target.state, name)
     try:
         idleness = measure(
             project, name, after=after, touched=None if claim is None else claim.owner.changed
         )
     except NotFound:  # it was removed since it was observed
         return None
-    holder = owner_text(project, name, state) if idleness.status == "idle" else ""
+    holder = reason = ""
+    if idleness.status == "idle":
+        holder = owner_text(project, name, state)
+        reason = holder or _reason_to_keep(project, name, resource)
     return GuardLine(
         kind="endpoint",
         name=name,
@@ -140,7 +154,21 @@ def _endpoint_line(
         last_request=idleness.last_request,
         idle_for=idleness.idle_for,
         idle_cost=_idle_cost(hourly, idleness),
-        kept=holder or (_kept(project, name, resource) if idleness.status == "idle" else ""),
+        kept=reason,
+    )
+
+
+def _stopped_line(
+    name: str, stop: owner.Owner, hourly: Decimal | None, *, stands: bool
+) -> GuardLine:
+    """Return the line of an endpoint that the guard has stopped, or that still stands in part."""
+    return GuardLine(
+        kind="endpoint",
+        name=name,
+        status="stopping" if stands else "stopped",
+        why=f"{'being stopped' if stands else 'stopped'} since {stop.changed:%Y-%m-%d %H:%M} UTC",
+        hourly_cost=hourly if stands else Decimal(0),
+        kept="" if stands else f"isthmus deploy {name} brings it back",
     )
 
 
@@ -150,21 +178,30 @@ def owner_text(project: Project, name: str, state: EndpointState) -> str:
     An endpoint is owned as soon as any document says so: the owner of its traffic, its rollout, or
     a live run of an experiment.
     """
-    store = project.target.state
-    claim = owner.read(store, name)
+    claim = owner.read(project.target.state, name)
     if claim is not None and owner.holds(claim.owner, state, project.wall()):
         return f"its traffic belongs to {claim.owner.owner} {claim.owner.name}".rstrip()
+    return needed_by(project, name)
+
+
+def needed_by(project: Project, name: str) -> str:
+    """Return a clause on the rollout or the experiment that needs an endpoint, or "".
+
+    It is by their own documents, whoever owns the traffic.
+    """
+    store = project.target.state
     rollout = documents.read(store, name)
     if rollout is not None and not rollout.state.released:
         return f"rollout {rollout.state.id} needs it"
     live = runs.read(store)
-    for run in live.live.runs if live is not None else ():
-        if live is not None and live.live.layers[run.layer].endpoint == name:
-            return f"experiment {run.run} needs it"
+    if live is not None:
+        for run in live.live.runs:
+            if live.live.layers[run.layer].endpoint == name:
+                return f"experiment {run.run} needs it"
     return ""
 
 
-def _kept(project: Project, name: str, resource: Resource | None) -> str:
+def _reason_to_keep(project: Project, name: str, resource: Resource | None) -> str:
     """Return a clause on why `--stop` leaves an idle endpoint, or "" if it may be stopped."""
     declared = project.spec.endpoints.get(name)
     if resource is not None and resource.adopted:

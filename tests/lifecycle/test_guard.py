@@ -13,15 +13,17 @@ import isthmus
 from isthmus.adapters import targets
 from isthmus.core.runtime.project import Project
 from isthmus.endpoints.traffic import owner
-from isthmus.errors import NotSettled, ProjectError, Unavailable
+from isthmus.errors import NotFound, NotSettled, ProjectError, Unavailable
 from isthmus.lifecycle.resources.guard import guard
 from isthmus.lifecycle.resources.idleness import judge, span_text
+from isthmus.lifecycle.resources.stopping import stop
 from isthmus.pipelines.models import predictor
 from isthmus.project.load import load
 from isthmus.project.profiles.idle import idle_rule
 from isthmus.tests.conformance import places
 from isthmus.tests.conformance.toy_models import remove_endpoints, toy_class
 from isthmus.tests.endpoints import mini
+from isthmus.times import wall_clock
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 FILES = {
@@ -184,6 +186,96 @@ def test_an_endpoint_of_a_rollout_or_an_experiment_is_owned_and_not_idle(project
             project.target.state, "ranker", kind=kind, name="one", now=project.wall() - 8 * HOUR
         )
     assert ranker(project).status == "idle"
+
+
+def percents(project):
+    return {v.name: v.percent for v in project.target.endpoints.observe("ranker").variants}
+
+
+def versions(project):
+    return {v.name: v.version for v in project.target.endpoints.observe("ranker").variants}
+
+
+def newer_version(project, value):
+    """A version of which the alias challenger is the name from now on."""
+    model = project.spec.models["other"]
+    return registered(project, project.folder, model, value)
+
+
+@pytest.mark.slow
+def test_what_was_stopped_comes_back_by_deploy_with_its_versions_and_its_split(project):
+    isthmus.traffic(project, "ranker", {"challenger": Decimal(30)})
+    before = versions(project), percents(project)
+    asked(project)
+    newer = newer_version(project, 7.0)
+    later(project, 1)
+    assert stop(project) == guard(project), "it is in use"
+    assert (versions(project), percents(project)) == before
+    later(project, 9)
+    stopped = stop(project)
+    assert [(line.name, line.status) for line in stopped.lines if line.kind == "endpoint"] == [
+        ("ranker", "stopped")
+    ]
+    assert project.target.endpoints.observe("ranker") is None
+    assert guard(project) == stop(project) == stopped, "again changes nothing"
+    with pytest.raises(NotFound, match="there is no endpoint ranker"):
+        isthmus.traffic(project, "ranker", {"challenger": Decimal(10)})
+    project.target.clock = wall_clock
+    back = isthmus.deploy(project, "ranker")
+    assert back.created
+    assert (versions(project), percents(project)) == before
+    assert "it comes back as it was when it was stopped" in back.notes[0]
+    assert back.notes[1].endswith(f"project.yaml names ranker@{newer.version} by now: deploy again")
+    asked(project)
+    assert ranker(project).status == "active"
+    isthmus.traffic(project, "ranker", {"challenger": Decimal(0)})
+    assert isthmus.deploy(project, "ranker").notes == ()
+    assert versions(project)["challenger"] == newer.version
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_killed_at_any_call_of_stop_it_is_stopped_by_the_next_and_comes_back_whole(project, side):
+    """Also by `deploy` alone: what was half removed is as it was."""
+    before = versions(project), percents(project)
+    for way_on in (stop, lambda project: isthmus.deploy(project, "ranker")):
+        for number in range(1, 20):
+            asked(project)
+            later(project, 9)
+            crashed = crash_at(project, number, side)
+            project.target.calls.before = project.target.calls.after = None
+            way_on(project)
+            if way_on is stop:
+                assert guard(project).lines[0].status == "stopped"
+                isthmus.deploy(project, "ranker")
+            elif not crashed:
+                isthmus.deploy(project, "ranker")
+            assert (versions(project), percents(project)) == before
+            assert owner.read(project.target.state, "ranker").owner.owner == "none"
+            project.target.clock = wall_clock
+            if not crashed:
+                break
+        else:
+            raise AssertionError("more calls than were tried")
+        assert number > 2, "nothing was cut"
+
+
+def crash_at(project, number, side):
+    """Run stop until its mutating call of this number; return whether there was one."""
+    count = 0
+
+    def crash(_call):
+        nonlocal count
+        count += 1
+        if count == number:
+            raise KeyboardInterrupt
+
+    setattr(project.target.calls, side, crash)
+    try:
+        stop(project)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 moments = st.integers(-20 * 24 * 60, 60).map(
