@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,20 +12,24 @@ from msgspec.structs import replace
 
 import isthmus
 from isthmus.adapters import targets
+from isthmus.core.formats import decode
 from isthmus.core.runtime.project import Project
 from isthmus.endpoints.traffic import owner
-from isthmus.errors import NotFound, NotSettled, ProjectError, Unavailable
+from isthmus.errors import Conflict, NotFound, NotSettled, ProjectError, Refused, Unavailable
 from isthmus.lifecycle.resources.guard import guard
 from isthmus.lifecycle.resources.idleness import judge, span_text
 from isthmus.lifecycle.resources.stopping import stop
 from isthmus.pipelines.models import predictor
 from isthmus.project.load import load
 from isthmus.project.profiles.idle import idle_rule
+from isthmus.rollouts.state import documents
+from isthmus.rollouts.state.states import State
 from isthmus.tests.conformance import places
 from isthmus.tests.conformance.toy_models import remove_endpoints, toy_class
 from isthmus.tests.endpoints import mini
 from isthmus.times import wall_clock
 
+DOCUMENTS = Path(__file__).parents[1] / "documents"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 FILES = {
     "project.yaml": """
@@ -238,21 +243,19 @@ def test_what_was_stopped_comes_back_by_deploy_with_its_versions_and_its_split(p
 def test_killed_at_any_call_of_stop_it_is_stopped_by_the_next_and_comes_back_whole(project, side):
     """Also by `deploy` alone: what was half removed is as it was."""
     before = versions(project), percents(project)
-    for way_on in (stop, lambda project: isthmus.deploy(project, "ranker")):
+    for stop_again in (True, False):
         for number in range(1, 20):
             asked(project)
             later(project, 9)
             crashed = crash_at(project, number, side)
             project.target.calls.before = project.target.calls.after = None
-            way_on(project)
-            if way_on is stop:
+            if stop_again:
+                stop(project)
                 assert guard(project).lines[0].status == "stopped"
-                isthmus.deploy(project, "ranker")
-            elif not crashed:
-                isthmus.deploy(project, "ranker")
+            project.target.clock = wall_clock
+            isthmus.deploy(project, "ranker")
             assert (versions(project), percents(project)) == before
             assert owner.read(project.target.state, "ranker").owner.owner == "none"
-            project.target.clock = wall_clock
             if not crashed:
                 break
         else:
@@ -311,3 +314,74 @@ def test_a_target_s_rule_has_defaults_and_its_mistakes_are_told_with_their_line(
         with pytest.raises(ProjectError, match=message) as error:
             mini.opened(tmp_path)
         assert "profiles.yaml:3" in str(error.value)
+
+
+def taking(project):
+    """A rollout that takes the traffic, as its controller does; whether it got it."""
+    state = project.target.endpoints.observe("ranker")
+    if state is None:
+        return False
+    store = project.target.state
+    try:
+        owner.take(store, state, kind="rollout", name="r", command="", now=project.wall())
+    except (Refused, Conflict):
+        return False
+    return True
+
+
+def beginning(project):
+    """A rollout that has written its own document, and has not taken the traffic yet."""
+    written = (DOCUMENTS / "0.2.0/rollout.json").read_bytes()
+    state = replace(decode(written, State, what="rollout"), endpoint="ranker", released=False)
+    documents.write(project.target.state, state, expect=None)
+    return True
+
+
+def at_call(store, number, act):
+    """Do `act` before the state store's call of this number; its results are the list's."""
+    calls, results = 0, []
+
+    def counted(method):
+        def call(*arguments, **keywords):
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                results.append(act())
+            return method(*arguments, **keywords)
+
+        return call
+
+    return results, {name: counted(getattr(store, name)) for name in ("get", "put")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project", ["local"], indirect=True)
+@pytest.mark.parametrize("rival", [taking, beginning])
+def test_whenever_a_rollout_comes_it_keeps_the_endpoint_or_is_refused(project, rival, monkeypatch):
+    """Before each call of the state store that stop makes."""
+    outcomes = set()
+    for number in range(1, 60):
+        asked(project)
+        later(project, 9)
+        store = project.target.state
+        results, methods = at_call(store, number, lambda: rival(project))
+        with monkeypatch.context() as patched:
+            for name, method in methods.items():
+                patched.setattr(store, name, method)
+            stop(project)
+        stands = project.target.endpoints.observe("ranker") is not None
+        if not results:
+            break
+        if rival is beginning and not stands:
+            assert not taking(project), "it comes too late, and is told"
+        assert stands or rival is beginning or not results[0]
+        outcomes.add((results[0], stands))
+        for key in ("rollouts/ranker", *([owner.key("ranker")] if stands else [])):
+            if document := store.get(key):
+                store.delete(key, expect=document.token)
+        project.target.clock = wall_clock
+        isthmus.deploy(project, "ranker")
+    else:
+        raise AssertionError("more calls than were tried")
+    assert (True, True) in outcomes, "it was never there first"
+    assert (False, False) in outcomes or rival is beginning
