@@ -238,5 +238,5 @@ def _other_line(resource: Resource, *, serving: bool) -> GuardLine:
         status="unknown",
         why=f"its reads are not measured{alone}",
         hourly_cost=resource.hourly_cost,
-        kept="it costs by the hour whether or not it is used: isthmus destroy removes it",
+        kept="it costs by the hour, read or not",
     )

@@ -72,7 +72,7 @@ def judge(
     if touched is not None and measured_until - touched < after:
         return Idleness(
             status="active",
-            why=f"its split was set {span_text(max(measured_until - touched, timedelta(0)))} ago",
+            why=f"deployed or moved {span_text(max(measured_until - touched, timedelta(0)))} ago",
             last_request=last_request,
         )
     if last_request is None:

@@ -1,7 +1,10 @@
 """guard: which endpoints nobody uses, on three targets, with the target's clock moved on."""
 
+import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -193,6 +196,19 @@ def test_an_endpoint_of_a_rollout_or_an_experiment_is_owned_and_not_idle(project
     assert ranker(project).status == "idle"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif("sagemaker" not in adapters(), reason="the page shows SageMaker's prices")
+@pytest.mark.parametrize("project", ["sagemaker"], indirect=True)
+def test_the_how_to_shows_what_guard_says(project):
+    later(project, 9)
+    page = (DOCUMENTS.parents[1] / "docs/how-to.md").read_text()
+    shown = page.partition("$ isthmus guard --target sagemaker\n")[2].partition("\nnext ")[0]
+    said = str(guard(project)).splitlines()
+    figures = re.compile(r"\d+h( \d+m)?|[\d.]+ USD so far")
+    for line in shown.splitlines()[1:]:
+        assert figures.sub("", line) in [figures.sub("", each) for each in said]
+
+
 def percents(project):
     return {v.name: v.percent for v in project.target.endpoints.observe("ranker").variants}
 
@@ -261,6 +277,51 @@ def test_killed_at_any_call_of_stop_it_is_stopped_by_the_next_and_comes_back_who
         else:
             raise AssertionError("more calls than were tried")
         assert number > 2, "nothing was cut"
+
+
+# functions that are steps of one removal, by target
+WITHIN = {
+    "local": ("isthmus.adapters.local.endpoints.host", "delete"),
+    "sagemaker": ("isthmus.adapters.sagemaker.resources.deletion", "_delete"),
+    "vertex": ("isthmus.adapters.vertex.resources.deletion", "_take_traffic", "_empty"),
+}
+
+
+@pytest.mark.slow
+def test_killed_within_the_provider_s_removal_it_comes_back_whole(project, monkeypatch):
+    before = versions(project), percents(project)
+    for number in range(1, 20):
+        asked(project)
+        later(project, 9)
+        ended = []
+        with monkeypatch.context() as patched:
+            module_name, *names = WITHIN[project.target.name]
+            module = import_module(module_name)
+            for name in names:
+                patched.setattr(module, name, crashing(getattr(module, name), number, ended))
+            with suppress(KeyboardInterrupt):
+                stop(project)
+        crashed = len(ended) == number
+        assert guard(project).lines[0].status in ("stopped", *["stopping"] * crashed)
+        project.target.clock = wall_clock
+        isthmus.deploy(project, "ranker")
+        assert (versions(project), percents(project)) == before
+        if not crashed:
+            break
+    assert number > 1
+
+
+def crashing(function, number, ended):
+    """The function, killed right after its call of this number; `ended` counts all calls."""
+
+    def call(*arguments, **keywords):
+        result = function(*arguments, **keywords)
+        ended.append(function)
+        if len(ended) == number:
+            raise KeyboardInterrupt
+        return result
+
+    return call
 
 
 def crash_at(project, number, side):
