@@ -17,8 +17,14 @@ _BOX, _TALL = 26, 42  # height of a box, and of one that has a second line
 _GAP = 10  # what is free below a box
 _HEAD = 24  # height of the columns' heads
 _LETTER, _PAD = 6.8, 20  # width of a letter, about; of what is free in a box
-_SMALL = 5.9  # width of a letter of the second line, about
-_BETWEEN = 44  # columns
+_SMALL = 6.1  # width of a letter of the second line, about
+_BETWEEN = 32  # columns
+# rows about whose middle columns stand: of a taller graph the first screen shows the whole way
+_TALLEST = 12
+_DESK, _SHRUNK = (
+    1120,
+    1400,
+)  # pixels: what is wider than the screen of a desk and no wider than this shrinks
 _LONGEST = 26  # letters
 
 
@@ -107,9 +113,11 @@ def flow(
         f'<text class="tick" x="{_left_of(column):.1f}" y="14">{escape(head)}</text>'
         for head, column in zip(heads, places, strict=False)
     )
+    shrunk = " shrunk" if _DESK < across <= _SHRUNK else ""
     svg = (
-        f'<svg class="flow" width="{across:.0f}" height="{tall:.0f}" viewBox="0 0 {across:.0f} '
-        f'{tall:.0f}" role="group" aria-labelledby="{key}-title" aria-describedby="{key}-about">'
+        f'<svg class="flow{shrunk}" width="{across:.0f}" height="{tall:.0f}" '
+        f'viewBox="0 0 {across:.0f} {tall:.0f}" role="group" aria-labelledby="{key}-title" '
+        f'aria-describedby="{key}-about">'
         f'<title id="{key}-title">{escape(title)}</title>'
         f'<desc id="{key}-about">{escape(about or _counted(columns, links))}</desc>'
         f"<defs>{lines}</defs>"
@@ -152,7 +160,7 @@ def _places(
     step = height + _GAP
     widths = [
         max(
-            [*map(_width, column), *(_SMALL * len(head) for head in heads[number : number + 1])]
+            [*map(_width, column), *(_LETTER * len(head) for head in heads[number : number + 1])]
             or [0.0]
         )
         for number, column in enumerate(columns)
@@ -162,7 +170,12 @@ def _places(
     tall = max(map(len, rows), default=0) * step
     places = [
         {
-            name: Place(left, top + (tall - len(names) * step) / 2 + row * step, width, height)
+            name: Place(
+                left,
+                top + max(0.0, (min(tall, _TALLEST * step) - len(names) * step) / 2) + row * step,
+                width,
+                height,
+            )
             for row, name in enumerate(names)
         }
         for names, left, width in zip(rows, lefts, widths, strict=True)

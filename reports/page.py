@@ -68,10 +68,11 @@ var(--quiet); stroke-width: 1.2; } .near { fill: none; stroke: none; pointer-eve
 outline-offset: 2px; } svg .detail { font-size: 11px; }
 .nodes { list-style: none; padding: 0; margin: .4rem 0; } .nodes li { padding: .3rem .5rem; \
 border-bottom: 1px solid var(--faint); overflow-wrap: anywhere; }
+.nodes div { font-size: .86rem; }
 .nodes li:target { background: var(--panel); border-left: 4px solid var(--a); }
 h3 { font-size: .95rem; margin: 1.2rem 0 .2rem; color: var(--soft); }
 @media (min-width: 70rem) { .broad { width: calc(100vw - 4rem); margin-left: calc(50% - 50vw + \
-2rem); } }
+2rem); } .broad svg.shrunk { max-width: 100%; } }
 a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); } svg \
 .in { fill: var(--paper); }
 .tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { \

@@ -104,8 +104,8 @@ def graph(
         output.write_text(f"{drawn.rstrip()}\n", encoding="utf-8")
         return Graph(form=form, graph=drawn, page=str(output))
     if name and isinstance(project, Project):
-        kept = report_store.keep(project, name, drawn.encode())
-        return Graph(form=form, graph=drawn, page=str(kept))
+        path = report_store.keep(project, name, drawn.encode())
+        return Graph(form=form, graph=drawn, page=str(path))
     return Graph(form=form, graph=drawn)
 
 

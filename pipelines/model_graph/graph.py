@@ -50,6 +50,7 @@ def model_graph(
     run: Run | None = None,
     versions: Sequence[RegisteredVersion] = (),
     notes: Sequence[str] = (),
+    planned: bool = True,
 ) -> ModelGraph:
     """Return the graph of a model, from events to endpoints.
 
@@ -59,12 +60,20 @@ def model_graph(
         run: The training run whose figures the columns get; None: no run has ended well.
         versions: Those that the configuration became.
         notes: What the caller could not read.
+        planned: Whether endpoints that shall serve the model, and serve none of `versions`, are in
+            it.
     """
     top = Node("model", model.name)
     own = [*_model_edges(model, spec, top)]
     above = lineage.ancestry([edge.source for edge in own], (*own, *lineage.edges(spec)))
-    below = [*_version_edges(top, versions, spec)]
-    edges = tuple(dict.fromkeys((*own, *above, *below)))
+    below = [*_version_edges(top, versions)]
+    served = {edge.target for edge in below}
+    planned_edges = [
+        edge
+        for edge in lineage.edges(spec)
+        if planned and edge.source == top and edge.target not in served
+    ]
+    edges = tuple(dict.fromkeys((*own, *above, *below, *planned_edges)))
     columns = known_columns(model, run)
     details = {
         **_column_nodes(model, columns, trained=run is not None),
@@ -138,28 +147,18 @@ def _model_edges(model: Model, spec: ProjectSpec, top: Node) -> Iterator[Edge]:
     for transform in model.transforms:
         node = Node("transform", transform.name)
         for name in transform.inputs:
-            yield Edge(made[name], node, transform.kind)
+            yield Edge(made[name], node)
         made[transform.name] = node
     yield from (Edge(made[name], top) for name in model.columns)
 
 
-def _version_edges(
-    top: Node, versions: Sequence[RegisteredVersion], spec: ProjectSpec
-) -> Iterator[Edge]:
-    """Yield the edges from a model to its versions, and on to the endpoints that serve them.
-
-    An endpoint that serves none of these versions is one that shall serve the model.
-    """
-    served = set()
+def _version_edges(top: Node, versions: Sequence[RegisteredVersion]) -> Iterator[Edge]:
+    """Yield the edges from a model to its versions, and on to the endpoints that serve them."""
     for version in versions:
         node = Node("version", version.name)
         yield Edge(top, node)
         for endpoint, variant in version.variants:
-            served.add(endpoint)
             yield Edge(node, Node("endpoint", endpoint), variant)
-    for edge in lineage.edges(spec):
-        if edge.source == top and edge.target.kind == "endpoint" and edge.target.name not in served:
-            yield edge
 
 
 def _column_nodes(
@@ -189,9 +188,9 @@ def _column_nodes(
             *([f"{percent(column.null_share)} null"] if column else []),
             *([f"known in {percent(column.coverage)} of {column.rows:,} rows"] if column else []),
         ]
-        brief = [text.partition(" ")[0]] if text else []
-        brief += [counts] if counts else []
-        brief += [f"known {percent(column.coverage)}"] if column else []
+        brief = [counts] if counts else []
+        brief += [f"{percent(column.coverage)} known"] if column else []
+        brief = brief or [text.partition(" ")[0]]
         nodes[node] = GraphNode(
             node=node,
             detail=", ".join(brief),

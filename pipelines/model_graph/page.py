@@ -125,13 +125,15 @@ def _item(entry: GraphNode, ids: Mapping[Node, str], edges: Sequence[Edge]) -> s
     node = entry.node
     sources = [edge.source for edge in edges if edge.target == node]
     targets = [edge.target for edge in edges if edge.source == node]
-    lines = [
-        f'<a href="#{ids[node]}-box"><strong>{escape(node.name)}</strong></a>',
-        *([escape(entry.about)] if entry.about else []),
+    about = f' <span class="soft">{escape(entry.about)}</span>' if entry.about else ""
+    around = [
         *([f"made of {_links(sources, ids)}"] if sources else []),
         *([f"goes into {_links(targets, ids)}"] if targets else []),
     ]
-    return f'<li id="{ids[node]}" tabindex="-1">{"<br>".join(lines)}</li>'
+    return (
+        f'<li id="{ids[node]}" tabindex="-1"><a href="#{ids[node]}-box">'
+        f"<strong>{escape(node.name)}</strong></a>{about}<div>{'; '.join(around)}</div></li>"
+    )
 
 
 def _links(nodes: Sequence[Node], ids: Mapping[Node, str]) -> str:

@@ -232,13 +232,13 @@ def _tree_text(
         for number, edge in enumerate(below):
             last = number == len(below) - 1
             again = edge.source in opened and any(other.target == edge.source for other in edges)
-            notes = [edge.what, details.get(edge.source, "")]
-            if again:
-                notes.append("(above)")
-            elif edge.source.kind == "feature" and (made_of := _opened_before(edge.source)):
-                notes.append(made_of)
-                opened.add(edge.source)
-                again = True
+            notes = [edge.what, "(above)" if again else details.get(edge.source, "")]
+            if not again and edge.source.kind == "feature":
+                opened_before = _opened_before(edge.source)
+                notes.append(opened_before)
+                if opened_before:
+                    opened.add(edge.source)
+                    again = True
             note = "".join(f"   {text}" for text in notes if text)
             lines.append(f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}")
             if not again:
