@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
-from ...project.specs.description import Feature, Model, ProjectSpec, Transform
+from ...project.specs.description import Feature, Model, ProjectSpec
 from ..builtin.column_weights import ColumnWeight
 from ..models import lineage
 from ..models.lineage import Edge, Node
 from ..models.model_columns import ModelColumn
+from ..run_pages.changed_columns import model_of
 from ..run_pages.records import Run
-from ..transforms.compute import bucket_names
+from ..transforms.transform_text import transform_text
 
 
 class GraphNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,22 +102,6 @@ def feature_node(feature: Feature) -> Node:
     return Node("feature", str(feature))
 
 
-def transform_text(transform: Transform) -> str:
-    """Return what a transform does as text: `bucketize seen: below 5, 5 to 10, 10 or more`."""
-    read = f"{transform.kind} {', '.join(transform.inputs)}"
-    if transform.kind == "cross":
-        return f"{read} into {transform.into:,}"
-    return f"{read}: {', '.join(bucket_names(transform.at))}" if transform.at else read
-
-
-def model_of(run: Run) -> Model | None:
-    """Return the configuration that a run trained; None if an earlier release wrote it."""
-    try:
-        return msgspec.convert(run.settings, Model)
-    except msgspec.ValidationError:
-        return None
-
-
 def known_columns(model: Model, run: Run | None) -> dict[str, ModelColumn]:
     """Return what a run says of the columns that a model has today, by name.
 
@@ -126,9 +111,12 @@ def known_columns(model: Model, run: Run | None) -> dict[str, ModelColumn]:
         return {}
     columns = run.columns or tuple(
         ModelColumn(
-            name=seen.feature, rows=seen.rows, nulls=seen.nulls, known=seen.rows - seen.nulls
+            name=distribution.feature,
+            rows=distribution.rows,
+            nulls=distribution.nulls,
+            known=distribution.rows - distribution.nulls,
         )
-        for seen in (run.data.distributions if run.data else ())
+        for distribution in (run.data.distributions if run.data else ())
     )
     names = {*map(str, model.features), *(transform.name for transform in model.transforms)}
     return {column.name: column for column in columns if column.name in names}
@@ -138,7 +126,7 @@ def _model_edges(model: Model, spec: ProjectSpec, top: Node) -> Iterator[Edge]:
     """Yield the edges from a model's objective and views to it, by features and transforms."""
     objective = spec.objectives.get(model.objective)
     yield Edge(Node("objective", model.objective), top, "label")
-    made = {feature.name: feature_node(feature) for feature in model.features}
+    sources = {feature.name: feature_node(feature) for feature in model.features}
     for feature in model.features:
         if feature.view is not None:
             yield Edge(Node("view", feature.view), feature_node(feature))
@@ -147,9 +135,9 @@ def _model_edges(model: Model, spec: ProjectSpec, top: Node) -> Iterator[Edge]:
     for transform in model.transforms:
         node = Node("transform", transform.name)
         for name in transform.inputs:
-            yield Edge(made[name], node)
-        made[transform.name] = node
-    yield from (Edge(made[name], top) for name in model.columns)
+            yield Edge(sources[name], node)
+        sources[transform.name] = node
+    yield from (Edge(sources[name], top) for name in model.columns)
 
 
 def _version_edges(top: Node, versions: Sequence[RegisteredVersion]) -> Iterator[Edge]:
@@ -166,7 +154,8 @@ def _column_nodes(
 ) -> dict[Node, GraphNode]:
     """Return the graph's nodes of a model's features and transforms, with their figures."""
     texts = {feature_node(feature): "" for feature in model.features} | {
-        Node("transform", made.name): transform_text(made) for made in model.transforms
+        Node("transform", transform.name): transform_text(transform)
+        for transform in model.transforms
     }
     names = {feature_node(feature): feature.name for feature in model.features}
     gains = sum(
@@ -242,7 +231,7 @@ def _notes(model: Model, run: Run | None, columns: dict[str, ModelColumn]) -> It
         yield f"{model.path} has other {', '.join(changed)} than {run.name} was trained with"
 
 
-def changes(before: Model, after: Model) -> list[str]:
+def changes(earlier: Model, later: Model) -> list[str]:
     """Return which parts of a configuration differ: features, transforms, trainer, parameters."""
     parts = {
         "features": lambda model: (set(model.features), model.columns),
@@ -250,4 +239,4 @@ def changes(before: Model, after: Model) -> list[str]:
         "trainer": lambda model: model.trainer,
         "parameters": lambda model: model.parameters,
     }
-    return [name for name, part in parts.items() if part(before) != part(after)]
+    return [name for name, part in parts.items() if part(earlier) != part(later)]

@@ -169,8 +169,8 @@ def _columns(graph: ModelGraph) -> list[list[Node]]:
         """Return how many of its own stage lie before a node."""
         if node not in depths:
             depths[node] = 0  # a circle ends here
-            alike = [one for one in sources[node] if _HEADS[one.kind] == _HEADS[node.kind]]
-            depths[node] = max((depth(one) + 1 for one in alike), default=0)
+            alike = [other for other in sources[node] if _HEADS[other.kind] == _HEADS[node.kind]]
+            depths[node] = max((depth(other) + 1 for other in alike), default=0)
         return depths[node]
 
     columns: dict[tuple[int, int], list[Node]] = {}
@@ -184,7 +184,7 @@ def _columns(graph: ModelGraph) -> list[list[Node]]:
         column = sorted(
             columns[place],
             key=lambda node: (
-                min((order[one] for one in sources[node] if one in order), default=-1),
+                min((order[source] for source in sources[node] if source in order), default=-1),
                 -shares[node],
             ),
         )

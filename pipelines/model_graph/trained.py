@@ -51,12 +51,12 @@ def registered_versions(
         makers: The newest run of the configuration that made each version.
         spec: The project, whose endpoints name what they serve.
     """
-    made = [version for version in registered if _name(version) in makers]
-    variants = {_name(version): serving(version, spec) for version in made}
+    own_versions = [version for version in registered if _name(version) in makers]
+    variants = {_name(version): serving(version, spec) for version in own_versions}
     drawn = [
         version
-        for number, version in enumerate(made)
-        if version.aliases or variants[_name(version)] or number >= len(made) - _VERSIONS
+        for number, version in enumerate(own_versions)
+        if version.aliases or variants[_name(version)] or number >= len(own_versions) - _VERSIONS
     ]
     return [
         RegisteredVersion(
@@ -65,7 +65,7 @@ def registered_versions(
             variants=variants[_name(version)],
         )
         for version in drawn
-    ], len(made) - len(drawn)
+    ], len(own_versions) - len(drawn)
 
 
 def serving(version: ModelVersion, spec: ProjectSpec) -> tuple[tuple[str, str], ...]:

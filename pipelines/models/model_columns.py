@@ -120,9 +120,9 @@ def _model_column(
     import numpy as np
     import pyarrow as pa
 
-    known = len(values) - values.null_count
+    known_rows = len(values) - values.null_count
     if pa.types.is_floating(values.type):
-        known = int(np.isfinite(floats(values.combine_chunks())).sum())
+        known_rows = int(np.isfinite(floats(values.combine_chunks())).sum())
     return ModelColumn(
-        name=name, rows=len(values), nulls=values.null_count, known=known, weight=weight
+        name=name, rows=len(values), nulls=values.null_count, known=known_rows, weight=weight
     )

@@ -125,6 +125,7 @@ def test_every_page_of_operations_is_among_them():
         "endpoint": "ranker",
         "run": "r2",
         "version": "ranker@2",
+        "config": "good",
         "monitor": "served_alike",
         "event": "impression",
     }

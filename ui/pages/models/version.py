@@ -8,9 +8,10 @@ import msgspec
 
 from ....core.runtime.project import Project
 from ....pipelines.model_graph import page as graph_page
-from ....pipelines.model_graph.graph import RegisteredVersion, model_graph, model_of
+from ....pipelines.model_graph.graph import RegisteredVersion, model_graph
 from ....pipelines.model_graph.trained import version_text
 from ....pipelines.run_pages import records
+from ....pipelines.run_pages.changed_columns import model_of
 from ....pipelines.run_pages.records import Run
 from ....pipelines.training.version_lineage import VersionLineage, parsed, version_lineage
 from ....reports import page as kit
