@@ -412,21 +412,44 @@ def promote(console: Console, version: str, alias: str, because: str | None) -> 
     )
 
 
-@command(help="What is made of what: events, objectives, views, models, endpoints.")
+@command(
+    help="What is made of what: events, objectives, views, models, endpoints. Of one CONFIG "
+    "(models/*.yaml) also features, transforms and versions, with what its newest run says of each "
+    "feature. As html a page, of every model without CONFIG."
+)
+@click.argument("config", required=False)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "mermaid", "dot"]),
+    type=click.Choice(["text", "mermaid", "dot", "html"]),
     default="text",
     show_default=True,
 )
-def graph(console: Console, form: Literal["text", "mermaid", "dot"]) -> None:
-    from pathlib import Path
-
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write it there. Default: a page goes among the project's reports, all else is printed.",
+)
+def graph(
+    console: Console,
+    config: str | None,
+    form: Literal["text", "mermaid", "dot", "html"],
+    output: Path | None,
+) -> None:
     from ...lifecycle.verbs.models import graph as draw
     from ...project.load import load
 
-    console.result(draw(load(Path(console.path)), form=form), raw=True)
+    if config is None and form != "html":
+        # of the project's files alone: no target is asked
+        drawn = draw(load(Path(console.path)), form=form, output=output)
+    else:
+        with console.open() as project:
+            drawn = draw(project, config, form=form, output=output)
+    if drawn.page is None:
+        console.result(drawn, raw=True)
+    else:
+        console.result(drawn, f"page      {relative(drawn.page)}")
 
 
 _moment = click.DateTime()

@@ -16,7 +16,7 @@ from ...project.git import Git, git_revision
 from ...project.models.builtin_trainers import is_builtin
 from ...project.overrides import overridden
 from ...project.reading.names import did_you_mean
-from ...project.specs.description import Model
+from ...project.specs.description import Model, ProjectSpec
 from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
 from ..run_pages import notes, records, runs
@@ -81,15 +81,24 @@ def configuration(project: Project, config: str, overrides: Sequence[str] = ()) 
         Invalid: an override is not KEY=VALUE, or nothing that a file could hold.
         ProjectError: the overridden configuration is wrong.
     """
-    models = project.spec.models
+    model = named(project.spec, config)
+    return overridden(project.description, model, overrides) if overrides else model
+
+
+def named(spec: ProjectSpec, config: str) -> Model:
+    """Return a project's model configuration by its file (`models/logistic.yaml`) or its name.
+
+    Raises:
+        NotFound: there is no such configuration; the error names a similar one.
+    """
     name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
-    if name not in models:
-        listed = ", ".join(model.path for model in models.values()) or "none"
+    if name not in spec.models:
+        listed = ", ".join(model.path for model in spec.models.values()) or "none"
         raise NotFound(
             f"there is no configuration {config} (there is: {listed})",
-            remedy=did_you_mean(name, models),
+            remedy=did_you_mean(name, spec.models),
         )
-    return overridden(project.description, models[name], overrides) if overrides else models[name]
+    return spec.models[name]
 
 
 def window(project: Project, model: Model) -> tuple[datetime, datetime]:
