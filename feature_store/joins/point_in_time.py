@@ -30,7 +30,7 @@ import msgspec
 from ...errors import Invalid, Unsupported
 from ...events.port import Column
 from ...events.tables.column_types import COLUMN_TYPES
-from ..port import Params
+from ..port import Params, RowSink
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,12 +150,14 @@ def point_in_time(
     time: str = "event_timestamp",
     order_by: Sequence[str] = (),
     rendering: Rendering | None = None,
+    into: RowSink | None = None,
 ) -> pa.Table:
     """Join feature views to rows as of each row's time, and return the result as an Arrow table.
 
     Returns:
         `columns` of the spine, then every view's features. Without a `rendering` the join is by
-        ASOF where the target's capability `warehouse.asof` is native, else portable.
+        ASOF where the target's capability `warehouse.asof` is native, else portable. With `into`
+        no rows are returned: it takes them, some at a time.
 
     Raises:
         Unsupported: `asof` was asked for and the target has no ASOF JOIN.
@@ -175,7 +177,7 @@ def point_in_time(
             view if view.steady is not None else _scanned(target.warehouse, view) for view in views
         ]
     sql = join_sql(spine, columns, views, rendering=rendering, time=time, order_by=order_by)
-    return target.warehouse.query(sql, {**(params or {}), **join_params(views)})
+    return target.warehouse.query(sql, {**(params or {}), **join_params(views)}, into=into)
 
 
 def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:

@@ -13,10 +13,9 @@ from ..views.row_queries import AS_OF
 from .training_set import views_to_join
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from ...core.runtime.project import Project
     from ...project.specs.description import Feature
+    from ..port import RowSink
 
 _TIME = "isthmus_as_of"
 
@@ -28,8 +27,9 @@ def entity_rows(
     features: Sequence[Feature],
     *,
     as_of: datetime,
-) -> pa.Table:
-    """Return a SELECT's rows, each with features of views as they were known at one moment.
+    into: RowSink,
+) -> None:
+    """Hand over a SELECT's rows, each with features of views as they were known at one moment.
 
     Args:
         project: The project.
@@ -37,9 +37,8 @@ def entity_rows(
         columns: The names of the columns that it returns.
         features: Features of views, whose entities' keys are among the columns.
         as_of: The moment; rows of views that became known later do not count.
-
-    Returns:
-        `columns`, then the features, view by view; sorted by `columns` from left to right.
+        into: Takes the rows: `columns`, then the features, view by view; sorted by `columns` from
+            left to right, in tables of limited size. It may be called again from the first row on.
 
     Raises:
         Invalid: a view has not been materialized, or its entity's key is not a column.
@@ -49,7 +48,7 @@ def entity_rows(
     literal = f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}'"
     listed = ", ".join(f"isthmus_rows.{name}" for name in columns)
     spine = f"SELECT {listed}, {literal} AS {_TIME} FROM (\n{sql}\n) AS isthmus_rows"
-    return point_in_time(
+    point_in_time(
         project.target,
         spine,
         list(columns),
@@ -57,4 +56,5 @@ def entity_rows(
         params={AS_OF: moment} if AS_OF in parameter_names(parse(sql)) else {},
         time=_TIME,
         order_by=list(columns),
+        into=into,
     )
