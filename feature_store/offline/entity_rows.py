@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ...times import utc_milliseconds
-from ..joins.point_in_time import point_in_time
+from ..joins.one_moment import one_moment_sql
+from ..joins.point_in_time import join_params
 from ..sql.subset import parameter_names, parse
 from ..views.row_queries import AS_OF
 from .training_set import views_to_join
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...project.specs.description import Feature
     from ..port import RowSink
-
-_TIME = "isthmus_as_of"
 
 
 def entity_rows(
@@ -45,16 +44,6 @@ def entity_rows(
     """
     views = views_to_join(project, columns, features, rows="the rows to score")
     moment = utc_milliseconds(as_of)
-    literal = f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}'"
-    listed = ", ".join(f"isthmus_rows.{name}" for name in columns)
-    spine = f"SELECT {listed}, {literal} AS {_TIME} FROM (\n{sql}\n) AS isthmus_rows"
-    point_in_time(
-        project.target,
-        spine,
-        list(columns),
-        views,
-        params={AS_OF: moment} if AS_OF in parameter_names(parse(sql)) else {},
-        time=_TIME,
-        order_by=list(columns),
-        into=into,
-    )
+    statement = one_moment_sql(sql, columns, views, moment=moment, order_by=columns)
+    params = {AS_OF: moment} if AS_OF in parameter_names(parse(sql)) else {}
+    project.target.warehouse.query(statement, {**params, **join_params(views)}, into=into)

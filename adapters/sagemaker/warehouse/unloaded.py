@@ -51,7 +51,11 @@ def _tables(paths: Sequence[Path], schema: pa.Schema, *, ordered: bool) -> Itera
 
     listed = ", ".join(path_literal(str(path)) for path in paths)
     order = f" ORDER BY {quoted(ROW)}" if ordered else ""
-    config = {"memory_limit": _MEMORY, "temp_directory": str(paths[0].parent), "TimeZone": "UTC"}
+    config = {
+        "memory_limit": _MEMORY,
+        "temp_directory": str(paths[0].parent),
+        "autoinstall_known_extensions": "false",
+    }
     with duckdb.connect(":memory:", config=config) as database:
         relation = database.sql(f"SELECT * FROM read_parquet([{listed}]){order}")
         reader = relation.to_arrow_reader(_CHUNK)
