@@ -51,7 +51,7 @@ def _tables(paths: Sequence[Path], schema: pa.Schema, *, ordered: bool) -> Itera
 
     listed = ", ".join(path_literal(str(path)) for path in paths)
     order = f" ORDER BY {quoted(ROW)}" if ordered else ""
-    config = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": _MEMORY,
         "temp_directory": str(paths[0].parent),
         "autoinstall_known_extensions": "false",
