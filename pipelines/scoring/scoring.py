@@ -24,7 +24,8 @@ from ..runs.document import StepResult, read
 from ..runs.step_results import step_folder
 from ..runs.submission import submit
 from ..runs.watch import artifact_uri, failure, values, watch
-from .batch import FILE, Batch, pipeline
+from .batch import Batch, pipeline
+from .shards import FILE
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
