@@ -9,6 +9,7 @@ fourth, whose stays have no variance, no interval can be right.
 from __future__ import annotations
 
 from random import Random
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
@@ -43,10 +44,10 @@ class Person(msgspec.Struct, frozen=True):
     patience: float
 
 
-def people(count, rng):
+def people(patiences, rng):
     """Yield each person once for every answer they get."""
-    for number in range(count):
-        person = Person(number, float(np.exp(rng.gauss(0, 0.5))))
+    for number, patience in enumerate(patiences):
+        person = Person(number, float(np.exp(0.5 * patience)))
         for _ in range(1 + rng.randrange(3)):
             yield person
 
@@ -82,11 +83,18 @@ def mean_stay(world, person, place):
     return seconds
 
 
-def one_log(world, count, seed, *, samples=500):
+def one_log(world, count, seed, *, samples=2000):
     """Return the replay of one log of so many people, and the outcomes of its rows."""
+    accounts = accounts_of(world, count, seed)
+    replayed = by_unit(accounts.sums(), accounts.units, samples=samples, seed=1)
+    return replayed, accounts.amounts()
+
+
+def accounts_of(world, count, seed):
+    """Return the sums of one log of so many people, of whom each gets one to three answers."""
     rng = Random(seed)
     accounts = Accounts(number=True)
-    for person in people(count, rng):
+    for person in people([rng.gauss(0, 1) for _ in range(count)], rng):
         answer = logged(
             person.number,
             rng,
@@ -96,15 +104,19 @@ def one_log(world, count, seed, *, samples=500):
         places = weighted_places(answer, under(answer, scores), EXPLORE)
         tenths = np.searchsorted(ENDS, scores, side="right")
         accounts.add(rows_of(answer.unit, places, tenths, EXPLORE))
-    replayed = by_unit(accounts.sums(), accounts.units, samples=samples, seed=1)
-    return replayed, accounts.amounts()
+    return accounts
 
 
 def truth(world, count, seed):
-    """Return the mean seconds per place of the wanted model and of the logging one, of others."""
+    """Return the mean seconds per place of the wanted model and of the logging one.
+
+    It is that of so many others, whose patience is spread evenly over its quantiles.
+    """
     rng = Random(seed)
+    patiences = [NormalDist().inv_cdf((place + 0.5) / count) for place in range(count)]
+    rng.shuffle(patiences)
     earned = {"wanted": [], "logging": []}
-    for person in people(count, rng):
+    for person in people(patiences, rng):
         items = logged(person.number, rng).candidates
         for name, scores in (
             ("wanted", wanted_scores(person.number, items)),
