@@ -344,8 +344,7 @@ def smallest(profile: Profile) -> Profile:
     place = {name: profile.options[name] for name in _PLACE if name in profile.options}
     return msgspec.structs.replace(
         profile,
-        options=place
-        | {"serving": {"instance": _ENDPOINT, "count": 1}, "jobs": {"machine": _JOB}},
+        options=place | {"serving": {"instance": _ENDPOINT, "count": 1}, "jobs": {"machine": _JOB}},
     )
 
 

@@ -76,8 +76,7 @@ def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
 
 
 def machine_price(prices: Mapping[str, Decimal], machine: str) -> Decimal | None:
-    """Return a machine's USD an hour from prices of machines, or of their parts; None if unknown.
-    """
+    """Return a machine's USD an hour by prices of machines or of their parts, or None."""
     return prices[machine] if machine in prices else _of_parts(prices, machine)
 
 

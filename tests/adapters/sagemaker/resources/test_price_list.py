@@ -186,7 +186,7 @@ def test_what_is_no_price_is_not_kept(account, tmp_path, monkeypatch):
 
 
 def test_a_list_that_cannot_take_its_place_leaves_nothing_beside_it(account, tmp_path):
-    place = tmp_path / "isthmus" / "prices" / f"aws-{REGION}-1.json"
+    place = tmp_path / "isthmus" / "prices" / f"aws-{REGION}-2.json"
     place.mkdir(parents=True)
     targets.ask_prices(account.target)
     assert list(place.parent.iterdir()) == [place]
