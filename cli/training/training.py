@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...core.runtime.project import Project
+    from ...pipelines.runs.estimates import RunEstimate
     from ...project.specs.description import Model, ProjectSpec
 
 
@@ -82,7 +83,7 @@ def train(
                     tags=tags,
                     note=note,
                     curve=curve,
-                    on_estimate=lambda cost: console.say(str(cost)) if cost.billed else None,
+                    on_estimate=lambda cost: _say_cost(console, cost),
                 )
             )
             console.say(str(done[-1]))
@@ -116,6 +117,12 @@ def _preview(
             for model, cost in zip(models, estimates, strict=True)
         ),
     )
+
+
+def _say_cost(console: Console, cost: RunEstimate) -> None:
+    """Print what a run will cost, on a target that bills it; a dry run says it at its end."""
+    if cost.billed and not console.dry_run:
+        console.say(str(cost))
 
 
 def _configurations(path: str) -> str:

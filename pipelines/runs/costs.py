@@ -1,6 +1,6 @@
-"""What a run cost: the billed seconds of each step, by its machine's dated price.
+"""Tell what a run cost: the billed seconds of each step, by its machine's dated price.
 
-It is kept when a run has ended, as `runs/<run>/cost.json`, with the prices of that day. Machines
+The cost is kept when a run has ended, as `runs/<run>/cost.json`, with the prices of that day. Machines
 alone are counted: not disks, storage, queries or data transfer.
 """
 
@@ -28,7 +28,7 @@ _MICRO = Decimal("0.000001")  # USD: to what a cost is rounded
 
 
 class StepCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step of a run cost."""
+    """The cost of one step of a run."""
 
     step: str
     machine: str  # ml.m5.large; "" where the machine is this one, or nobody says
@@ -38,7 +38,7 @@ class StepCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunCost(Shown, StoredDocument, frozen=True, kw_only=True):
-    """The document cost.json: what a run cost on the machines of its steps."""
+    """The document cost.json: the cost of a run on the machines of its steps."""
 
     run: str
     pipeline: str
@@ -52,8 +52,8 @@ class RunCost(Shown, StoredDocument, frozen=True, kw_only=True):
     @property
     def seconds(self) -> float | None:
         """The seconds of all steps together; None if those of one are not known."""
-        known = [step.seconds for step in self.steps if step.seconds is not None]
-        return sum(known) if len(known) == len(self.steps) else None
+        seconds = [step.seconds for step in self.steps if step.seconds is not None]
+        return sum(seconds) if len(seconds) == len(self.steps) else None
 
     def short(self) -> str:
         """Return the cost as a word or a figure, for a table: `0.0131` or `unknown`."""
@@ -62,17 +62,13 @@ class RunCost(Shown, StoredDocument, frozen=True, kw_only=True):
     def __str__(self) -> str:
         if not self.billed:
             return f"0.00 USD: {self.target} bills nothing{_time(self.seconds)}"
-        by = f"{_work(self.steps)}, price table of {self.table}" if self.table else "no price table"
         if self.usd is not None:
-            return f"{amount_text(self.usd)} USD ({by})"
+            return f"{amount_text(self.usd)} USD ({_work(self.steps)}, price table of {self.table})"
         return f"unknown: {_why_unknown(self)}"
 
 
 def amount_text(usd: Decimal) -> str:
-    """Return an amount in USD as text: with two decimals, or more where it is below a cent's tenth.
-
-    `12.40`, `0.03`, `0.0131`.
-    """
+    """Return an amount in USD as text, with more decimals below 1: `12.40`, `0.0131`."""
     if usd == 0 or usd >= 1:
         return f"{usd:.2f}"
     return f"{usd:.4f}" if usd >= Decimal("0.0001") else f"{usd:.6f}"
@@ -103,12 +99,14 @@ def cost_of(target: Target, document: RunDocument, state: RunState) -> RunCost:
     specs = [StepSpec(name=step.name, kind=step.kind, machine=step.machine) for step in ran]
     prices = prices_of(target, specs)
     priced = target.adapter.jobs_priced
-    told = priced.billed_seconds(target, document.run_id) if priced is not None and ran else {}
+    provider_seconds = (
+        priced.billed_seconds(target, document.run_id) if priced is not None and ran else {}
+    )
     costs = tuple(
         StepCost(
             step=step.name,
             machine=prices.rates[step.name].machine if prices else "",
-            seconds=_seconds(phases[step.name], told),
+            seconds=_seconds(phases[step.name], provider_seconds),
             hourly=prices.rates[step.name].hourly if prices else _nothing(target),
             cached=_took_earlier(target.blobs, document.run, step.name),
         )
@@ -149,13 +147,13 @@ def _fee(target: Target, prices: RunPrices | None) -> Decimal | None:
     return prices.fee if prices is not None else _nothing(target)
 
 
-def _seconds(state: StepState, told: Mapping[str, float]) -> float | None:
-    """Return a step's billed seconds: those that the provider told, else from begin to end.
+def _seconds(state: StepState, provider_seconds: Mapping[str, float]) -> float | None:
+    """Return a step's billed seconds: those that the provider reported, else from begin to end.
 
     None: it has not ended.
     """
-    if state.name in told:
-        return told[state.name]
+    if state.name in provider_seconds:
+        return provider_seconds[state.name]
     if state.phase not in _ENDED or state.started is None or state.ended is None:
         return None
     return (state.ended - state.started).total_seconds()
@@ -203,9 +201,9 @@ def find_cost(blobs: BlobStore, run: str) -> RunCost | None:
 
 def keep_cost(target: Target, document: RunDocument, state: RunState) -> RunCost:
     """Store what a run that has ended cost, and return it; what is stored already stays."""
-    kept = find_cost(target.blobs, document.run)
-    if kept is not None:
-        return kept
+    stored = find_cost(target.blobs, document.run)
+    if stored is not None:
+        return stored
     cost = cost_of(target, document, state)
     write(target.blobs, cost_uri(target.blobs, document.run), cost)
     return cost

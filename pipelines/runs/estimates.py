@@ -37,7 +37,7 @@ _LOOKED = 20  # earlier runs that are read, at most
 
 
 class RunEstimate(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What a run will cost if no step comes from the cache."""
+    """The cost of a run that has not started, if no step comes from the cache."""
 
     pipeline: str
     target: str
@@ -99,8 +99,8 @@ def estimate_run(project: Project, pipeline: Pipeline, *, times: int = 1) -> Run
 
     def costs(lasting: dict[str, float | None]) -> tuple[StepCost, ...]:
         return tuple(
-            StepCost(step=name, machine=machines[name], seconds=each, hourly=hourly[name])
-            for name, each in lasting.items()
+            StepCost(step=step, machine=machines[step], seconds=duration, hourly=hourly[step])
+            for step, duration in lasting.items()
         )
 
     limits = {
@@ -108,14 +108,14 @@ def estimate_run(project: Project, pipeline: Pipeline, *, times: int = 1) -> Run
     }
     usd = total(costs(seconds), fee)
     most = total(costs(dict(limits)), fee)
-    known = [each for each in seconds.values() if each is not None]
+    durations = [duration for duration in seconds.values() if duration is not None]
     return RunEstimate(
         pipeline=pipeline.name,
         target=target.name,
         billed=billed,
         usd=None if usd is None else usd * times,
         most=None if most is None else most * times,
-        seconds=sum(known) * times if len(known) == len(seconds) else None,
+        seconds=sum(durations) * times if len(durations) == len(seconds) else None,
         runs=runs,
         machines=", ".join(dict.fromkeys(filter(None, machines.values()))),
         table=prices.table if prices else None,
@@ -189,7 +189,7 @@ def _earlier_seconds(
         cost = find_cost(blobs, name)
         if cost is None or (cost.pipeline, cost.target) != (pipeline.name, project.target.name):
             continue
-        news = _news(cost, [step for step, known in seconds.items() if known is None])
+        news = _news(cost, [step for step, duration in seconds.items() if duration is None])
         if news:
             seconds |= news
             runs.append(name)

@@ -70,7 +70,7 @@ def watch(
     limit = sum((step.timeout * step.attempts for step in run.steps), _MARGIN)
     patience = 2.0 if project.target.adapter.remote else 0.1  # looking costs a local run nothing
     try:
-        ended = wait(
+        final_state = wait(
             look,
             has_ended,
             deadline=limit,
@@ -83,8 +83,8 @@ def watch(
         )
         raise
     with suppress(IsthmusError):  # what a run cost is not worth the run
-        keep_cost(project.target, document, ended)
-    return ended
+        keep_cost(project.target, document, final_state)
+    return final_state
 
 
 def cost(project: Project, run: str) -> RunCost:
@@ -93,9 +93,9 @@ def cost(project: Project, run: str) -> RunCost:
     Raises:
         NotFound: there is no such run.
     """
-    kept = find_cost(project.target.blobs, run)
-    if kept is not None:
-        return kept
+    stored = find_cost(project.target.blobs, run)
+    if stored is not None:
+        return stored
     document = open_run(project.target.blobs, run)
     return cost_of(project.target, document, observe(project, run))
 

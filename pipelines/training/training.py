@@ -19,11 +19,12 @@ from ...project.reading.names import did_you_mean
 from ...project.specs.description import Model
 from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
-from ..run_pages import notes, records, runs
+from ..run_pages import notes, records, report, runs
 from ..run_pages.notes import Notes
 from ..run_pages.records import Corrections, Run
 from ..runs import names as run_names
 from ..runs import step_names
+from ..runs.costs import find_cost
 from ..runs.document import write
 from ..runs.estimates import RunEstimate, estimate_run, require_budget
 from .stored_events import StoredEvents, previous_run, stored_events
@@ -271,6 +272,8 @@ def _run(
     )
     if state.phase == "done" and not failed:
         run = records.fetch(blobs, name)
+        if (cost := find_cost(blobs, name)) is not None:
+            report.add_cost(blobs, name, cost)
         mirror(project, run)
         return run
     step, reason = (
