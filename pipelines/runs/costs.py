@@ -1,7 +1,7 @@
 """Tell what a run cost: the billed seconds of each step, by its machine's dated price.
 
-The cost is kept when a run has ended, as `runs/<run>/cost.json`, with the prices of that day. Machines
-alone are counted: not disks, storage, queries or data transfer.
+The cost is kept when a run has ended, as `runs/<run>/cost.json`, with the prices of that day.
+Machines alone are counted: not disks, storage, queries or data transfer.
 """
 
 from __future__ import annotations

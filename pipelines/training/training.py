@@ -19,7 +19,7 @@ from ...project.reading.names import did_you_mean
 from ...project.specs.description import Model
 from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
-from ..run_pages import notes, records, report, runs
+from ..run_pages import notes, records, runs
 from ..run_pages.notes import Notes
 from ..run_pages.records import Corrections, Run
 from ..runs import names as run_names
@@ -213,6 +213,7 @@ def _run(
     on_estimate: Callable[[RunEstimate], None],
 ) -> Run:
     """Submit a configuration's training run, wait for its end, and return its record."""
+    from ..run_pages.report import add_cost
     from ..runs.submission import submit
     from ..runs.watch import failure, watch
     from ..tracking.export import mirror
@@ -273,7 +274,7 @@ def _run(
     if state.phase == "done" and not failed:
         run = records.fetch(blobs, name)
         if (cost := find_cost(blobs, name)) is not None:
-            report.add_cost(blobs, name, cost)
+            add_cost(blobs, name, cost)
         mirror(project, run)
         return run
     step, reason = (
