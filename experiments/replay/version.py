@@ -72,15 +72,19 @@ def replay_version(
 
     Raises:
         NotFound: There is no such version or endpoint.
-        Refused: The log lacks what a replay needs; the error names it.
+        Refused: The log lacks what a replay needs, or the run may cost more than its budget; the
+            error names it.
         Invalid: The predictor failed; the error names the step's log.
     """
     from ...pipelines.runs import names as run_names
+    from ...pipelines.runs.estimates import require_budget
 
     question = checked_question(project, version, endpoint=endpoint, since=since, until=until)
     uri = project.target.registry.get(question.model, question.version).uri
+    pipeline = _pipeline(question, uri)
+    require_budget(project, pipeline)
     name = run_names.next_name(project)
-    replayed = _run(project, _pipeline(question, uri), name)
+    replayed = _run(project, pipeline, name)
     require_some(replayed)
     return replayed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +24,19 @@ from ..run_pages.notes import Notes
 from ..run_pages.records import Corrections, Run
 from ..runs import names as run_names
 from ..runs import step_names
+from ..runs.costs import find_cost
 from ..runs.document import write
+from ..runs.estimates import RunEstimate, estimate_run, require_budget
 from .stored_events import StoredEvents, previous_run, stored_events
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
 
 _COUNTED = 5.0  # seconds between looks at an evaluation's log
+
+
+def _ignore(_estimate: RunEstimate) -> None:
+    """Ignore what a run will cost; the callback that is used where the caller gives none."""
 
 
 def train(
@@ -41,6 +47,7 @@ def train(
     tags: Sequence[str] = (),
     note: str = "",
     curve: bool = False,
+    on_estimate: Callable[[RunEstimate], None] = _ignore,
 ) -> Run:
     """Train, evaluate and register a model configuration, and return the run's record.
 
@@ -53,9 +60,11 @@ def train(
         tags: Tags to put on the run.
         note: A note to put on the run.
         curve: Whether to measure a learning curve, too, by training on shares of the units.
+        on_estimate: A function that gets what the run will cost, before it starts.
 
     Raises:
         NotFound: there is no such configuration.
+        Refused: the run may cost more than `jobs: {budget: ...}` of profiles.yaml.
         Invalid: the trainer or the data failed: the message names the module, the line and the log,
             and nothing was registered.
     """
@@ -68,6 +77,7 @@ def train(
             tuple(overrides),
             Notes(tags=tuple(sorted(set(tags))), note=note.strip()),
             curve=curve,
+            on_estimate=on_estimate,
         )
 
 
@@ -195,6 +205,13 @@ def pipeline(
     )
 
 
+def estimate(
+    project: Project, model: Model, overrides: tuple[str, ...] = (), *, curve: bool = False
+) -> RunEstimate:
+    """Estimate what a training run of a configuration would cost; nothing is changed."""
+    return estimate_run(project, pipeline(project, model, overrides, curve=curve))
+
+
 def _run(
     project: Project,
     model: Model,
@@ -202,8 +219,10 @@ def _run(
     run_notes: Notes,
     *,
     curve: bool,
+    on_estimate: Callable[[RunEstimate], None],
 ) -> Run:
     """Submit a configuration's training run, wait for its end, and return its record."""
+    from ..run_pages.report import add_cost
     from ..runs.submission import submit
     from ..runs.watch import failure, watch
     from ..tracking.export import mirror
@@ -213,6 +232,7 @@ def _run(
     planned = pipeline(
         project, model, overrides, curve=curve
     )  # what is wrong with the code is said before a run begins
+    on_estimate(require_budget(project, planned))
     name = run_names.next_name(project)
     total = len(planned.steps)
     with starting(project, name):
@@ -262,6 +282,8 @@ def _run(
     )
     if state.phase == "done" and not failed:
         run = records.fetch(blobs, name)
+        if (cost := find_cost(blobs, name)) is not None:
+            add_cost(blobs, name, cost)
         mirror(project, run)
         return run
     step, reason = (
