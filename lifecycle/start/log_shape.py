@@ -26,7 +26,7 @@ _OUTCOMES = (  # what a column's or value's name begins with or holds -> the eve
     ),
     (("購入", "購買", "注文"), "purchase"),
     (("like", "rating", "star", "score", "bewertung", "stern", "評価", "fav"), "like"),
-    (("dwell", "watch_time", "verweil", "滞在"), "stay"),
+    (("stay", "dwell", "watch_time", "verweil", "滞在"), "stay"),
     (("play", "watch", "再生"), "play"),
     (("add_to_cart", "addtocart", "cart"), "add_to_cart"),
     (("conver",), "conversion"),
