@@ -467,8 +467,8 @@ def _outcome_name(text: str, fallback: str = "outcome", *, value: Value | None =
     `value` is the number that the outcome has, if it has one.
     """
     name = plain(text)
-    known: tuple[tuple[tuple[str, ...], str], ...] = _OUTCOMES
-    for beginnings, event in _NUMBERS + known if value else known:
+    events: tuple[tuple[tuple[str, ...], str], ...] = _OUTCOMES
+    for beginnings, event in _NUMBERS + events if value else events:
         if any(name.startswith(word) or f"_{word}" in name for word in beginnings):
             return event
         if any(not word.isascii() and word in name for word in beginnings):
