@@ -22,7 +22,7 @@ from ...reports.results import Rows, Shown
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...experiments.replay.version import VersionReplay
+    from ...experiments.replay.version_replay import VersionReplay
     from ...pipelines.port import ModelVersion
     from ...project.specs.description import Description
 
@@ -121,11 +121,10 @@ def _page(project: Project | Description, config: str | None) -> tuple[str, str]
     spec = project.spec
     names = [config] if config is not None else [*spec.models]
     graphs = [_graph(project, name) for name in names]
-    is_open = isinstance(project, Project)
     written = page.html(
         graphs,
         project=spec.name,
-        when=project.wall() if is_open else datetime.now(UTC),
-        target=project.target.name if is_open else "none",
+        when=project.wall() if isinstance(project, Project) else datetime.now(UTC),
+        target=project.target.name if isinstance(project, Project) else "none",
     )
     return written, f"graph-{graphs[0].model}.html" if config is not None else "graph.html"
