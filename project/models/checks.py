@@ -101,8 +101,7 @@ def _check_metric(
             key,
             f"{metric} compares rows that were ranked against each other, and "
             f"{objective.name} does not say which were",
-            "add ranked_within (a request's id), or at least unit, to "
-            f"objectives.{objective.name}",
+            f"add ranked_within (a request's id), or at least unit, to objectives.{objective.name}",
         )
 
 

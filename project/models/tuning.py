@@ -157,7 +157,9 @@ TUNE = Record(
 )
 
 
-def read_bounds(node: yaml.Node, key: str, parameters: Record, values: Values, report: Report) -> None:
+def read_bounds(
+    node: yaml.Node, key: str, parameters: Record, values: Values, report: Report
+) -> None:
     """Check what a model's `tune` searches by the keys of its built-in trainer, at their lines.
 
     Whole numbers of a parameter that may have a fraction become a range of all numbers in
