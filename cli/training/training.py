@@ -55,10 +55,10 @@ def train(
     console: Console,
     configs: tuple[str, ...],
     overrides: tuple[str, ...],
-    trial: str | None,
     tags: tuple[str, ...],
     note: str,
     *,
+    trial: str | None,
     curve: bool,
 ) -> None:
     from ...pipelines.run_pages.run_text import next_steps
@@ -68,13 +68,14 @@ def train(
 
     if not configs:
         raise click.UsageError(_configurations(console.path))
-    if trial is not None and len(configs) > 1:
+    first, *others = configs
+    if trial is not None and others:
         raise click.UsageError("--trial is of one configuration: name that alone")
     done = []
     with console.open() as project:
         spec = project.spec
         if trial is not None:
-            overrides = (*trial_overrides(project, configs[0], trial), *overrides)
+            overrides = (*trial_overrides(project, first, trial), *overrides)
         # a name that is wrong stops it before the first run
         models = [configuration(project, config, overrides) for config in configs]
         console.would(

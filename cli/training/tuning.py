@@ -10,8 +10,8 @@ from ..console.console import Console, relative
 
 @command(
     changes=True,
-    help="Try parameters of a configuration (models/*.yaml) as its `tune` says, in rounds of trials "
-    "on the target, and measure the best on a period that no trial saw. Nothing is registered.",
+    help="Try parameters of a configuration (models/*.yaml) as its `tune` says, in rounds of "
+    "trials, and measure the best on a period that no trial saw. Nothing is registered.",
 )
 @click.argument("config", metavar="MODELFILE")
 @click.option(

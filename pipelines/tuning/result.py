@@ -54,9 +54,9 @@ class Tuned(Shown, msgspec.Struct, frozen=True, kw_only=True):
             if self.own_value is None
             else f" (the file's parameters {self.own_value:.{digits}f})"
         )
+        count = f"{plural(len(self.trials), 'trial')}, {self.tune.parallel} at a time"
         lines = [
-            f"{name}   {plural(len(self.trials), 'trial')}, {self.tune.parallel} at a time   "
-            f"best trial {best.number}: {settings_text(best.parameters)}",
+            f"{name}   {count}   best trial {best.number}: {settings_text(best.parameters)}",
             f"        {metric} on the tuning days {best.value:.{digits}f}{own}",
             f"        {last_text(self)}",
         ]

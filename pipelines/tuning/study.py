@@ -94,7 +94,7 @@ def create_study(project: Project, study: Study) -> StoredStudy:
 
 
 def change_study(project: Project, stored: StoredStudy, **fields: object) -> StoredStudy:
-    """Store a study with some fields changed, and return it; raise Conflict if others did before."""
+    """Store a study with some fields changed; raise Conflict if somebody else changed it."""
     return _put(project, msgspec.structs.replace(stored.study, **fields), stored.token)
 
 

@@ -60,12 +60,12 @@ def suggest(tune: Tuning, done: Sequence[Trial], round_number: int) -> list[tupl
             break
         if attempt == _ASKED:
             study.sampler = optuna.samplers.RandomSampler(seed=seed)
-        asked = study.ask(distributions)
+        proposal = study.ask(distributions)
         settings = tuple(
-            _rounded(asked.params[name], search) for name, search in tune.search.items()
+            _rounded(proposal.params[name], search) for name, search in tune.search.items()
         )
         if settings in tried:
-            study.tell(asked, state=optuna.trial.TrialState.FAIL)
+            study.tell(proposal, state=optuna.trial.TrialState.FAIL)
             continue
         tried.add(settings)
         suggested.append(settings)
@@ -116,7 +116,7 @@ def _distribution(search: Search) -> BaseDistribution:
 
 
 def _rounded(value: Setting, search: Search) -> Setting:
-    """Return a suggested number with few digits, still within its bounds; another value as it is."""
+    """Return a suggested number with few digits and within its bounds; other values as is."""
     if search.choices or search.whole or not isinstance(value, float):
         return value
     return min(max(float(f"{value:.{_DIGITS}g}"), search.low), search.high)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...core.runtime.project import Project
 
 
-def trial_overrides(project: Project, config: str, trial: str) -> tuple[str, ...]:
+def trial_overrides(project: Project, config: str, reference: str) -> tuple[str, ...]:
     """Return the parameters of a trial (`t4/13`) as overrides of its configuration.
 
     Raises:
@@ -23,12 +23,12 @@ def trial_overrides(project: Project, config: str, trial: str) -> tuple[str, ...
         NotFound: there is no such configuration, study or trial.
         Refused: the trial is of another configuration, or of one that changed since.
     """
-    match = re.fullmatch(r"(t[1-9][0-9]*)/([1-9][0-9]*)", trial)
+    match = re.fullmatch(r"(t[1-9][0-9]*)/([1-9][0-9]*)", reference)
     if match is None:
-        raise Invalid(f"{trial!r} names no trial", remedy="write study/number: --trial t4/13")
+        raise Invalid(f"{reference!r} names no trial", remedy="write study/number: --trial t4/13")
     model = configuration(project, config)
     study = read_study(project, match[1]).study
-    numbered = next((one for one in study.trials if one.number == int(match[2])), None)
+    numbered = next((trial for trial in study.trials if trial.number == int(match[2])), None)
     if numbered is None:
         raise NotFound(
             f"{study.name} has no trial {match[2]}: it has {len(study.trials)}",
@@ -36,8 +36,8 @@ def trial_overrides(project: Project, config: str, trial: str) -> tuple[str, ...
         )
     if study.configuration != model.name:
         raise Refused(
-            f"{trial} is a trial of {study.path}, and not of {model.path}",
-            remedy=f"isthmus train {study.path} --trial {trial}",
+            f"{reference} is a trial of {study.path}, and not of {model.path}",
+            remedy=f"isthmus train {study.path} --trial {reference}",
         )
     parameters = study.parameters(numbered)
     overrides = tuple(f"parameters.{name}={json.dumps(v)}" for name, v in parameters.items())

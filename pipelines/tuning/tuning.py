@@ -17,8 +17,8 @@ from ..runs.document import open_run
 from ..runs.submission import pipeline_run, submit
 from ..runs.watch import artifact_uri, failure, has_ended, observe, values, watch
 from ..training.training import code_digest, pipeline, step_settings
-from .rounds import LAST, OWN, last_pipeline, round_pipeline
 from .result import settings_text
+from .rounds import LAST, OWN, last_pipeline, round_pipeline
 from .steps import RESULT
 from .study import (
     LastPeriod,

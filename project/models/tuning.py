@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,7 +37,7 @@ def _metric(text: str) -> str:
 
 
 class Searched(msgspec.Struct, frozen=True):
-    """What one parameter is searched in: two numbers, a list, or a mapping with `log`, `choices`."""
+    """What one parameter is searched in: two numbers, a list, `{log: ...}` or `{choices: ...}`."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         """Return the Search that a YAML node says, or report what is wrong with it."""
@@ -83,7 +84,7 @@ class Searched(msgspec.Struct, frozen=True):
 
 
 def _read_range(
-    plain: list[Any], numbers: list[float], key: str, report: Report, *, log: bool
+    plain: list[Any], numbers: Sequence[float], key: str, report: Report, *, log: bool
 ) -> Any:
     """Return the Search between two numbers, or report that they bound nothing."""
     if len(plain) != 2 or len(numbers) != 2 or not all(abs(v) < float("inf") for v in numbers):
@@ -146,8 +147,8 @@ TUNE = Record(
             required=True,
             example="{leaves: [8, 128]}",
             description="The parameters that trials set: [low, high] for a number in between (a "
-            "whole one if both are whole), {log: [low, high]} for one whose size matters, such as a "
-            "rate, and a list, or {choices: [a, b]}, for one of its values.",
+            "whole one if both are whole), {log: [low, high]} for one whose size matters, such as "
+            "a rate, and a list, or {choices: [a, b]}, for one of its values.",
         ),
         "seed": Key(
             shape=Number(whole=True, least=0, most=1_000_000),
@@ -187,10 +188,11 @@ def read_bounds(
                 did_you_mean(name, parameters.keys, has=f"{parameters.noun} has"),
             )
             continue
+        listed = entry
         if isinstance(entry, yaml.Mapping):
-            form, entry = next(iter(entry.entries.items()))
+            form, listed = next(iter(entry.entries.items()))
             place = child(place, form)
-        for position, value in enumerate(entry.items if isinstance(entry, yaml.Sequence) else ()):
+        for position, value in enumerate(listed.items if isinstance(listed, yaml.Sequence) else ()):
             about.shape.read(value, item(place, position), report)
         if read[name].whole and isinstance(about.shape, Number) and not about.shape.whole:
             read[name] = msgspec.structs.replace(read[name], whole=False)
