@@ -40,7 +40,7 @@ _NOT_READ = ("alias", "gate", "name", "path")  # keys of a configuration on whic
 
 
 class PlannedStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """What `isthmus tune` would do: a new study, or the rest of one that was interrupted."""
+    """The plan of `isthmus tune`: a new study, or the rest of one that was interrupted."""
 
     configuration: str
     tune: Tuning

@@ -1,4 +1,4 @@
-"""`tune` in a file of models/: its keys, what it means, and what it may search.
+"""The key `tune` of a file of models/: its shape, what it means, and what it may search.
 
 `{trials: 20, parallel: 4, metric: auc, search: {leaves: [8, 128], rate: {log: [0.01, 0.3]}}}`.
 """
@@ -37,7 +37,7 @@ def _metric(text: str) -> str:
 
 
 class Searched(msgspec.Struct, frozen=True):
-    """What one parameter is searched in: two numbers, a list, `{log: ...}` or `{choices: ...}`."""
+    """The shape of what one parameter is searched in: two numbers, a list, or a mapping."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         """Return the Search that a YAML node says, or report what is wrong with it."""

@@ -1,4 +1,4 @@
-"""What `tune` in a model's configuration asks for."""
+"""The structs of the key `tune` in a model's configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What trials may set one parameter to: a number in [low, high], or one of `choices`."""
+    """The values that trials may set one parameter to: a number in [low, high], or one of `choices`."""
 
     low: float = 0.0
     high: float = 0.0
