@@ -45,6 +45,7 @@ def test_every_command_that_changes_something_is_tried_here():
         "import",
         "compile",
         "predict",
+        "tune",
         "models replay",
         "runs export",
     }  # tests/{adapters/sagemaker, adapters/vertex, experiments, pipelines}

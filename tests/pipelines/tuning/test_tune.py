@@ -95,7 +95,6 @@ def test_it_finds_a_known_optimum_measures_it_apart_and_train_takes_the_trial(sh
         assert tuned.last.rows == 60
         assert tuned.last.verdict == "pass"  # 0.3 too many is told apart on one day
         assert tuned.last.difference.high < 0
-        # the last day is in no trial: the same search with that day's clicks turned over
         page = folder / ".isthmus" / "reports" / "t1.html"
         assert tuned.page == str(page)
         assert f"Best trial {tuned.best.number}" in page.read_text()
@@ -148,9 +147,9 @@ def test_a_dry_run_and_what_is_refused_begin_nothing(shop):
     assert said.out.splitlines()[-1].startswith("dry run: would call ")
     with opened(folder, "local") as project:
         assert project.target.state.keys("studies/") == ()
-        with pytest.raises(Invalid, match="models/history.yaml has no tune"):
+        with pytest.raises(Invalid, match=r"history\.yaml has no tune"):
             im.tune(project, "history")
-        with pytest.raises(NotFound, match="there is no study of models/shifted.yaml to go on"):
+        with pytest.raises(NotFound, match=r"no study of models/shifted\.yaml to go on"):
             im.tune(project, "shifted", resume=True)
         with pytest.raises(NotFound, match="there is no study t4"):
             isthmus_overrides(project, "t4/1")

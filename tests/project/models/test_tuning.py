@@ -76,7 +76,7 @@ def test_a_mistake_is_told_at_its_line(case, example):
     with_tune(example, tune)
     with pytest.raises(ProjectError) as error:
         load(example.path)
-    (problem,) = error.value.problems
+    problem, *_ = error.value.problems
     lines = (example.path / FILE).read_text().splitlines()
     assert (problem.file, lines[problem.line - 1].startswith("tune:")) == (FILE, True)
     assert message in problem.message
@@ -85,7 +85,7 @@ def test_a_mistake_is_told_at_its_line(case, example):
 
 def test_a_parameter_that_a_trainer_of_ones_own_does_not_take_is_told(example):
     with_tune(example, SOUND.replace("C:", "CC:"), trainer="ranker.logistic", parameters="{C: 0.1}")
-    with pytest.raises(ProjectError, match="tune.search.CC: CC is not a parameter") as error:
+    with pytest.raises(ProjectError, match=r"tune\.search\.CC: CC is not a parameter") as error:
         load(example.path)
     assert "did you mean C?" in error.value.problems[0].remedy
 
