@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.verbs import models as models
     from isthmus.lifecycle.verbs import runs as runs
     from isthmus.lifecycle.verbs.predict import predict as predict
+    from isthmus.lifecycle.verbs.tune import tune as tune
     from isthmus.pipelines.training.compilation import compile_run as compile_run
     from isthmus.pipelines.training.promotion import promote as promote
     from isthmus.pipelines.training.training import train as train
@@ -73,6 +74,7 @@ _WHERE = {
     "train": "isthmus.pipelines.training.training",
     "compile_run": "isthmus.pipelines.training.compilation",
     "promote": "isthmus.pipelines.training.promotion",
+    "tune": "isthmus.lifecycle.verbs.tune",
     "predict": "isthmus.lifecycle.verbs.predict",
     "deploy": "isthmus.endpoints.deploy.deploy",
     "adopt": "isthmus.endpoints.deploy.adoption",

@@ -81,6 +81,11 @@ GROUPS = {
     },
     "Train": {
         "train": ("training.training", "train", "Train, evaluate, gate and register models."),
+        "tune": (
+            "training.tuning",
+            "tune",
+            "Search a model's parameters, and measure the best on days of its own.",
+        ),
         "compile": (
             "training.compilation",
             "compile_",

@@ -341,6 +341,7 @@ PIPELINES = (
     "tracking",
     "training",
     "model_graph",
+    "tuning",
     "scoring",
 )
 

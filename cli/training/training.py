@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     help="Change a key of the configurations for this run: parameters.C=1.",
 )
 @click.option(
+    "--trial",
+    metavar="STUDY/NUMBER",
+    help="Take the parameters that this trial of `isthmus tune` tried: t4/13.",
+)
+@click.option(
     "--tag", "tags", multiple=True, metavar="TAG", help="Give the runs a tag (again for more)."
 )
 @click.option("--note", default="", metavar="TEXT", help="Say what the runs are for.")
@@ -59,17 +64,24 @@ def train(
     tags: tuple[str, ...],
     note: str,
     *,
+    trial: str | None,
     curve: bool,
 ) -> None:
     from ...pipelines.run_pages.run_text import next_steps
     from ...pipelines.training.training import configuration
     from ...pipelines.training.training import train as run
+    from ...pipelines.tuning.trial_parameters import trial_overrides
 
     if not configs:
         raise click.UsageError(_configurations(console.path))
+    first, *others = configs
+    if trial is not None and others:
+        raise click.UsageError("--trial is of one configuration: name that alone")
     done = []
     with console.open() as project:
         spec = project.spec
+        if trial is not None:
+            overrides = (*trial_overrides(project, first, trial), *overrides)
         # a name that is wrong stops it before the first run
         models = [configuration(project, config, overrides) for config in configs]
         if console.dry_run:

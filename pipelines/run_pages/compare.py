@@ -5,6 +5,7 @@ A verdict is that of the paired difference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ...core.runtime.project import Project
+
+_TRIAL = r"t[1-9][0-9]*/[1-9][0-9]*"
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +94,12 @@ def compare(project: Project, *names: str) -> Comparisons:
             "one run has nothing to be compared with",
             remedy=f"isthmus runs compare {' '.join(names)} RUN",
         )
+    for name in names:
+        if re.fullmatch(_TRIAL, name):
+            raise Invalid(
+                f"{name} is a trial of `isthmus tune`, and comparing takes runs: it has no model",
+                remedy=f"isthmus train MODELFILE --trial {name}; then compare its run",
+            )
     first, *others = (runs.get_run(project, name) for name in names)
     for run in (first, *others):
         if run.evaluation is None:

@@ -135,10 +135,10 @@ def pipeline(
         if last_run and stored.corrections
         else None
     )
-    settings: dict[str, Any] = msgspec.to_builtins(model)
+    settings = step_settings(model)
     objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
     data = Artifact("dataset", "data")
-    code = {"trainer": _code(project, model)}
+    code = {"trainer": code_digest(project, model)}
     forward = Artifact("evaluate", "forward")
     curves = (
         Step(
@@ -402,7 +402,14 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
     return {"events": f"{stored.copies} copies, the last stored {stored.newest}", **views}
 
 
-def _code(project: Project, model: Model) -> str:
+def step_settings(model: Model) -> dict[str, Any]:
+    """Return a configuration as the steps of a run get it: without `tune`, which none reads."""
+    settings: dict[str, Any] = msgspec.to_builtins(model)
+    del settings["tune"]
+    return settings
+
+
+def code_digest(project: Project, model: Model) -> str:
     """Return a digest of the trainer's code within the project, for the cache key.
 
     The versions of what it imports are in the digest, too.

@@ -46,6 +46,7 @@ def test_every_command_that_changes_something_is_tried_here():
         "compile",
         "guard",
         "predict",
+        "tune",
         "models replay",
         "runs export",
     }  # tests/{adapters/sagemaker, adapters/vertex, experiments, lifecycle, pipelines}
