@@ -113,7 +113,7 @@ def state(*steps):
     return RunState(run_id="r1", phase="done", steps=steps)
 
 
-def kept(target, run, seconds, **more):
+def kept(store, run, seconds, **more):
     """Keep the cost of an earlier run with these seconds by step."""
     steps = tuple(
         StepCost(step=name, machine="big", seconds=each, hourly=Decimal("3.60"))
@@ -129,7 +129,7 @@ def kept(target, run, seconds, **more):
         "fee": Decimal(0),
         "steps": steps,
     }
-    write(target.blobs, cost_uri(target.blobs, run), RunCost(**fields | more))
+    write(store.blobs, cost_uri(store.blobs, run), RunCost(**fields | more))
 
 
 def test_a_cost_is_seconds_by_price_of_each_step_and_the_runs_fee(billed):

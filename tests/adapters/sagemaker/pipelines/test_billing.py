@@ -47,7 +47,14 @@ def test_a_job_that_may_not_be_looked_at_counts_from_its_steps_begin_to_its_end(
 ):
     run, state = ended
     for operation in ("DescribeTrainingJob", "DescribeProcessingJob"):
-        stack.fault(kind="denied", service="sagemaker", operation=operation, times=99)
+        stack.fault(
+            kind="error",
+            service="sagemaker",
+            operation=operation,
+            code="AccessDeniedException",
+            status=400,
+            times=None,
+        )
     assert billed_seconds(target, run.run_id) == {}
     cost = cost_of(target, open_run(target.blobs, "r1"), state)
     steps = {step.name: step for step in state.steps}
