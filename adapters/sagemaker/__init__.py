@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
-from .hooks import AccountChecks, Adoption, NativeObjects, Options, Place, Prices
+from .hooks import AccountChecks, Adoption, NativeObjects, Options, Place, Prices, TagSearch
 
 ADAPTER = Adapter(
     name="sagemaker",
@@ -49,4 +49,5 @@ ADAPTER = Adapter(
     adoptable=Adoption(),
     native=NativeObjects(),
     account_checked=AccountChecks(),
+    tags_searched=TagSearch(),
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ....endpoints.port import Adopter, VariantSpec
     from ....project.reading.shapes import Key
-    from ....target import Estimate, Profile, Target
+    from ....target import Estimate, Profile, Target, Untagged
     from ..resources.native import VertexObjects
 
 
@@ -74,6 +74,16 @@ class Adoption:
         from ..endpoints.adoption import VertexAdopter
 
         return VertexAdopter(target)
+
+
+class TagSearch:
+    """See target.TagsSearched."""
+
+    def untagged(self, target: Target) -> Untagged:
+        """Return the Google resources that bear the project's name and lack its tags."""
+        from ..resources.untagged import untagged
+
+        return untagged(target)
 
 
 class NativeObjects:
