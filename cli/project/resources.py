@@ -65,8 +65,7 @@ def apply(console: Console, yes: bool) -> None:
 @click.option(
     "--untagged",
     is_flag=True,
-    help="Also what bears the project's name on a cloud and not its tags, so that destroy does not "
-    "see it.",
+    help="Also what bears the project's name on a cloud and not its tags: destroy may miss it.",
 )
 def status(console: Console, untagged: bool) -> None:
     from ...lifecycle.resources.status import status as look

@@ -56,7 +56,7 @@ def _untagged_lines(untagged: Untagged) -> list[str]:
     """Return lines of text on what bears the project's name and not its tags."""
     lines = [
         f"  {'untagged':<13} {stray.kind} {stray.name} lacks {', '.join(stray.missing)}: destroy "
-        "does not see it"
+        "may miss it"
         for stray in untagged.resources
     ]
     return [
@@ -125,8 +125,8 @@ def _untagged(project: Project) -> Untagged:
 def status(project: Project, *, untagged: bool = False) -> Status:
     """Read the state of tables, endpoints, rollouts and costs from the target, changing nothing.
 
-    With `untagged` also what bears the project's name there and not its tags, so that `destroy`
-    does not see it.
+    With `untagged` also what bears the project's name there and not its tags, which `destroy` may
+    miss.
     """
     from ...experiments.running.status import live_lines
     from ...feature_store.offline.materialize import watermark
