@@ -117,6 +117,22 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""  # for the problems
 
 
+class StrayResource(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's resource that bears a project's name and lacks some of its tags."""
+
+    kind: str
+    name: str  # the provider's
+    native_id: str
+    missing: tuple[str, ...]  # the tags that it lacks
+
+
+class Untagged(msgspec.Struct, frozen=True, kw_only=True):
+    """The resources that bear a project's name and not its tags, and what was not looked for."""
+
+    resources: tuple[StrayResource, ...]
+    not_searched: str  # what the provider does not list by name, for people
+
+
 class AccountCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that an account must have, looked at without changing anything."""
 
@@ -229,6 +245,14 @@ class Adoptable(Protocol):
         ...
 
 
+class TagsSearched(Protocol):
+    """An adapter whose provider's resources carry tags, which somebody may take off."""
+
+    def untagged(self, target: Target) -> Untagged:
+        """Return the resources that bear the project's name and lack its tags."""
+        ...
+
+
 class Native(Protocol):
     """An adapter that gives its provider's own objects by the names of a project."""
 
@@ -293,6 +317,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     native: Native | None = None
     fixed: FixedAtCreation | None = None
     account_checked: AccountChecked | None = None
+    tags_searched: TagsSearched | None = None  # None: a resource cannot lose its tags
 
 
 def attribute(name: str) -> Any:

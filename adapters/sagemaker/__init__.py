@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
-from .hooks import AccountChecks, Adoption, JobPrices, NativeObjects, Options, Place, Prices
+from .hooks import (
+    AccountChecks,
+    Adoption,
+    JobPrices,
+    NativeObjects,
+    Options,
+    Place,
+    Prices,
+    TagSearch,
+)
 
 ADAPTER = Adapter(
     name="sagemaker",
@@ -50,4 +59,5 @@ ADAPTER = Adapter(
     adoptable=Adoption(),
     native=NativeObjects(),
     account_checked=AccountChecks(),
+    tags_searched=TagSearch(),
 )

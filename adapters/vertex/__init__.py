@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
-from .hooks import Adoption, FixedSettings, JobPrices, NativeObjects, Options, Place, Prices
+from .hooks import (
+    Adoption,
+    FixedSettings,
+    JobPrices,
+    NativeObjects,
+    Options,
+    Place,
+    Prices,
+    TagSearch,
+)
 
 _CLIENTS = (
     "google.cloud.aiplatform_v1",
@@ -62,4 +71,5 @@ ADAPTER = Adapter(
     adoptable=Adoption(),
     native=NativeObjects(),
     fixed=FixedSettings(),
+    tags_searched=TagSearch(),
 )

@@ -1,4 +1,4 @@
-"""What `deploy` puts behind an endpoint, also where `isthmus guard` has stopped it.
+"""Choose what `deploy` puts behind an endpoint, also where `isthmus guard` has stopped it.
 
 A stopped endpoint comes back with the versions and the split that it had.
 """

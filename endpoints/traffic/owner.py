@@ -295,9 +295,8 @@ def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") 
         )
     if owner.owner == "guard":
         return Refused(
-            f"{endpoint} was stopped by isthmus guard at {owner.changed:%Y-%m-%d %H:%M} UTC, as "
-            "nobody used it",
-            remedy=f"isthmus deploy {endpoint} brings it back, with its versions and its split",
+            f"{endpoint} was stopped at {owner.changed:%Y-%m-%d %H:%M} UTC, as nobody used it",
+            remedy=f"isthmus deploy {endpoint}; it comes back with its versions and its split",
         )
     wait = f"{ABANDONED.total_seconds() / 60:g} minutes"
     return Refused(

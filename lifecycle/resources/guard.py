@@ -168,7 +168,7 @@ def _stopped_line(
         status="stopping" if stands else "stopped",
         why=f"{'being stopped' if stands else 'stopped'} since {stop.changed:%Y-%m-%d %H:%M} UTC",
         hourly_cost=hourly if stands else Decimal(0),
-        kept="" if stands else f"isthmus deploy {name} brings it back",
+        kept="" if stands else f"back by: isthmus deploy {name}",
     )
 
 
@@ -207,7 +207,7 @@ def _reason_to_keep(project: Project, name: str, resource: Resource | None) -> s
     if resource is not None and resource.adopted:
         return "it was imported: stop it where it was made"
     if declared is None or not declared.objective:
-        return "project.yaml does not say how to bring it back: isthmus destroy removes it"
+        return "project.yaml does not say how to bring it back"
     if resource is None:
         return "its tags are not listed yet: look again in some minutes"
     return ""

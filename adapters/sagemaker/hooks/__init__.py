@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ....endpoints.port import Adopter, VariantSpec
     from ....pipelines.port import StepSpec
     from ....project.reading.shapes import Key
-    from ....target import Estimate, FirstAccount, Profile, RunPrices, Target
+    from ....target import Estimate, FirstAccount, Profile, RunPrices, Target, Untagged
     from ..resources.native import SageMakerObjects
 
 
@@ -91,6 +91,16 @@ class Adoption:
         from ..endpoints.adoption import SageMakerAdopter
 
         return SageMakerAdopter(target)
+
+
+class TagSearch:
+    """See target.TagsSearched."""
+
+    def untagged(self, target: Target) -> Untagged:
+        """Return the AWS resources that bear the project's name and lack its tags."""
+        from ..resources.untagged import untagged
+
+        return untagged(target)
 
 
 class NativeObjects:
