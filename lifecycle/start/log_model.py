@@ -102,11 +102,14 @@ def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
 
 
 def _item_name(shape: Shape, attribute: Attribute) -> str:
-    """Return the feature name of an item's attribute, with the entity's name as its prefix."""
-    entity = entity_name(shape.item) if shape.item else ""
-    return (
-        attribute.name if attribute.name.startswith(f"{entity}_") else f"{entity}_{attribute.name}"
-    )
+    """Return the feature name of an item's attribute: the entity's name, then the attribute's.
+
+    No attribute of the exposure has it, as a training row has both.
+    """
+    name = f"{entity_name(shape.item)}_{attribute.name}" if shape.item else attribute.name
+    while name in {other.name for other in shape.attributes}:
+        name = f"own_{name}"
+    return name
 
 
 def feature_names(shape: Shape) -> list[str]:
