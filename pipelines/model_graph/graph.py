@@ -233,10 +233,11 @@ def _notes(model: Model, run: Run | None, columns: dict[str, ModelColumn]) -> It
 
 def changes(earlier: Model, later: Model) -> list[str]:
     """Return which parts of a configuration differ: features, transforms, trainer, parameters."""
-    parts = {
-        "features": lambda model: (set(model.features), model.columns),
-        "transforms": lambda model: model.transforms,
-        "trainer": lambda model: model.trainer,
-        "parameters": lambda model: model.parameters,
+    differs = {
+        "features": (set(earlier.features), earlier.columns)
+        != (set(later.features), later.columns),
+        "transforms": earlier.transforms != later.transforms,
+        "trainer": earlier.trainer != later.trainer,
+        "parameters": earlier.parameters != later.parameters,
     }
-    return [name for name, part in parts.items() if part(earlier) != part(later)]
+    return [name for name, is_so in differs.items() if is_so]
