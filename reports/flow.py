@@ -89,12 +89,12 @@ def flow(
         behind: HTML of a table, folded below the figure.
         heads: A text above each column.
         about: What a screen reader says of the figure beyond its title.
-        key: The beginning of the ids in this figure: letters, digits, hyphens; unique on a page.
+        key: The beginning of the ids in this figure: letters, digits, underscores; unique on a page.
     """
     column_of = {box.name: number for number, column in enumerate(columns) for box in column}
     places, across, tall = _places(columns, links, column_of, heads)
     paths = [_path(link, places, column_of[link.source], column_of[link.target]) for link in links]
-    ids = [f"{key}-line-{number}" for number in range(len(links))]
+    ids = [f"{key}_line_{number}" for number in range(len(links))]
     lines = "".join(
         f'<path id="{name}" d="{path}"><title>{_link_title(link)}</title></path>'
         for name, path, link in zip(ids, paths, links, strict=True)
@@ -116,10 +116,10 @@ def flow(
     shrunk = " shrunk" if _DESK < across <= _SHRUNK else ""
     svg = (
         f'<svg class="flow{shrunk}" width="{across:.0f}" height="{tall:.0f}" '
-        f'viewBox="0 0 {across:.0f} {tall:.0f}" role="group" aria-labelledby="{key}-title" '
-        f'aria-describedby="{key}-about">'
-        f'<title id="{key}-title">{escape(title)}</title>'
-        f'<desc id="{key}-about">{escape(about or _counted(columns, links))}</desc>'
+        f'viewBox="0 0 {across:.0f} {tall:.0f}" role="group" aria-labelledby="{key}_title" '
+        f'aria-describedby="{key}_about">'
+        f'<title id="{key}_title">{escape(title)}</title>'
+        f'<desc id="{key}_about">{escape(about or _counted(columns, links))}</desc>'
         f"<defs>{lines}</defs>"
     )
     return framed(

@@ -121,10 +121,9 @@ def _page(project: Project | Description, config: str | None) -> tuple[str, str]
     spec = project.spec
     names = [config] if config is not None else [*spec.models]
     graphs = [_graph(project, name) for name in names]
-    written = page.html(
-        graphs,
-        project=spec.name,
-        when=project.wall() if isinstance(project, Project) else datetime.now(UTC),
-        target=project.target.name if isinstance(project, Project) else "none",
-    )
+    if isinstance(project, Project):
+        when, target = project.wall(), project.target.name
+    else:
+        when, target = datetime.now(UTC), "none"
+    written = page.html(graphs, project=spec.name, when=when, target=target)
     return written, f"graph-{graphs[0].model}.html" if config is not None else "graph.html"

@@ -240,4 +240,4 @@ def changes(earlier: Model, later: Model) -> list[str]:
         "trainer": earlier.trainer != later.trainer,
         "parameters": earlier.parameters != later.parameters,
     }
-    return [part for part, is_other in differs.items() if is_other]
+    return [name for name, is_so in differs.items() if is_so]

@@ -53,11 +53,11 @@ def html(graphs: Sequence[ModelGraph], *, project: str, when: datetime, target: 
 def parts(graph: ModelGraph, *, key: str = "graph") -> list[str]:
     """Return the graph of a model as HTML parts: a picture, and a list of what it shows.
 
-    `key` is the beginning of the ids on the page: letters, digits, hyphens.
+    `key` is the beginning of the ids on the page: letters, digits, underscores.
     """
     columns = _columns(graph)
     ids = {
-        node: f"{key}-{number}"
+        node: f"{key}_{number}"
         for number, node in enumerate(node for column in columns for node in column)
     }
     entries = {entry.node: entry for entry in graph.nodes}
@@ -110,7 +110,7 @@ def _box(entry: GraphNode, anchor: str) -> flow.Box:
         label=label,
         detail=entry.detail or ("" if node.kind not in ("event", "table") else node.kind),
         bar=entry.share,
-        id=f"{anchor}-box",
+        id=f"{anchor}_box",
         to=f"#{anchor}",
     )
 
@@ -131,7 +131,7 @@ def _item(entry: GraphNode, ids: Mapping[Node, str], edges: Sequence[Edge]) -> s
         *([f"goes into {_links(targets, ids)}"] if targets else []),
     ]
     return (
-        f'<li id="{ids[node]}" tabindex="-1"><a href="#{ids[node]}-box">'
+        f'<li id="{ids[node]}" tabindex="-1"><a href="#{ids[node]}_box">'
         f"<strong>{escape(node.name)}</strong></a>{about}<div>{'; '.join(around)}</div></li>"
     )
 
