@@ -16,7 +16,7 @@ from ...reports.results import Rows, Shown
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ...experiments.replay.version import VersionReplay
+    from ...experiments.replay.version_replay import VersionReplay
     from ...pipelines.port import ModelVersion
     from ...project.specs.description import Description
 
