@@ -111,8 +111,8 @@ class Accounts:
 
     def amounts(self) -> Floats:
         """Return the reward of every row of a number, those that are 0 last."""
-        kept = np.concatenate([np.zeros(0), *(self._amounts or ())])
-        return np.concatenate([kept, np.zeros(int(self._sums["rows"].sum()) - len(kept))])
+        amounts = np.concatenate([np.zeros(0), *(self._amounts or ())])
+        return np.concatenate([amounts, np.zeros(int(self._sums["rows"].sum()) - len(amounts))])
 
     def sums(self) -> LogSums:
         """Return the sums for the off-policy estimates: those of each group of units with a row."""

@@ -9,7 +9,6 @@ from ...reports import page
 from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
-from ..evaluation.leak_alarm import NUMBER
 from ..runs.costs import RunCost
 from . import feature_page, figure_text, other_objective, run_text
 from .curve_picture import curve_section
@@ -310,7 +309,9 @@ def _data(run: Run) -> list[str]:
             "Leak alarm: AUC of each feature alone, by day, with what was known earlier where it "
             "is made of past outcomes, and beside the true rates of the entity it describes."
             if data.sums is None
-            else f"Leak alarm: {NUMBER}."
+            else "Leak alarm: AUC of each feature alone, by day, of whether the number is other "
+            "than 0 or above the median of those, and with what was known earlier where it is made "
+            "of past outcomes."
         )
         parts += [
             page.words(summary, "soft"),

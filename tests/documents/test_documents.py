@@ -62,7 +62,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "step": "pipelines.runs.document:StepResult",
     "supervisor": "adapters.local.endpoints.rows:Address",
     "table": "adapters.common.warehouse.tables:Document",
-    "version_replay": "experiments.replay.version:VersionReplay",
+    "version_replay": "experiments.replay.version_replay:VersionReplay",
 }
 
 
