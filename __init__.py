@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.demo.demo import demo as demo
     from isthmus.lifecycle.resources.apply import apply as apply
     from isthmus.lifecycle.resources.destroy import destroy as destroy
+    from isthmus.lifecycle.resources.guard import guard as guard
     from isthmus.lifecycle.resources.plan import plan as plan
     from isthmus.lifecycle.resources.status import status as status
     from isthmus.lifecycle.stacks import stack as stack
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.verbs import models as models
     from isthmus.lifecycle.verbs import runs as runs
     from isthmus.lifecycle.verbs.predict import predict as predict
+    from isthmus.lifecycle.verbs.tune import tune as tune
     from isthmus.pipelines.training.compilation import compile_run as compile_run
     from isthmus.pipelines.training.promotion import promote as promote
     from isthmus.pipelines.training.training import train as train
@@ -63,6 +65,7 @@ _WHERE = {
     "apply": "isthmus.lifecycle.resources.apply",
     "status": "isthmus.lifecycle.resources.status",
     "destroy": "isthmus.lifecycle.resources.destroy",
+    "guard": "isthmus.lifecycle.resources.guard",
     "ingest": "isthmus.events.intake.ingest",
     "emit": "isthmus.events.intake.emit",
     "materialize": "isthmus.feature_store.offline.materialize",
@@ -71,6 +74,7 @@ _WHERE = {
     "train": "isthmus.pipelines.training.training",
     "compile_run": "isthmus.pipelines.training.compilation",
     "promote": "isthmus.pipelines.training.promotion",
+    "tune": "isthmus.lifecycle.verbs.tune",
     "predict": "isthmus.lifecycle.verbs.predict",
     "deploy": "isthmus.endpoints.deploy.deploy",
     "adopt": "isthmus.endpoints.deploy.adoption",

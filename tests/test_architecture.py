@@ -340,6 +340,8 @@ PIPELINES = (
     "run_pages",
     "tracking",
     "training",
+    "model_graph",
+    "tuning",
     "scoring",
 )
 

@@ -17,6 +17,7 @@ EXAMPLES = {
     "apply": "apply --dry-run",
     "status": "status --json",
     "destroy": "destroy --dry-run",
+    "guard": "guard --detailed-exitcode",
     "events list": "events list",
     "events show": "events show click",
     "events diff": "events diff HEAD~1",
@@ -30,6 +31,7 @@ EXAMPLES = {
     "query": "query 'SELECT item_id, count(*) AS n FROM events_impression GROUP BY item_id ORDER "
     "BY n DESC' --limit 20",
     "train": "train models/logistic.yaml --set parameters.C=0.1 --tag tried",
+    "tune": "tune models/trees.yaml",
     "compile": "compile models/logistic.yaml --to argo",
     "predict": "predict nightly --limit 10",
     "runs list": "runs list --sort auc --where model=ranker",

@@ -5,6 +5,7 @@ A verdict is that of the paired difference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ from ..evaluation.evaluation import Evaluation, OtherObjective
 from ..evaluation.metrics import is_number
 from ..evaluation.statistics import Estimate, log_loss
 from . import figure_text, other_objective, runs
+from .changed_columns import changed_columns
 from .figure_text import difference_text, estimate, with_interval
 from .records import Run
 from .run_text import outcome_of, ranking_figures
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ...core.runtime.project import Project
+
+_TRIAL = r"t[1-9][0-9]*/[1-9][0-9]*"
 
 
 class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +94,12 @@ def compare(project: Project, *names: str) -> RunComparisons:
             "one run has nothing to be compared with",
             remedy=f"isthmus runs compare {' '.join(names)} RUN",
         )
+    for name in names:
+        if re.fullmatch(_TRIAL, name):
+            raise Invalid(
+                f"{name} is a trial of `isthmus tune`, and comparing takes runs: it has no model",
+                remedy=f"isthmus train MODELFILE --trial {name}; then compare its run",
+            )
     first, *others = (runs.get_run(project, name) for name in names)
     for run in (first, *others):
         if run.evaluation is None:
@@ -179,6 +189,7 @@ def text(comparison: RunComparison) -> str:
     return "\n".join(
         [
             *lines,
+            *changed_columns(first, second),
             *note,
             f"intervals {figure_text.independence(second_evaluation)}",
             f"verdict   {spoken_verdict(comparison)}",

@@ -5,11 +5,13 @@ from __future__ import annotations
 TRAIN = "isthmus.train"  # dataset, fit, evaluate, curve, register
 REPLAY = "isthmus.replay"  # replay
 SCORE = "isthmus.score"  # rows, score, publish
+TUNE = "isthmus.tune"  # trial, last
 
 _MODULES = {
     TRAIN: "isthmus.pipelines.training.steps",
     REPLAY: "isthmus.experiments.replay.step",
     SCORE: "isthmus.pipelines.scoring.steps",
+    TUNE: "isthmus.pipelines.tuning.steps",
 }
 # What runs of 0.1.0 name, which had the modules of that time.
 _FORMER = {"isthmus.pipelines.training_steps": TRAIN, "isthmus.experiments.replay_step": REPLAY}

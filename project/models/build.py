@@ -9,6 +9,7 @@ from ..sections.values import YamlValues
 from ..specs.description import Bound, Evaluation, Gate, Model
 from .gate_figures import AGAINST
 from .transforms import build_features
+from .tuning import build_tuning
 
 _DAY = timedelta(days=1)
 
@@ -21,12 +22,14 @@ def build_model(name: str, values: YamlValues, path: str, report: ProblemReport)
         fields["window"] = window
     elif window is not None:
         fields["window_length"] = window
+    tune = fields.pop("tune", None)
     built = Model(
         name=name,
         path=path,
         **build_features(fields.pop("features"), path, report),
         evaluate=Evaluation(**fields.pop("evaluate", {})),
         gate=_build_gate(fields.pop("gate", {}), path, report),
+        tune=build_tuning(tune, path, report) if tune is not None else None,
         **fields,
     )
     length = built.window[1] - built.window[0] if built.window else built.window_length
@@ -36,6 +39,12 @@ def build_model(name: str, values: YamlValues, path: str, report: ProblemReport)
             f"the window of {length.days} days leaves no period to test on, "
             f"{built.evaluate.after.days} days after its start",
             "widen the window, or shorten evaluate.after",
+        )
+    elif built.tune and built.evaluate.after + 2 * (built.evaluate.forward or _DAY) > length:
+        report.add(
+            f"{path}:tune",
+            "the window leaves one period to test on: trials are judged on all but the last",
+            "widen the window, or shorten evaluate.after or evaluate.forward",
         )
     return built
 

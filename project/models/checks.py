@@ -13,6 +13,7 @@ from ..specs.request_attributes import DECIDED_BY_RANKING
 from .builtin_trainers import check_kind
 from .gate_figures import AGAINST, EXAMPLES, NUMBER_EXAMPLES, exists, ranks
 from .transforms import feature_keys
+from .tuning import check_tuning
 
 
 def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
@@ -38,8 +39,9 @@ def check_model(
         objective = spec.objectives.get(model.objective)
         exposure = spec.events.get(objective.exposure) if objective else None
         if objective is not None:
-            _check_gate(model, objective, report)
+            _check_metrics(model, objective, report)
             check_kind(model, objective, report)
+            check_tuning(model, objective, report)
     first: dict[str, str] = {}
     for feature, entry in zip(model.features, feature_keys(model), strict=True):
         key = child(prefix, entry)
@@ -72,26 +74,37 @@ def check_model(
     _check_segments(model, exposure, prefix, report)
 
 
-def _check_gate(model: Model, objective: Objective, report: ProblemReport) -> None:
-    """Report a gate on metrics that an objective of this kind, or without ranked rows, lacks."""
+def _check_metrics(model: Model, objective: Objective, report: ProblemReport) -> None:
+    """Report a gate or a tuning by metrics that an objective of this kind does not have."""
     for bound in model.gate.bounds:
         key = f"{model.path}:gate.{bound.metric}{AGAINST if bound.against else ''}"
-        if not exists(bound.metric, number=objective.is_number):
-            kind = "a number" if objective.is_number else "a rate of rows with an outcome"
-            names = NUMBER_EXAMPLES if objective.is_number else EXAMPLES
-            report.add(
-                key,
-                f"{objective.name} is {kind}, which has no {bound.metric}",
-                f"bound one of {', '.join(names)}, or its difference: {names[0]}{AGAINST}",
-            )
-        elif ranks(bound.metric) and objective.ranked_within is None:
-            report.add(
-                key,
-                f"{bound.metric} compares rows that were ranked against each other, and "
-                f"{objective.name} does not say which were",
-                "add ranked_within (a request's id), or at least unit, to "
-                f"objectives.{objective.name}",
-            )
+        names = NUMBER_EXAMPLES if objective.is_number else EXAMPLES
+        remedy = f"bound one of {', '.join(names)}, or its difference: {names[0]}{AGAINST}"
+        _check_metric(bound.metric, objective, key, report, remedy=remedy)
+    if model.tune is not None:
+        names = NUMBER_EXAMPLES if objective.is_number else EXAMPLES
+        remedy = f"write one of {', '.join(name for name in names if name != 'calibration')}"
+        key = f"{model.path}:tune.metric"
+        _check_metric(model.tune.metric, objective, key, report, remedy=remedy)
+
+
+def _check_metric(
+    metric: str, objective: Objective, key: str, report: ProblemReport, *, remedy: str
+) -> None:
+    """Report a metric that an objective of this kind, or without ranked rows, lacks.
+
+    `remedy` names the metrics that it has.
+    """
+    if not exists(metric, number=objective.is_number):
+        kind = "a number" if objective.is_number else "a rate of rows with an outcome"
+        report.add(key, f"{objective.name} is {kind}, which has no {metric}", remedy)
+    elif ranks(metric) and objective.ranked_within is None:
+        report.add(
+            key,
+            f"{metric} compares rows that were ranked against each other, and "
+            f"{objective.name} does not say which were",
+            f"add ranked_within (a request's id), or at least unit, to objectives.{objective.name}",
+        )
 
 
 def _check_attribute_feature(

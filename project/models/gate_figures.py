@@ -13,8 +13,8 @@ from ..reading.names import did_you_mean
 
 AGAINST = "_vs_champion"
 _RANKING = r"(ndcg|recall|precision|value)@[1-9][0-9]{0,3}|mrr|group_auc"
-_METRIC = rf"auc|pr_auc|log_loss|rmse|mae|r2|spearman|calibration|{_RANKING}"
-CHECK = rf"({_METRIC})({AGAINST})?"
+METRIC = rf"auc|pr_auc|log_loss|rmse|mae|r2|spearman|calibration|{_RANKING}"
+CHECK = rf"({METRIC})({AGAINST})?"
 EXAMPLES = (
     "auc",
     "pr_auc",
@@ -58,6 +58,20 @@ def check_problem(name: str) -> tuple[str, str] | None:
         f"{', '.join(NUMBER_EXAMPLES)}, and each with {AGAINST}; and leaks"
     )
     return f"{name} is not a key of a gate", remedy
+
+
+def metric_problem(name: str) -> tuple[str, str] | None:
+    """Return (problem, remedy) if there is no metric of this name, else None."""
+    if re.fullmatch(METRIC, name):
+        return None
+    if name in _ELSEWHERE:
+        return f"{name} is not a metric", f"did you mean {_ELSEWHERE[name]}?"
+    remedy = (
+        did_you_mean(name, ALL_EXAMPLES)
+        or f"metrics are {', '.join(EXAMPLES)}; of an objective that is a number "
+        f"{', '.join(NUMBER_EXAMPLES)}"
+    )
+    return f"{name} is not a metric", remedy
 
 
 def exists(metric: str, *, number: bool) -> bool:

@@ -26,6 +26,7 @@ from ..reading.shapes import (
 from .builtin_trainers import PARAMETERS, is_builtin, known_trainer
 from .gate_figures import CHECK, check_problem
 from .transforms import ListedFeature
+from .tuning import TUNE, read_bounds
 
 TRAINER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
 
@@ -95,6 +96,8 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
                     name: list(value) if isinstance(value, tuple) else value  # as JSON has it
                     for name, value in built.items()
                 }
+        if parameters is not None and "tune" in values and report.sound(child(key, "tune")):
+            read_bounds(node, key, parameters, values, report)
         return values
 
     def schema(self) -> Schema:
@@ -167,6 +170,12 @@ _RECORD = Record(
             "their difference to the champion's. `leaks: none` fails with the leak alarm. "
             "Default where rows were ranked against each other, unless a ranking is compared "
             "already: ndcg@10_vs_champion: {at_least: 0}.",
+        ),
+        "tune": RecordKey(
+            shape=TUNE,
+            example="{trials: 20, metric: auc, search: {leaves: [8, 128]}}",
+            description="What `isthmus tune` tries: {trials: 20, parallel: 4, metric: auc, search: "
+            "{leaves: [8, 128], rate: {log: [0.01, 0.3]}, trees: [50, 100, 200]}}.",
         ),
     },
 )

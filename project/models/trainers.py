@@ -162,6 +162,13 @@ def _parameters(node: ast.FunctionDef, model: Model, report: ProblemReport) -> N
     ):
         remedy = did_you_mean(name, names, has=f"{model.trainer} has")
         report.add(child(place, name), f"{name} is not a parameter of {model.trainer}", remedy)
+    searched = model.tune.search if model.tune else {}
+    for name in (name for name in searched if name not in names and arguments.kwarg is None):
+        report.add(
+            child(f"{model.path}:tune.search", name),
+            f"{name} is not a parameter of {model.trainer}",
+            did_you_mean(name, names, has=f"{model.trainer} has"),
+        )
     for name in (
         name
         for name in names

@@ -15,6 +15,7 @@ from .experiments import Analysis, Experiment, Layer, Metric
 from .monitors import Monitor
 from .predictions import Prediction
 from .rules import Rule
+from .tuning import Tuning
 
 AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
 ParameterType = Literal["bool", "int", "float", "string"]
@@ -307,6 +308,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     evaluate: Evaluation = Evaluation()
     gate: Gate = Gate()
     transforms: tuple[Transform, ...] = ()
+    tune: Tuning | None = None  # what `isthmus tune` tries; no step of a training run reads it
     listed: tuple[str, ...] = ()  # the names in `features`, in order; empty without transforms
 
     @property

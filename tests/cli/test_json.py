@@ -19,6 +19,7 @@ READS = {
     "doctor": ["doctor"],
     "plan": ["plan"],
     "status": ["status"],
+    "guard": ["guard"],
     "events list": ["events", "list"],
     "events show": ["events", "show", "click"],
     "events quarantine": ["events", "quarantine", "click"],
@@ -74,6 +75,7 @@ ELSEWHERE = {
     "ui": "tests/ui/test_command.py",
     "import": "tests/adapters/sagemaker/endpoints/test_adoption.py",
     "predict": "tests/pipelines/scoring/test_predict.py",
+    "tune": "tests/pipelines/tuning/test_tune.py",
     "compile": "tests/adapters/vertex/pipelines/test_compile.py",
 }
 

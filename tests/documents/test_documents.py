@@ -20,6 +20,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "artifact": "pipelines.runs.artifacts:Manifest",
     "batch": "adapters.local.warehouse.contents:Contents",
     "cache": "pipelines.runs.cache:_Entry",
+    "cost": "pipelines.runs.costs:RunCost",
     "data": "pipelines.run_pages.records:TrainingSetData",
     "bigquery_view": "adapters.vertex.online.store:_View",
     "evaluation": "pipelines.evaluation.evaluation:Evaluation",
@@ -54,13 +55,14 @@ KINDS = {  # the file in each release's folder -> what reads it
     "state_prediction": "pipelines.scoring.scoring:Unfinished",
     "state_project": "lifecycle.resources.applied_digests:Applied",
     "state_promotion": "pipelines.training.promotion:Promotion",
+    "state_study": "pipelines.tuning.study:Study",
     "state_table": "feature_store.tables.static_tables:_Loaded",
     "state_traffic": "endpoints.traffic.owner:Owner",
     "state_view": "feature_store.offline.watermarks:Watermark",
     "step": "pipelines.runs.document:StepResult",
     "supervisor": "adapters.local.endpoints.rows:SupervisorAddress",
     "table": "adapters.common.warehouse.tables:TableDocument",
-    "version_replay": "experiments.replay.version:VersionReplay",
+    "version_replay": "experiments.replay.version_replay:VersionReplay",
 }
 
 

@@ -1,0 +1,1 @@
+"""Search a model's parameters (`isthmus tune`): a study of trials, in rounds of several at once."""

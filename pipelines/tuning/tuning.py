@@ -1,0 +1,278 @@
+"""Tune a configuration's parameters (`isthmus tune`): rounds of trials, then the last period."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...errors import Invalid, NotFound, Refused
+from ...project.specs.description import Model
+from ..graphs.graph import Pipeline
+from ..port import RunState
+from ..runs import names as run_names
+from ..runs.artifacts import digest_text
+from ..runs.document import open_run
+from ..runs.submission import pipeline_run, submit
+from ..runs.watch import artifact_uri, failure, has_ended, observe, values, watch
+from ..training.training import code_digest, pipeline, step_settings
+from .result import settings_text
+from .rounds import LAST, OWN, last_pipeline, round_pipeline
+from .steps import RESULT
+from .study import (
+    LastPeriod,
+    Setting,
+    StoredStudy,
+    Study,
+    Trial,
+    change_study,
+    create_study,
+    newest_study,
+)
+from .suggestions import check_installed, suggest
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from ...project.specs.tuning import Tuning
+
+_NOT_READ = ("alias", "gate", "name", "path")  # keys of a configuration on which no trial depends
+
+
+class PlannedStudy(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan of `isthmus tune`: a new study, or the rest of one that was interrupted."""
+
+    configuration: str
+    tune: Tuning
+    study: str | None  # that is gone on with
+    done: int  # its finished trials
+
+    def __str__(self) -> str:
+        tune = self.tune
+        begun = f"goes on with {self.study} after {self.done}: " if self.study else ""
+        return (
+            f"{self.configuration}   {begun}{tune.trials} trials, {tune.parallel} at a time, by "
+            f"{tune.metric}: {', '.join(tune.search)}"
+        )
+
+
+def plan_study(
+    project: Project, model: Model, *, resume: bool = False
+) -> tuple[PlannedStudy, StoredStudy | None]:
+    """Return what `tune` would do, and the study that it would go on with; nothing is changed.
+
+    Raises:
+        Invalid: the configuration has no `tune`, or Optuna is not installed.
+        NotFound: there is no study to go on with.
+        Refused: the configuration or its trainer changed since that study began.
+    """
+    tune = model.tune
+    if tune is None:
+        raise Invalid(
+            f"{model.path} has no tune",
+            remedy="write what is searched: tune: {trials: 20, metric: auc, search: {...}}",
+        )
+    check_installed()
+    stored = None
+    if resume:
+        stored = newest_study(project, model.name)
+        if stored is None:
+            raise NotFound(
+                f"there is no study of {model.path} to go on with",
+                remedy=f"isthmus tune {model.path}",
+            )
+        if stored.study.digest != digest_of(project, model) or stored.study.tune != tune:
+            raise Refused(
+                f"{model.path} or its trainer is not what {stored.study.name} began with: the "
+                "trials of before and of now could not be compared",
+                remedy=f"isthmus tune {model.path} begins another study; or undo the change",
+            )
+    planned = PlannedStudy(
+        configuration=model.path,
+        tune=tune,
+        study=stored.study.name if stored else None,
+        done=len(stored.study.trials) if stored else 0,
+    )
+    return planned, stored
+
+
+def run_study(project: Project, model: Model, stored: StoredStudy | None) -> Study:
+    """Run the rounds of a study that are left, then measure its best trial; return the study.
+
+    After each round the study is stored: a repeat goes on from there, and finds the finished steps
+    of the round that was interrupted in the cache.
+
+    Args:
+        project: The project, whose lock the caller holds.
+        model: The configuration, which has a `tune`.
+        stored: The study to go on with; None begins one.
+
+    Raises:
+        Invalid: a step failed; the message has the trial and its error, the rounds before are kept.
+        Conflict: another process changed the study meanwhile.
+    """
+    stored = _begin(project, model) if stored is None else _await_pending(project, stored)
+    data = artifact_uri(project, stored.study.data_run, "dataset", "data")
+    tune = stored.study.tune
+    while len(stored.study.trials) < tune.trials:
+        done = stored.study.trials
+        round_number = len({-(-trial.number // tune.parallel) for trial in done}) + 1
+        suggested = suggest(tune, done, round_number)
+        if not suggested:  # all that the search has were tried
+            break
+        trials = dict(enumerate(suggested, len(done) + 1))
+        by_name = {
+            number: dict(zip(tune.search, settings, strict=True))
+            for number, settings in trials.items()
+        }
+        stored, run = _run(
+            project, stored, round_pipeline(project, model, data, by_name), trials=by_name
+        )
+        outputs = {number: values(project, run, f"trial_{number}") for number in trials}
+        stored = change_study(
+            project,
+            stored,
+            pending_run=None,
+            trials=(
+                *done,
+                *(
+                    Trial(
+                        number=number,
+                        settings=settings,
+                        value=float(outputs[number]["value"]),
+                        seconds=float(outputs[number]["seconds"]),
+                    )
+                    for number, settings in trials.items()
+                ),
+            ),
+        )
+    return _finish(project, model, stored, data).study if not stored.study.last else stored.study
+
+
+def digest_of(project: Project, model: Model) -> str:
+    """Return a digest of what a model's trials depend on, and of its trainer's code."""
+    settings = {key: value for key, value in step_settings(model).items() if key not in _NOT_READ}
+    code = code_digest(project, model)
+    return digest_text(msgspec.json.encode([settings, code], order="sorted"))[:32]
+
+
+def _begin(project: Project, model: Model) -> StoredStudy:
+    """Make the training set as `train` does, by the same cache, and store a new study."""
+    if model.tune is None:
+        raise AssertionError(model.path)
+    train = pipeline(project, model)
+    dataset = Pipeline(name=train.name, steps=train.steps[:1])
+    name = run_names.next_name(project)
+    state = watch(project, submit(project, dataset, run=name))
+    _check(project, name, state, {}, f"isthmus tune {model.path}")
+    return create_study(
+        project,
+        Study(
+            name="",
+            configuration=model.name,
+            path=model.path,
+            digest=digest_of(project, model),
+            tune=model.tune,
+            data_run=name,
+            began=project.wall(),
+        ),
+    )
+
+
+def _await_pending(project: Project, stored: StoredStudy) -> StoredStudy:
+    """Wait for the end of a round that an interrupted command began and that still runs.
+
+    What its steps made is in the cache then.
+    """
+    run = stored.study.pending_run
+    if run is None:
+        return stored
+    try:
+        if not has_ended(observe(project, run)):
+            blobs = project.target.blobs
+            watch(project, pipeline_run(blobs, open_run(blobs, run)))
+    except NotFound:
+        pass  # its number was given, and nothing was submitted
+    return stored
+
+
+def _finish(project: Project, model: Model, stored: StoredStudy, data: str) -> StoredStudy:
+    """Measure a study's best trial and the file's parameters on the last period, and store it."""
+    best = stored.study.best
+    if best is None:
+        raise AssertionError(stored.study.name)
+    settings = stored.study.parameters(best)
+    stored, run = _run(project, stored, last_pipeline(project, model, data, settings), trials={})
+    uri = f"{artifact_uri(project, run, LAST, LAST)}/{RESULT}"
+    result = msgspec.json.decode(project.target.blobs.get(uri), type=LastPeriod)
+    return change_study(
+        project,
+        stored,
+        pending_run=None,
+        own_value=float(values(project, run, OWN)["value"]),
+        last=result,
+    )
+
+
+def _run(
+    project: Project,
+    stored: StoredStudy,
+    planned: Pipeline,
+    *,
+    trials: Mapping[int, Mapping[str, Setting]],
+) -> tuple[StoredStudy, str]:
+    """Run a pipeline of a study to its end; return the study, which names the run, and the run.
+
+    `trials` are what its trials set, by number, for errors.
+    """
+    study, name = stored.study, run_names.next_name(project)
+    stored = change_study(project, stored, pending_run=name)
+    done, total = len(study.trials), study.tune.trials
+
+    def progress(state: RunState) -> None:
+        ended = sum(step.phase == "done" for step in state.steps)
+        what = "trials" if trials else "the last period after trials"
+        count = done + ended if trials else done
+        project.progress(f"{study.name} ({study.configuration}): {what} done", count, total)
+
+    again = f"isthmus tune {study.path} --resume"
+    try:
+        state = watch(project, submit(project, planned, run=name), on_change=progress)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"study {study.name} is kept. Go on with it: {again}")
+        raise
+    _check(project, name, state, trials, again)
+    return stored, name
+
+
+def _check(
+    project: Project,
+    run: str,
+    state: RunState,
+    trials: Mapping[int, Mapping[str, Setting]],
+    again: str,
+) -> None:
+    """Raise Invalid with the first failed step's error if a run did not end well.
+
+    `trials` are what its trials set, by number, and `again` is the command that goes on.
+    """
+    failed = sorted(
+        (step for step in state.steps if step.phase in ("failed", "cancelled")),
+        key=lambda step: step.phase == "cancelled",
+    )
+    if state.phase == "done" and not failed:
+        return
+    step = failed[0].name if failed else state.phase
+    record = failure(project, run, step) if failed else None
+    reason = (record.message if record else None) or (failed[0].reason if failed else "")
+    number = int(step.removeprefix("trial_")) if step.startswith("trial_") else None
+    settings = trials.get(number, {}) if number is not None else {}
+    about = f"trial {number} ({settings_text(settings)})" if number is not None else f"step {step}"
+    remedies: Sequence[str | None] = (
+        record.remedy if record else None,
+        f"what is finished is kept; go on: {again}",
+        f"log: isthmus runs log {run} {step}",
+    )
+    raise Invalid(
+        f"{about} failed: {reason or 'it was stopped'}", remedy="\n".join(filter(None, remedies))
+    )
