@@ -90,7 +90,7 @@ def test_it_finds_a_known_optimum_measures_it_apart_and_train_takes_the_trial(sh
     with opened(folder, "local") as project:
         tuned = im.tune(project, "models/shifted.yaml")
         assert [trial.number for trial in tuned.trials] == list(range(1, 13))
-        assert abs(tuned.best.parameters["shift"]) + tuned.best.parameters["tilt"] < 0.05
+        assert abs(tuned.best.parameters["shift"]) + tuned.best.parameters["tilt"] < 0.1
         assert tuned.best.value == min(trial.value for trial in tuned.trials) < tuned.own_value
         assert tuned.last.rows == 60
         assert tuned.last.verdict == "pass"  # 0.3 too many is told apart on one day
@@ -102,7 +102,7 @@ def test_it_finds_a_known_optimum_measures_it_apart_and_train_takes_the_trial(sh
         with pytest.raises(NotFound, match="t1 has no trial 13"):
             isthmus_overrides(project, "t1/13")
     said = isthmus(folder, "train", "shifted", "--trial", tuned.trial, "--json").json
-    (run,) = said["items"]
+    (run,) = said
     assert run["parameters"] == tuned.best.parameters
     assert run["evaluation"]["periods"][-1]["rows"] == tuned.last.rows
     error = isthmus(folder, "runs", "compare", "t1/1", "r1", ok=False).err
@@ -137,7 +137,7 @@ def test_no_trial_sees_the_last_day(shop):
         im.ingest(project)
         without = im.tune(project, "shifted")
     assert digits(as_it_is)[:2] == digits(without)[:2]
-    assert as_it_is.last.own.value != without.last.own.value
+    assert as_it_is.last.best.value != without.last.best.value
 
 
 def test_a_dry_run_and_what_is_refused_begin_nothing(shop):
