@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.demo.demo import demo as demo
     from isthmus.lifecycle.resources.apply import apply as apply
     from isthmus.lifecycle.resources.destroy import destroy as destroy
+    from isthmus.lifecycle.resources.guard import guard as guard
     from isthmus.lifecycle.resources.plan import plan as plan
     from isthmus.lifecycle.resources.status import status as status
     from isthmus.lifecycle.stacks import stack as stack
@@ -64,6 +65,7 @@ _WHERE = {
     "apply": "isthmus.lifecycle.resources.apply",
     "status": "isthmus.lifecycle.resources.status",
     "destroy": "isthmus.lifecycle.resources.destroy",
+    "guard": "isthmus.lifecycle.resources.guard",
     "ingest": "isthmus.events.intake.ingest",
     "emit": "isthmus.events.intake.emit",
     "materialize": "isthmus.feature_store.offline.materialize",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .endpoints.port import Adopter, Counters, EndpointHost, MetricSource, VariantSpec
     from .events.port import EventLog, Sources
     from .feature_store.port import OnlineStore, Warehouse
-    from .pipelines.port import ModelRegistry, PipelineEngine
+    from .pipelines.port import ModelRegistry, PipelineEngine, StepSpec
     from .project.reading.shapes import Key
     from .storage import BlobStore, Inventory, LogSource, StateStore
 
@@ -56,6 +56,21 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     hourly_cost: Decimal | None  # USD; None: a price is not in the table
     machines: str  # 2 x ml.m5.large
     table: str  # 2026-07
+
+
+class StepRate(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine on which a step of a run works, and its price by the hour."""
+
+    machine: str  # ml.m5.large
+    hourly: Decimal | None  # USD; None: not in the price table
+
+
+class RunPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """The prices of a run's steps, by an adapter's dated price table."""
+
+    table: str  # 2026-07
+    rates: dict[str, StepRate]  # by the step's name
+    fee: Decimal | None = Decimal(0)  # USD of a run itself, beside its steps; None: unknown
 
 
 class Packages(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +115,22 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]  # damaged or lost, a line each
     notes: tuple[str, ...] = ()  # strange and harmless
     remedy: str = ""  # for the problems
+
+
+class StrayResource(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's resource that bears a project's name and lacks some of its tags."""
+
+    kind: str
+    name: str  # the provider's
+    native_id: str
+    missing: tuple[str, ...]  # the tags that it lacks
+
+
+class Untagged(msgspec.Struct, frozen=True, kw_only=True):
+    """The resources that bear a project's name and not its tags, and what was not looked for."""
+
+    resources: tuple[StrayResource, ...]
+    not_searched: str  # what the provider does not list by name, for people
 
 
 class AccountCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +210,21 @@ class Priced(Protocol):
         ...
 
 
+class JobsPriced(Protocol):
+    """An adapter whose provider asks money for the machines on which steps of runs work."""
+
+    def run_prices(self, profile: Profile, steps: Sequence[StepSpec]) -> RunPrices:
+        """Return the price of each step's machine by the newest price table."""
+        ...
+
+    def billed_seconds(self, target: Target, run_id: str) -> Mapping[str, float]:
+        """Return the seconds that the provider bills of a run's ended steps, by the step's name.
+
+        A step is left out if the provider does not tell: its begin and its end then count.
+        """
+        ...
+
+
 class Maintained(Protocol):
     """An adapter that stores things in files of our own, which we have to guard."""
 
@@ -196,6 +242,14 @@ class Adoptable(Protocol):
 
     def adopter(self, target: Target) -> Adopter:
         """Return what takes over an endpoint that was not created by Isthmus, on this target."""
+        ...
+
+
+class TagsSearched(Protocol):
+    """An adapter whose provider's resources carry tags, which somebody may take off."""
+
+    def untagged(self, target: Target) -> Untagged:
+        """Return the resources that bear the project's name and lack its tags."""
         ...
 
 
@@ -256,11 +310,14 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     options: Configured | None = None
     located: Located | None = None  # None: a target is named by its bucket, or its name
     priced: Priced | None = None
+    # None: on this machine a run costs nothing; elsewhere its cost is unknown
+    jobs_priced: JobsPriced | None = None
     maintained: Maintained | None = None  # None: the provider guards what is stored
     adoptable: Adoptable | None = None
     native: Native | None = None
     fixed: FixedAtCreation | None = None
     account_checked: AccountChecked | None = None
+    tags_searched: TagsSearched | None = None  # None: a resource cannot lose its tags
 
 
 def attribute(name: str) -> Any:

@@ -60,6 +60,11 @@ GROUPS = {
             "What exists, how fresh it is, who has the traffic.",
         ),
         "destroy": ("project.resources", "destroy", "Remove what apply and deploy made."),
+        "guard": (
+            "project.guard",
+            "guard",
+            "Endpoints that nobody uses, and what they cost.",
+        ),
         "events": ("data.events", "events", "The event catalogue: list, show, diff, quarantine."),
         "ingest": ("data.events", "ingest", "Validate and store events."),
         "materialize": (
@@ -146,7 +151,8 @@ EXIT_CODES = {
     0: "done; `rollout wait`: promoted",
     1: "an error, told on stderr; nothing is half-made",
     2: "`plan --detailed-exitcode`: there is something to change",
-    3: "`rollout wait`: aborted; `monitor --detailed-exitcode`: an alarm",
+    3: "`rollout wait`: aborted; `monitor --detailed-exitcode`: an alarm; "
+    "`guard --detailed-exitcode`: something is idle",
     4: "`rollout wait`: it waits for a person",
     5: "`rollout wait --timeout`: it has not ended in that time",
     USAGE: "the command line is wrong",

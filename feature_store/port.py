@@ -5,7 +5,7 @@ Data crosses as `pyarrow.Table`, every timestamp UTC in milliseconds without a z
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Params = Mapping[str, object]
+RowSink = Callable[[Iterator["pa.Table"]], None]  # takes a query's rows, some at a time
 
 
 class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,12 +119,15 @@ class Warehouse(Protocol):
         """
         ...
 
-    def query(self, sql: str, params: Params) -> pa.Table:
+    def query(self, sql: str, params: Params, *, into: RowSink | None = None) -> pa.Table:
         """Run a SELECT and return its rows; their order is that of its ORDER BY alone.
 
         Args:
             sql: A statement in our subset, with `$name` for parameters.
             params: The parameters' values by name.
+            into: Takes the rows in their order, in tables of limited size, so that they need not
+                fit in memory; none are returned then. It is called again, from the first row on,
+                where the query has to be begun again. It need not read them all.
 
         Raises:
             Invalid: the statement is wrong. The error names the position.

@@ -62,7 +62,17 @@ svg { width: 100%; height: auto; display: block; }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
 svg.flow { width: auto; height: auto; max-width: none; margin: .4rem 0; }
 .frame { fill: var(--panel); stroke: var(--hue); stroke-width: 1.5; } .made { fill: none; stroke: \
-var(--quiet); stroke-width: 1.2; }
+var(--quiet); stroke-width: 1.2; } .near { fill: none; stroke: none; pointer-events: none; }
+.node:is(:hover, :focus, :target) .near { stroke: var(--ink); stroke-width: 2; }
+.node:is(:focus, :target) .frame { stroke-width: 3; } .node:focus { outline: 2px solid var(--a); \
+outline-offset: 2px; } svg .detail { font-size: 11px; }
+.nodes { list-style: none; padding: 0; margin: .4rem 0; } .nodes li { padding: .3rem .5rem; \
+border-bottom: 1px solid var(--faint); overflow-wrap: anywhere; }
+.nodes div { font-size: .86rem; }
+.nodes li:target { background: var(--panel); border-left: 4px solid var(--a); }
+h3 { font-size: .95rem; margin: 1.2rem 0 .2rem; color: var(--soft); }
+@media (min-width: 70rem) { .broad { width: calc(100vw - 4rem); margin-left: calc(50% - 50vw + \
+2rem); } .broad svg.shrunk { max-width: 100%; } }
 a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); } svg \
 .in { fill: var(--paper); }
 .tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { \

@@ -21,7 +21,7 @@ from ...errors import Unavailable
 from .storage.transfers import arriving
 
 FRESH = timedelta(days=7)  # providers change prices some times a year
-_FORM = 1  # of the file's name: another form is another file
+_FORM = 2  # of the file's name: another form is another file
 
 
 class PriceList(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +31,8 @@ class PriceList(msgspec.Struct, frozen=True, kw_only=True):
     hourly: Mapping[str, Decimal]  # machine -> USD an hour that it serves
     # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
     scanned: Decimal | None = None
+    # what steps of runs work on -> USD an hour: "training ml.m5.large", "N1 Core" of Google's jobs
+    jobs: Mapping[str, Decimal] = {}
 
 
 def from_cache(provider: str, region: str) -> PriceList | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...project.profiles.idle import IDLE
 from ...project.reading import quantities
 from ...project.reading.names import name_problem
 from ...project.reading.shapes import Folder, Key, MapOf, Record, Text
@@ -47,4 +48,5 @@ KEYS = {
         ),
         description="Holds from an endpoint's next start.",
     ),
+    "idle": IDLE,
 }

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
-from .hooks import AccountChecks, Adoption, NativeObjects, Options, Place, Prices
+from .hooks import (
+    AccountChecks,
+    Adoption,
+    JobPrices,
+    NativeObjects,
+    Options,
+    Place,
+    Prices,
+    TagSearch,
+)
 
 ADAPTER = Adapter(
     name="sagemaker",
@@ -46,7 +55,9 @@ ADAPTER = Adapter(
     options=Options(),
     located=Place(),
     priced=Prices(),
+    jobs_priced=JobPrices(),
     adoptable=Adoption(),
     native=NativeObjects(),
     account_checked=AccountChecks(),
+    tags_searched=TagSearch(),
 )

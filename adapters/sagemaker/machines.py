@@ -6,6 +6,7 @@ from typing import Any
 
 from ...endpoints.port import VariantSpec
 from ...errors import Invalid
+from ...project.profiles.job_options import jobs
 from ...target import Profile
 
 DEFAULT = "ml.m5.large"
@@ -25,7 +26,7 @@ def serving_counts(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
 
 def job_machine(profile: Profile) -> str:
     """Return the instance type for pipeline steps that name none."""
-    return str(profile.options.get("machine") or DEFAULT)
+    return str(jobs(profile).get("machine") or DEFAULT)
 
 
 def image(profile: Profile) -> str:

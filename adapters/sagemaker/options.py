@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...project.profiles.idle import IDLE
+from ...project.profiles.job_options import jobs_key
 from ...project.profiles.options import BUDGET, IMAGE, OFFLINE, adopted
 from ...project.reading.shapes import Key, Number, Record, Text
 
@@ -13,6 +15,7 @@ _ROLE = Text(
 _ENDPOINT = Text(
     what="an endpoint's name", pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", example="prod-ranker"
 )
+_MACHINE = Text(what="an instance type", pattern=r"ml\..+", example="ml.m5.large")
 
 KEYS = {
     "account": Key(
@@ -35,14 +38,14 @@ KEYS = {
         shape=Record(
             noun="serving",
             keys={
-                "instance": Key(
-                    shape=Text(what="an instance type", pattern=r"ml\..+", example="ml.m5.large")
-                ),
+                "instance": Key(shape=_MACHINE),
                 "count": Key(shape=Number(whole=True, least=1)),
             },
         )
     ),
     "adopted": adopted(_ENDPOINT, "SageMaker's"),
     "budget": BUDGET,
+    "idle": IDLE,
+    "jobs": jobs_key(_MACHINE),
     "offline": OFFLINE,
 }

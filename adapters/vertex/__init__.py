@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
-from .hooks import Adoption, FixedSettings, NativeObjects, Options, Place, Prices
+from .hooks import (
+    Adoption,
+    FixedSettings,
+    JobPrices,
+    NativeObjects,
+    Options,
+    Place,
+    Prices,
+    TagSearch,
+)
 
 _CLIENTS = (
     "google.cloud.aiplatform_v1",
@@ -58,7 +67,9 @@ ADAPTER = Adapter(
     options=Options(),
     located=Place(),
     priced=Prices(),
+    jobs_priced=JobPrices(),
     adoptable=Adoption(),
     native=NativeObjects(),
     fixed=FixedSettings(),
+    tags_searched=TagSearch(),
 )

@@ -8,6 +8,7 @@ from typing import Any
 from ...endpoints.port import VariantSpec
 from ...errors import Invalid
 from ...pipelines.graphs.kubeflow import Resources
+from ...project.profiles.job_options import jobs
 from ...target import Profile
 
 DEFAULT = "n1-standard-2"
@@ -39,7 +40,7 @@ def serving_replicas(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
 
 def job_machine(profile: Profile) -> str:
     """Return the machine type for pipeline steps that name none."""
-    return str(profile.options.get("machine") or DEFAULT)
+    return str(jobs(profile).get("machine") or DEFAULT)
 
 
 def container_limits(machine: str) -> Resources:

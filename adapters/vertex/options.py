@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ...project.profiles.idle import IDLE
+from ...project.profiles.job_options import jobs_key
 from ...project.profiles.options import BUDGET, IMAGE, OFFLINE, adopted
 from ...project.reading.quantities import Mistake
 from ...project.reading.shapes import FILLED, Key, OneOf, Record, Text
@@ -73,5 +75,13 @@ KEYS = {
     ),
     "adopted": adopted(_ENDPOINT, "the id of Vertex AI's endpoint"),
     "budget": BUDGET,
+    "idle": IDLE,
+    "jobs": jobs_key(
+        Text(
+            what="a machine type",
+            pattern=r"[a-z]\d[a-z]?-(standard|highmem|highcpu)-\d+",
+            example="n1-standard-4",
+        )
+    ),
     "offline": OFFLINE,
 }

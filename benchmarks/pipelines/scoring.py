@@ -1,8 +1,10 @@
-"""Measure `isthmus predict` over a table: rows a second by columns and by rows, and memory.
+"""Measure `isthmus predict` over a table: rows a second by columns and by rows, time and memory.
 
 An `isthmus.logistic` model reads six features of two views and three columns of the rows, one of
 them a category. It is scored as it is, by `predict_table`, and by a predictor with the same weights
-that has `predict` alone. `python -m benchmarks.pipelines.scoring 200000` measures another size.
+that has `predict` alone. Beside the memory of each step stands that of pyarrow alone, in a process
+that copies the same rows some at a time, and in one that holds them all.
+`python -m benchmarks.pipelines.scoring 200000` measures another size.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..measure import SMALL, Line, apart, best, scaled, table
+from ..measure import SMALL, Cost, Line, apart, best, scaled, table
 from .log import ingest_and_materialize, times_and_clicks
 from .training import AT_EXIT
 
@@ -30,6 +32,7 @@ LOGGED = scaled(40_000, 2_000)  # impressions that the model is trained on
 ITEMS = scaled(1_000, 40)  # every item is scored for some users
 SHARDS = 4
 DAYS = 10
+STEPS = ("rows", "score", "publish")
 GOAL = 10  # times as many rows a second by columns
 PROJECT = f"""
 name: bench
@@ -105,33 +108,42 @@ def main(sizes: Sequence[int] = SIZES) -> None:
         with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as name:
             folder = Path(name)
             apart(_prepare, folder, rows)
-            lines, speeds = [], {}
-            for way in TRAINERS:
-                site = folder / f"site_{way}"
-                measured = _measured(folder, way, site)
-                speeds[way] = rows / measured["predictor"]
-                ratio = None if way == "by_rows" else speeds[way] / speeds["by_rows"]
-                lines += [
-                    Line(
-                        name=f"{way}: the predictor alone",
-                        value=f"{speeds[way]:,.0f} rows/s",
-                        ratio=ratio,
-                        goal=f"{GOAL}x" if ratio else "",
-                    ),
-                    Line(
-                        name=f"{way}: its steps `score`, in all",
-                        value=f"{rows / measured['steps']:,.0f} rows/s",
-                    ),
-                    Line(
-                        name=f"{way}: the whole of `predict`",
-                        value=f"{rows / measured['whole']:,.0f} rows/s",
-                    ),
-                    *_memory(way, site),
-                ]
-                missed |= ratio is not None and ratio < GOAL
-            table(f"scoring {rows:,} rows x {len(FEATURES)} features in {SHARDS} shards", lines)
+            sites = {way: folder / f"site_{way}" for way in TRAINERS}
+            seconds = {way: _measured(folder, way, site) for way, site in sites.items()}
+            lines = [_pace(way, what, rows, seconds) for way in TRAINERS for what in seconds[way]]
+            alone = seconds["by_rows"]["predictor"] / seconds["by_columns"]["predictor"]
+            missed |= alone < GOAL
+            title = f"scoring {rows:,} rows x {len(FEATURES)} features in {SHARDS} shards"
+            table(f"{title}: rows a second, and how many times as fast by columns", lines)
+            last = f"part_{SHARDS - 1}"  # the first look has one part
+            batch = next(folder.glob(f".isthmus/runs/*/rows/{last}/rows.parquet")).parents[1]
+            files = sorted(batch.glob("part_*/rows.parquet"))
+            copied = apart(_copy, files, folder / "copy.parquet")
+            held = apart(_hold, files)
+            limits = [
+                Line(name="pyarrow alone: copies the rows", value=f"{copied.megabytes:,.0f} MB"),
+                Line(
+                    name="pyarrow alone: holds the rows",
+                    value=f"{held.megabytes:,.0f} MB",
+                    ratio=held.megabytes / copied.megabytes,
+                ),
+            ]
+            steps = [line for way in TRAINERS for line in _memory(way, sites[way], copied)]
+            table(f"{title}: memory at most", [*limits, *steps])
     if missed and not SMALL:
         raise SystemExit("columns are not scored fast enough beside rows")
+
+
+def _pace(way: str, what: str, rows: int, seconds: dict[str, dict[str, float]]) -> Line:
+    """Return the line of one part of a batch, with its ratio to the same part by rows."""
+    taken, names = seconds[way][what], {"predictor": "the predictor alone", "whole": "the whole"}
+    by_columns = way == "by_columns"
+    return Line(
+        name=f"{way}: {names.get(what, f'step {what}, in all')}",
+        value=f"{rows / taken:,.0f} rows/s, {taken:,.2f} s",
+        ratio=seconds["by_rows"][what] / taken if by_columns else None,
+        goal=f"{GOAL}x" if by_columns and what == "predictor" else "",
+    )
 
 
 def _prepare(folder: Path, rows: int) -> None:
@@ -193,11 +205,16 @@ def _register(project: Project, way: str) -> None:
 
 
 def _measured(folder: Path, way: str, site: Path) -> dict[str, float]:
-    """Return the seconds of a batch: whole, its score steps in all, and the predictor alone."""
+    """Return the seconds of a batch: the predictor alone, its steps by their kind, and whole."""
     site.mkdir()
     (site / "sitecustomize.py").write_text(AT_EXIT.format(file=str(site / "steps.txt")))
     command = [sys.executable, "-m", __spec__.name if __spec__ else __name__, str(folder), way]
-    environment = os.environ | {"PYTHONPATH": str(site)}
+    # compiled modules are kept, as a user's are; the first look at a few rows compiles them
+    environment = os.environ | {
+        "PYTHONPATH": str(site),
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
+    }
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured
@@ -215,14 +232,17 @@ def _score(folder: Path, way: str) -> dict[str, float]:
     from isthmus.pipelines.runs.watch import artifact_uri
 
     with im.open(folder / "project.yaml") as project:
+        im.predict(project, way, limit=10)
+        (folder / f"site_{way}" / "steps.txt").unlink()
         started = time.perf_counter()
         scored = im.predict(project, way)
         whole = time.perf_counter() - started
-        blobs, steps, parts = project.target.blobs, 0.0, []
-        for number in range(SHARDS):
-            uri = f"{step_folder(blobs, scored.run, f'score_{number}')}/step.json"
+        blobs, steps, parts = project.target.blobs, dict.fromkeys(STEPS, 0.0), []
+        for step in ("rows", *(f"score_{number}" for number in range(SHARDS)), "publish"):
+            uri = f"{step_folder(blobs, scored.run, step)}/step.json"
             result = read(blobs, uri, StepResult)
-            steps += (result.ended - result.started).total_seconds()
+            steps[step.partition("_")[0]] += (result.ended - result.started).total_seconds()
+        for number in range(SHARDS):
             part = local_path(artifact_uri(project, scored.run, "rows", f"part_{number}"))
             parts.append(pq.ParquetFile(part / "rows.parquet").read())
         model = local_path(project.target.registry.get(way, 1).uri)
@@ -230,11 +250,33 @@ def _score(folder: Path, way: str) -> dict[str, float]:
     loaded, rows = predictor.load(model).predictor, pa.concat_tables(parts)
     trainers.predict(loaded, rows.slice(0, 100), configuration, folder)
     alone = best(lambda: trainers.predict(loaded, rows, configuration, folder))
-    return {"whole": whole, "steps": steps, "predictor": alone}
+    return {"predictor": alone, **steps, "whole": whole}
 
 
-def _memory(way: str, site: Path) -> list[Line]:
-    """Return a line of memory and CPU for each kind of step that wrote to the site's file."""
+def _copy(files: Sequence[Path], goal: Path) -> None:
+    """Copy rows to one file by pyarrow alone, some at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(goal, pq.read_schema(files[0])) as writer:
+        for file in files:
+            for batch in pq.ParquetFile(file).iter_batches(100_000):
+                writer.write_batch(batch)
+
+
+def _hold(files: Sequence[Path]) -> None:
+    """Read rows into one table by pyarrow alone."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    whole = pa.concat_tables(pq.ParquetFile(file).read() for file in files)
+    print(f"  {whole.num_rows:,} rows are {whole.nbytes / 1e6:,.0f} MB", file=sys.stderr)
+
+
+def _memory(way: str, site: Path, copied: Cost) -> list[Line]:
+    """Return a line of memory and CPU for each kind of step that wrote to the site's file.
+
+    The ratio is to the memory of pyarrow alone.
+    """
     most: dict[str, tuple[float, float]] = {}
     for text in (site / "steps.txt").read_text().splitlines():
         megabytes, seconds, *arguments = text.split()
@@ -242,7 +284,11 @@ def _memory(way: str, site: Path) -> list[Line]:
         peak, cpu = most.get(step, (0.0, 0.0))
         most[step] = (max(peak, float(megabytes)), cpu + float(seconds))
     return [
-        Line(name=f"{way}: {step}", value=f"{peak:,.0f} MB, {cpu:,.1f} CPU s")
+        Line(
+            name=f"{way}: {step}",
+            value=f"{peak:,.0f} MB, {cpu:,.1f} CPU s",
+            ratio=peak / copied.megabytes,
+        )
         for step, (peak, cpu) in most.items()
     ]
 

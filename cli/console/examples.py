@@ -17,6 +17,7 @@ EXAMPLES = {
     "apply": "apply --dry-run",
     "status": "status --json",
     "destroy": "destroy --dry-run",
+    "guard": "guard --detailed-exitcode",
     "events list": "events list",
     "events show": "events show click",
     "events diff": "events diff HEAD~1",

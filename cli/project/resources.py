@@ -62,11 +62,16 @@ def apply(console: Console, yes: bool) -> None:
 
 
 @command(help="What exists, how fresh it is, who has the traffic.")
-def status(console: Console) -> None:
+@click.option(
+    "--untagged",
+    is_flag=True,
+    help="Also what bears the project's name on a cloud and not its tags: destroy may miss it.",
+)
+def status(console: Console, untagged: bool) -> None:
     from ...lifecycle.resources.status import status as look
 
     with console.open() as project:
-        console.result(look(project))
+        console.result(look(project, untagged=untagged))
 
 
 @command(

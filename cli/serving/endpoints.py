@@ -29,16 +29,20 @@ if TYPE_CHECKING:
 @waits
 def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
     from ...endpoints.deploy.deploy import deploy as put
+    from ...endpoints.deploy.restoration import is_stopped, planned
+    from ...endpoints.traffic import owner
     from ...endpoints.traffic.convergence import variants_ready
-    from ...endpoints.traffic.resolution import ranking_endpoint_of, resolve
+    from ...endpoints.traffic.resolution import ranking_endpoint_of
     from ...endpoints.traffic.router import routed_endpoints
 
     with console.open() as project:
         _wait_released(console, project, endpoint, wait=wait)
         running = routed_endpoints(project.target).observe(endpoint) if console.dry_run else None
+        claim = owner.read(project.target.state, endpoint)
 
         def resolved_spec() -> tuple[EndpointSpec, str]:
-            spec = resolve(project, ranking_endpoint_of(project, endpoint), running).spec
+            declared = ranking_endpoint_of(project, endpoint)
+            spec = planned(project, declared, running, claim).resolved.spec
             return spec, "   ".join(
                 [
                     f"{project.target.name:<7} {endpoint}",
@@ -48,7 +52,8 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
 
         if console.dry_run:
             spec, words = resolved_spec()
-            if variants_ready(spec, running):  # its smoke test would be counted in the metrics
+            # its smoke test would be counted in the metrics
+            if variants_ready(spec, running) and not is_stopped(claim):
                 console.result(
                     {"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do"
                 )

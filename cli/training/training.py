@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+import msgspec
 
 from ...errors import IsthmusError
+from ...reports.columns import plural
 from ..console.command import command
 from ..console.console import Console, relative
 from ..console.project_clock import opened
 from ..console.tables import grid
 
 if TYPE_CHECKING:
-    from ...project.specs.description import ProjectSpec
+    from collections.abc import Sequence
+
+    from ...core.runtime.project import Project
+    from ...pipelines.runs.estimates import RunEstimate
+    from ...project.specs.description import Model, ProjectSpec
 
 
 @command(
@@ -78,17 +84,19 @@ def train(
             overrides = (*trial_overrides(project, first, trial), *overrides)
         # a name that is wrong stops it before the first run
         models = [configuration(project, config, overrides) for config in configs]
-        console.would(
-            models,
-            "\n".join(
-                f"{project.target.name:<7} train {' '.join((m.path, *overrides))}   {m.trainer}   "
-                f"{len(m.features)} feature{'s' if len(m.features) != 1 else ''}"
-                for m in models
-            ),
-        )
+        if console.dry_run:
+            _preview(console, project, models, overrides, curve=curve)
         for config in configs:
             done.append(
-                run(project, config, overrides=overrides, tags=tags, note=note, curve=curve)
+                run(
+                    project,
+                    config,
+                    overrides=overrides,
+                    tags=tags,
+                    note=note,
+                    curve=curve,
+                    on_estimate=lambda cost: _say_cost(console, cost),
+                )
             )
             console.say(str(done[-1]))
     if console.as_json:
@@ -96,6 +104,37 @@ def train(
     console.next(*_endpoints_of(next_steps(done[-1]), done[-1].model, spec))
     if any(record.status == "failed" or record.gate == "fail" for record in done):
         raise SystemExit(1)
+
+
+def _preview(
+    console: Console,
+    project: Project,
+    models: Sequence[Model],
+    overrides: tuple[str, ...],
+    *,
+    curve: bool,
+) -> None:
+    """Store what `train` would do, with what each run would cost, for the end of a dry run."""
+    from ...pipelines.training.training import estimate
+
+    estimates = [estimate(project, model, overrides, curve=curve) for model in models]
+    console.would(
+        [
+            msgspec.to_builtins(model) | {"estimate": cost}
+            for model, cost in zip(models, estimates, strict=True)
+        ],
+        "\n".join(
+            f"{project.target.name:<7} train {' '.join((model.path, *overrides))}   "
+            f"{model.trainer}   {plural(len(model.features), 'feature')}\n{cost}"
+            for model, cost in zip(models, estimates, strict=True)
+        ),
+    )
+
+
+def _say_cost(console: Console, cost: RunEstimate) -> None:
+    """Print what a run will cost, on a target that bills it; a dry run says it at its end."""
+    if cost.billed and not console.dry_run:
+        console.say(str(cost))
 
 
 def _configurations(path: str) -> str:
@@ -139,14 +178,19 @@ def runs() -> None: ...
     metavar="FIELD=VALUE",
     help="Only these: model, alias, gate, tag, parameters.C, ... (again for more).",
 )
-def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
+@click.option(
+    "--cost",
+    is_flag=True,
+    help="What each run cost in USD: the seconds of its steps by their machines' prices.",
+)
+def list_runs(console: Console, sort: str | None, where: tuple[str, ...], *, cost: bool) -> None:
     from ...lifecycle.verbs.runs import list as read
     from ...pipelines.run_pages.run_list import comparable, leading_figures
 
     with console.open() as project:
-        listed = read(project, sort=sort, where=where)
+        listed = read(project, sort=sort, where=where, cost=cost)
     shown = leading_figures(listed, sort)
-    rows = [run.overview(shown) for run in listed]
+    rows = [run.overview(shown, cost=cost) for run in listed]
     text = (
         grid(map(tuple, map(dict.values, rows)), head=tuple(rows[0]))
         if rows
@@ -183,7 +227,10 @@ def show(console: Console, run: str) -> None:
             )
             for step in shown.steps
         ]
-        console.result(shown, f"{where:<7} run {run}   {shown.phase}", grid(rows, indent="  "))
+        cost = [f"  cost   {shown.cost}"] if shown.cost else []
+        console.result(
+            shown, f"{where:<7} run {run}   {shown.phase}", grid(rows, indent="  "), *cost
+        )
 
 
 @command(
@@ -424,21 +471,44 @@ def promote(console: Console, version: str, alias: str, because: str | None) -> 
     )
 
 
-@command(help="What is made of what: events, objectives, views, models, endpoints.")
+@command(
+    help="What is made of what: events, objectives, views, models, endpoints. Of one CONFIG "
+    "(models/*.yaml) also features, transforms and versions, with what its newest run says of each "
+    "feature. As html a page, of every model without CONFIG."
+)
+@click.argument("config", required=False)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "mermaid", "dot"]),
+    type=click.Choice(["text", "mermaid", "dot", "html"]),
     default="text",
     show_default=True,
 )
-def graph(console: Console, form: Literal["text", "mermaid", "dot"]) -> None:
-    from pathlib import Path
-
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write it there. Default: a page goes among the project's reports, all else is printed.",
+)
+def graph(
+    console: Console,
+    config: str | None,
+    form: Literal["text", "mermaid", "dot", "html"],
+    output: Path | None,
+) -> None:
     from ...lifecycle.verbs.models import graph as draw
     from ...project.load import load
 
-    console.result(draw(load(Path(console.path)), form=form), raw=True)
+    if config is None and form != "html":
+        # of the project's files alone: no target is asked
+        drawn = draw(load(Path(console.path)), form=form, output=output)
+    else:
+        with console.open() as project:
+            drawn = draw(project, config, form=form, output=output)
+    if drawn.page is None:
+        console.result(drawn, raw=True)
+    else:
+        console.result(drawn, f"page      {relative(drawn.page)}")
 
 
 _moment = click.DateTime()

@@ -27,9 +27,10 @@ from ..split import check, percent_text
 from ..traffic import owner
 from ..traffic.convergence import variants_ready
 from ..traffic.manual import read_back
-from ..traffic.resolution import ranking_endpoint_of, resolve, with_owned_counts
+from ..traffic.resolution import ranking_endpoint_of, with_owned_counts
 from ..traffic.router import resolution, routed_endpoints
 from .parameters import comparison
+from .restoration import is_stopped, planned
 
 DEADLINE = timedelta(minutes=30)  # clouds start machines
 
@@ -69,7 +70,8 @@ class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def deploy(project: Project, name: str) -> Deployment:
     """Deploy an endpoint: apply until its variants run, split traffic if it is new, test it.
 
-    It may be run again after any crash.
+    An endpoint that `isthmus guard` has stopped comes back with its versions and its split. It may
+    be run again after any crash.
 
     Raises:
         NotFound: There is no such endpoint, or an alias has no version.
@@ -82,10 +84,10 @@ def deploy(project: Project, name: str) -> Deployment:
         endpoint = ranking_endpoint_of(project, name)
         host = routed_endpoints(project.target)
         running = host.observe(name)
-        resolved = resolve(project, endpoint, running)
         claim = owner.read(project.target.state, name)
+        plan = planned(project, endpoint, running, claim)
+        resolved, split = plan.resolved, plan.split
         spec = with_owned_counts(claim, resolved.spec, running, now=project.wall())
-        split = {v.name: v.traffic for v in endpoint.variants}
         check(
             split,
             variants=split,
@@ -101,16 +103,18 @@ def deploy(project: Project, name: str) -> Deployment:
             project.target.counters.apply(name)
         began = time.monotonic()
         created = running is None
-        if created:
+        if created and not is_stopped(claim):
             claim = _intend(project, name, split, claim)
         state = _apply_until_ready(project, spec)
         seconds = time.monotonic() - began
-        if claim is not None and claim.owner.owner == "deploy" and not claim.owner.done:
+        if claim is not None and is_stopped(claim):
+            state = _first_split(project, state, claim, split)
+        elif claim is not None and claim.owner.owner == "deploy" and not claim.owner.done:
             if set(claim.owner.split) != set(split):
                 claim = _intend(
                     project, name, split, claim
                 )  # the description changed before the first split was made
-            state = _first_split(project, state, claim)
+            state = _first_split(project, state, claim, claim.owner.split)
         answers = smoke(project, name, [v.name for v in state.variants if v.percent > 0])
     by_name = {v.name: v for v in state.variants}
     return Deployment(
@@ -206,12 +210,13 @@ def _intend(
     )
 
 
-def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
-    """Set a new endpoint's traffic to its declared split, and wait until the target serves it.
+def _first_split(
+    project: Project, state: EndpointState, claim: owner.Claim, intended: Mapping[str, Decimal]
+) -> EndpointState:
+    """Set a new endpoint's traffic to its intended split, and wait until the target serves it.
 
-    `claim` is the record of that split, by which a repeated deploy goes on after a crash.
+    `claim` is the record by which a repeated deploy goes on after a crash; it is given up then.
     """
-    intended = claim.owner.split
     if {v.name: v.target_percent for v in state.variants} != intended:
         if set(intended) != {v.name for v in state.variants}:
             raise Invalid(

@@ -25,14 +25,24 @@ ABANDONED = timedelta(
 )  # a hand's change that is not seen after so long will not come: `traffic` itself waits no longer
 
 
-class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
+class StoppedVariant(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant that ran when its endpoint was stopped; the owner's `split` has its percent."""
+
+    name: str
+    model: str
+    version: int
+
+
+class Owner(StoredDocument, frozen=True, kw_only=True, tag=3):
     """The owner of an endpoint's traffic. `owner` none: whoever comes next may move it.
 
-    `done` False: the intent was not yet seen in the target.
+    `done` False: the intent was not yet seen in the target. `guard`: it stops the endpoint, or has
+    stopped it, and `deploy` alone takes it over.
     """
 
-    owner: Literal["none", "deploy", "traffic", "rollout", "experiment"]
-    split: dict[str, Decimal]  # percent by variant; of a rollout or an experiment: what it found
+    owner: Literal["none", "deploy", "traffic", "rollout", "experiment", "guard"]
+    # percent by variant; of a rollout, an experiment or the guard: what it found
+    split: dict[str, Decimal]
     done: bool
     changed: datetime
     name: str = ""  # of the rollout or the experiment
@@ -41,6 +51,7 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
         # of one that has ended, and keeps the traffic until then: something may still come late
         None
     )
+    stopped: tuple[StoppedVariant, ...] = ()  # of the guard: what ran, for `deploy` to bring back
 
     @property
     def lasting(self) -> bool:
@@ -77,12 +88,13 @@ def read(state: StateStore, endpoint: str) -> Claim | None:
 def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
     """Return whether the recorded owner still controls the endpoint's traffic.
 
-    A rollout or an experiment does until it releases the traffic. The record of a `deploy` or
-    `traffic` command counts until the planned split is served, or 15 minutes have passed without a
-    change, as the command may have been killed.
+    A rollout or an experiment does until it releases the traffic, the guard until `deploy` has
+    brought the endpoint back. The record of a `deploy` or `traffic` command counts until the
+    planned split is served, or 15 minutes have passed without a change, as the command may have
+    been killed.
     """
-    if owner.lasting or owner.owner == "none":
-        return owner.lasting
+    if owner.lasting or owner.owner in ("none", "guard"):
+        return owner.owner != "none"
     still = endpoint.phase != "updating" and all(
         variant.percent == variant.target_percent for variant in endpoint.variants
     )
@@ -190,13 +202,44 @@ def intend(
     """Record that `deploy` or `traffic` is about to set this split, before it does.
 
     Raises:
-        Refused: A rollout or an experiment owns it.
+        Refused: A rollout or an experiment owns it, or the guard has stopped the endpoint.
         Conflict: Somebody was faster.
     """
-    if claim is not None and claim.owner.lasting:
+    if claim is not None and (claim.owner.lasting or claim.owner.owner == "guard"):
         raise refusal(endpoint, claim.owner, now=now)
     return _put(
         state, endpoint, Owner(owner=kind, split=dict(split), done=False, changed=now), claim
+    )
+
+
+def record_stop(
+    state: StateStore, endpoint: EndpointState, claim: Claim | None, *, now: datetime
+) -> Claim:
+    """Record what an endpoint runs and its split, before `isthmus guard` removes it.
+
+    From then on rollouts, experiments and `traffic` are refused, until `deploy` has brought it
+    back.
+
+    Raises:
+        Refused: Its traffic has another owner.
+        Conflict: Somebody was faster; nothing was recorded.
+    """
+    if claim is not None and holds(claim.owner, endpoint, now):
+        raise refusal(endpoint.name, claim.owner, now=now)
+    return _put(
+        state,
+        endpoint.name,
+        Owner(
+            owner="guard",
+            split={variant.name: variant.target_percent for variant in endpoint.variants},
+            stopped=tuple(
+                StoppedVariant(name=v.name, model=v.model, version=v.version)
+                for v in endpoint.variants
+            ),
+            done=False,
+            changed=now,
+        ),
+        claim,
     )
 
 
@@ -206,7 +249,7 @@ def settle(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> 
         state,
         endpoint,
         msgspec.structs.replace(
-            claim.owner, owner="none", command="", done=True, changed=now, until=None
+            claim.owner, owner="none", command="", done=True, changed=now, until=None, stopped=()
         ),
         claim,
     )
@@ -249,6 +292,11 @@ def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") 
             f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since "
             f"{since}{meanwhile and f'; {meanwhile}'}",
             remedy=f"{ending}, or let it end: {until}",
+        )
+    if owner.owner == "guard":
+        return Refused(
+            f"{endpoint} was stopped at {owner.changed:%Y-%m-%d %H:%M} UTC, as nobody used it",
+            remedy=f"isthmus deploy {endpoint}; it comes back with its versions and its split",
         )
     wait = f"{ABANDONED.total_seconds() / 60:g} minutes"
     return Refused(

@@ -110,7 +110,7 @@ def _versions(
     errors: list[NotFound] = []
     for variant in endpoint.variants:
         try:
-            versions[variant.name] = _version(project, endpoint, variant)
+            versions[variant.name] = version_of(project, endpoint, variant)
         except NotFound as error:
             if not may_lack_some or variant.ref.isdigit():
                 raise
@@ -150,7 +150,7 @@ def with_owned_counts(
     return msgspec.structs.replace(spec, variants=tuple(variants))
 
 
-def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
+def version_of(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
     """Return a variant's spec, with the version that its alias or number has in the registry.
 
     Raises NotFound if there is none, and Refused if that version was rejected.

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ...pipelines.evaluation.regression import scale_of
 from ...pipelines.evaluation.statistics import Floats
 from ...pipelines.evaluation.units import BUCKETS as BUNCHES
 from .estimates import HEAVY, LogSums
@@ -50,7 +51,12 @@ class Accounts:
     of each other as units.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, number: bool = False) -> None:
+        """Begin with empty sums.
+
+        Args:
+            number: Whether rewards are amounts, not 0 or 1. Those other than 0 are kept then.
+        """
         self._sums = {name: np.zeros(BUNCHES) for name in ("rows", "weights", "earned", "rewards")}
         self._off = np.zeros(
             (BUNCHES, POSITIONS, TENTHS)
@@ -60,7 +66,8 @@ class Accounts:
             0, dtype=np.uint64
         )  # a hash of each: 8 bytes a unit are all that grows
         self._squares = self._hits = 0.0
-        self._heavy = self._matched = 0
+        self._heavy = self._matched = self._rewarded = 0
+        self._amounts: list[Floats] | None = [] if number else None
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add a page of the log's rows to the totals, which are kept by groups of units."""
@@ -93,11 +100,19 @@ class Accounts:
         self._heavy += int((weights > HEAVY).sum())
         self._matched += int(matched.sum())
         self._hits += float(rewards[matched].sum())
+        self._rewarded += int(np.count_nonzero(rewards[matched]))
+        if self._amounts is not None:
+            self._amounts.append(rewards[rewards != 0])
 
     @property
     def units(self) -> int:
         """Return the number of units seen so far."""
         return len(self._units)
+
+    def amounts(self) -> Floats:
+        """Return the reward of every row of a number, those that are 0 last."""
+        amounts = np.concatenate([np.zeros(0), *(self._amounts or ())])
+        return np.concatenate([amounts, np.zeros(int(self._sums["rows"].sum()) - len(amounts))])
 
     def sums(self) -> LogSums:
         """Return the sums for the off-policy estimates: those of each group of units with a row."""
@@ -115,6 +130,8 @@ class Accounts:
             heavy=self._heavy,
             matched=self._matched,
             matched_rewards=self._hits,
+            rewarded=self._rewarded,
+            scale="plain" if self._amounts is None else scale_of(self.amounts()),
         )
 
     def _expected_rewards(self) -> Floats:

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from ...pipelines.evaluation.statistics import Estimate, Floats
-from ...pipelines.evaluation.units import FEWEST, Totals, differences, estimates
+from ...pipelines.evaluation.units import FEWEST, Scale, Totals, differences, estimates
 from ...reports.columns import plural
 
 HEAVY = 20  # a weight
@@ -39,10 +39,16 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
 
     def __str__(self) -> str:
+        return self.text(5, 4)
+
+    def text(self, digits: int, fewer: int) -> str:
+        """Return the value with so many decimal digits, and its interval with `fewer`."""
         interval = (
-            "no interval of so few" if self.low is None else f"{self.low:.4f} .. {self.high:.4f}"
+            "no interval of so few"
+            if self.low is None
+            else f"{self.low:,.{fewer}f} .. {self.high:,.{fewer}f}"
         )
-        return f"{self.value:.5f}   {interval}"
+        return f"{self.value:,.{digits}f}   {interval}"
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +94,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 class LogSums(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over the rows of each unit, or of each row by itself, as arrays of one length.
 
-    The numbers are of the whole log.
+    The numbers are of the whole log. `scale` is that on which intervals are drawn: see Totals.
     """
 
     rows: Floats
@@ -100,17 +106,24 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
     heavy: int
     matched: int
     matched_rewards: float
+    rewarded: int  # of the matched rows those whose reward is not 0
+    scale: Scale = "plain"
 
     @property
     def metrics(self) -> dict[str, Totals]:
         """Return the numerators and denominators of each off-policy estimate."""
         ips, normalised = (
-            Totals(numerator=self.earned, denominator=below) for below in (self.rows, self.weights)
+            Totals(numerator=self.earned, denominator=below, scale=self.scale)
+            for below in (self.rows, self.weights)
         )
         doubly = (
             {}
             if self.corrected is None
-            else {"doubly_robust": Totals(numerator=self.corrected, denominator=self.rows)}
+            else {
+                "doubly_robust": Totals(
+                    numerator=self.corrected, denominator=self.rows, scale=self.scale
+                )
+            }
         )
         return {"value": ips, "self_normalised": normalised, **doubly}
 
@@ -129,7 +142,7 @@ def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
         samples: The number of bootstrap samples.
         seed: The seed of the bootstrap.
     """
-    drawn = estimates(sums.metrics, samples=samples, seed=seed) if sums.matched_rewards > 0 else {}
+    drawn = estimates(sums.metrics, samples=samples, seed=seed) if sums.rewarded else {}
     best = "value" if sums.corrected is None else "doubly_robust"
     against_log = (
         differences({"": sums.metrics[best]}, {"": sums.logged}, samples=samples, seed=seed)
@@ -150,9 +163,7 @@ def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
     """
     return _replay(
         sums,
-        _drawn_rows(sums, samples, seed)
-        if sums.matched_rewards > 0 and len(sums.rows) >= FEWEST
-        else {},
+        _drawn_rows(sums, samples, seed) if sums.rewarded and len(sums.rows) >= FEWEST else {},
     )
 
 
@@ -187,7 +198,7 @@ def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
     It has no values where no row with a reward is left.
     """
     rows, weight = int(sums.rows.sum()), float(sums.weights.sum())
-    rewarded = sums.matched_rewards > 0
+    rewarded = sums.rewarded > 0
     values = (
         {
             name: _with_interval(metric.value, drawn.get(name))

@@ -33,7 +33,7 @@ AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) 
 _SHOWN = f"""
 SELECT {", ".join(OF_EXPOSURES)}, coalesce(reward, 0) AS reward FROM {EXPOSURES.name} AS
   isthmus_shown
-LEFT JOIN (SELECT {EXPOSURE_ID} AS isthmus_id, max(outcome) AS reward FROM {{objective}}
+LEFT JOIN (SELECT {EXPOSURE_ID} AS isthmus_id, {{together}}(outcome) AS reward FROM {{objective}}
   WHERE dt >= $first AND created_timestamp <= $known GROUP BY {EXPOSURE_ID}) AS isthmus_outcome
 ON isthmus_outcome.isthmus_id = isthmus_shown.event_id
 WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND
@@ -83,13 +83,18 @@ def answers(
 ) -> Iterator[list[Answer]]:
     """Yield pages of logged rankings by time; a repeated one counts once.
 
+    An item whose exposure was noted several times has the outcomes of all of them: of a rate 0 or
+    1, of a number their sum, up to the objective's `at_most`.
+
     Args:
         project: The project.
         endpoint: The endpoint whose answers are read.
         window: The period of the answers.
         page: Answers of one query.
     """
-    query, objective = project.target.warehouse.query, project.spec.endpoints[endpoint].objective
+    query = project.target.warehouse.query
+    objective = project.spec.objectives[project.spec.endpoints[endpoint].objective]
+    together = "sum" if objective.is_number else "max"
     period = {"endpoint": endpoint, "since": window.since, "until": window.until}
     after: dict[str, Any] = {"after": window.since, "id": ""}
     full = True
@@ -101,7 +106,7 @@ def answers(
             return
         times = [rows[index]["event_timestamp"].replace(tzinfo=UTC) for index in (0, -1)]
         shown = query(
-            _SHOWN.format(objective=objective),
+            _SHOWN.format(objective=objective.name, together=together),
             {
                 "endpoint": endpoint,
                 "since": times[0],
@@ -111,7 +116,7 @@ def answers(
                 "known": window.known,
             },
         )
-        places = _places(shown.to_pylist())
+        places = _places(shown.to_pylist(), objective.at_most)
         yield [
             _answer(row, places[row["event_id"]])
             for row in {row["event_id"]: row for row in rows}.values()
@@ -119,14 +124,14 @@ def answers(
         after = {"after": times[1], "id": rows[-1]["event_id"]}
 
 
-def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
-    """Group logged exposures by ranking, whose id is in theirs."""
+def _places(rows: list[dict[str, Any]], at_most: float | None) -> Mapping[str, list[Place]]:
+    """Group logged exposures by ranking, whose id is in theirs; `at_most` caps their rewards."""
     places: dict[str, list[Place]] = defaultdict(list)
     for row in {row["event_id"]: row for row in rows}.values():
         answer = row["event_id"].rpartition("-")[0]
-        places[answer].append(
-            Place(row["entity_key"], row["position"], row["propensity"], float(row["reward"]))
-        )
+        reward = float(row["reward"])
+        reward = reward if at_most is None else min(reward, at_most)
+        places[answer].append(Place(row["entity_key"], row["position"], row["propensity"], reward))
     return places
 
 

@@ -188,6 +188,7 @@ def _row_sums(
         heavy=int((weights > HEAVY).sum()),
         matched=int(matched.sum()),
         matched_rewards=float(rewards[matched].sum()),
+        rewarded=int(np.count_nonzero(rewards[matched])),
     )
 
 

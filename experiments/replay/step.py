@@ -19,19 +19,22 @@ from ...endpoints.serving import payloads as wire
 from ...errors import Invalid
 from ...feature_store.online.past_store import KnownStore
 from ...feature_store.online.reads import OnlineReader
+from ...pipelines.evaluation.regression import tail_warnings
 from ...pipelines.models.predictor import LoadedModel, load
 from .accounts import Accounts, Row, edges, rows_of
-from .estimates import by_unit
+from .estimates import Replay, by_unit
 from .logged_answers import PAGE, Answer, answers
 from .policy import SAMPLES, SEED
 from .replayed_answer import replayed_arrangement, unshown_probability, weighted_places
-from .version import ARTIFACT, DOCUMENT, Question, VersionReplay
+from .version import ARTIFACT, DOCUMENT, Question
+from .version_replay import VersionReplay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core.runtime.project import Project
     from ...endpoints.gateway.rank.ranking import Arrangement
+    from ...pipelines.evaluation.statistics import Floats
     from ...pipelines.step.context import StepContext
 
     Scored = tuple[Answer, Arrangement, NDArray[np.float64]]
@@ -73,7 +76,9 @@ def replayed_from(
         Invalid: The predictor failed, or its files are not those that were registered.
     """
     version = _Version(project, question, load(folder, digest=question.digest))
-    accounts, tenths_of = Accounts(), None
+    endpoint = project.spec.endpoints[question.endpoint]
+    objective = project.spec.objectives[endpoint.objective]
+    accounts, tenths_of = Accounts(number=objective.is_number), None
     for logged in answers(project, question.endpoint, question.window, page=page):
         scored = list(version.scored(logged))
         if tenths_of is None and scored:
@@ -91,20 +96,36 @@ def replayed_from(
                 f"up to {logged[-1].moment:%Y-%m-%d %H:%M}: {version.replayed:,} answers, "
                 f"{version.left_out.total():,} left out"
             )
-    endpoint = project.spec.endpoints[question.endpoint]
+    replayed = by_unit(accounts.sums(), accounts.units, samples=SAMPLES, seed=SEED)
+    amounts, at_most = accounts.amounts(), objective.at_most
     return VersionReplay(
         target=project.target.name,
         version=f"{question.model}@{question.version}",
         endpoint=question.endpoint,
-        objective=endpoint.objective,
+        objective=objective.name,
         explore=version.explore,
         since=question.window.since,
         until=question.window.until,
         answers=version.replayed,
         left_out=dict(version.left_out),
         outside=version.outside / version.undrawn if version.undrawn else None,
-        replay=by_unit(accounts.sums(), accounts.units, samples=SAMPLES, seed=SEED),
+        replay=replayed,
+        sums=f"{objective.outcome}.{objective.sums}" if objective.is_number else None,
+        at_most=at_most,
+        capped=float((amounts >= at_most).mean()) if at_most and len(amounts) else None,
+        warnings=_tail_warnings(replayed, amounts) if objective.is_number else (),
     )
+
+
+def _tail_warnings(replayed: Replay, amounts: Floats) -> tuple[str, ...]:
+    """Return a sentence on the estimates whose intervals a heavy tail may make too narrow."""
+    estimates = {
+        "self-normalised": replayed.self_normalised,
+        "doubly robust": replayed.doubly_robust,
+        "the difference against the log": replayed.difference,
+    }
+    named = [name for name, value in estimates.items() if value and value.low is not None]
+    return tail_warnings(amounts, named if replayed.low is None else ["IPS", *named])
 
 
 @final

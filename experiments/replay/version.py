@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...core.formats import StoredDocument, decode
+from ...core.formats import decode
 from ...endpoints.gateway.log.streams import EXPOSURES, RANKINGS
 from ...endpoints.gateway.request.inputs import manifest_of
 from ...endpoints.traffic.resolution import ranking_endpoint_of
@@ -23,11 +23,10 @@ from ...errors import Invalid, IsthmusError, Refused
 from ...pipelines.graphs.graph import Pipeline, Step
 from ...pipelines.runs import step_names
 from ...project.specs.reach import has_exposure
-from ...reports.results import Shown
 from ...times import utc_milliseconds
 from ..measure.run_cells import cutoffs
-from .estimates import Replay, Value
 from .logged_answers import OF_EXPOSURES, OF_RANKINGS, Window
+from .version_replay import VersionReplay
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -49,88 +48,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     endpoint: str
     window: Window
-
-
-class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
-    """The value of a version: estimates of the objective's outcomes per place.
-
-    `left_out`: answers that could not be replayed, by the reason.
-
-    `outside`: of the answers that do not explore, the share of the version's probability that lies
-    on what was not shown; None: all explore.
-    """
-
-    target: str
-    version: str  # model@number
-    endpoint: str
-    objective: str
-    explore: float  # 0 .. 1, of the version: the endpoint's
-    since: datetime
-    until: datetime
-    answers: int
-    left_out: dict[str, int]
-    outside: float | None
-    replay: Replay
-
-    def __str__(self) -> str:
-        replay = self.replay
-        span = f"{self.since:%Y-%m-%d %H:%M} .. {self.until:%Y-%m-%d %H:%M}"
-        unit = f"{self.objective} per place, explore {100 * self.explore:g} %"
-        head = (
-            f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {unit}   "
-            f"{span}"
-        )
-        left = [
-            f"  left out          {count:,} answers: {reason}"
-            for reason, count in self.left_out.items()
-        ]
-        return (
-            "\n".join(
-                [head, *self._estimate_lines(), f"  worth             {self._worth()}", *left]
-            )
-            if replay.rows
-            else head
-        )
-
-    def _estimate_lines(self) -> list[str]:
-        """Return the lines of text on the off-policy estimates."""
-        replay = self.replay
-        logged = (
-            f"  logged            {replay.logged:.5f}   {self.answers:,} answers, "
-            f"{replay.rows:,} places, {replay.units:,} units"
-        )
-        if replay.value is None:
-            return [logged, f"  {replay}"]
-        ips = Value(value=replay.value, low=replay.low, high=replay.high)
-        named = (
-            ("IPS", ips),
-            ("self-normalised", replay.self_normalised),
-            ("doubly robust", replay.doubly_robust),
-        )
-        return [
-            logged,
-            *(f"  {name:<17} {value}" for name, value in named),
-            f"  against the log   {_signed_text(replay.difference)}",
-        ]
-
-    def _worth(self) -> str:
-        """Return a clause on how many rows of the log are effectively left for the estimates."""
-        return (
-            f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
-            "them weigh more than 20"
-        )
-
-
-def _signed_text(value: Value | None) -> str:
-    """Return a difference from the log as text with its sign."""
-    if value is None:
-        return "-"
-    interval = (
-        "no interval of so few units"
-        if value.low is None
-        else f"{value.low:+.4f} .. {value.high:+.4f}"
-    )
-    return f"{value.value:+.5f}   {interval}   (doubly robust minus logged)"
 
 
 def replay_version(
@@ -155,15 +72,19 @@ def replay_version(
 
     Raises:
         NotFound: There is no such version or endpoint.
-        Refused: The log lacks what a replay needs; the error names it.
+        Refused: The log lacks what a replay needs, or the run may cost more than its budget; the
+            error names it.
         Invalid: The predictor failed; the error names the step's log.
     """
     from ...pipelines.runs import names as run_names
+    from ...pipelines.runs.estimates import require_budget
 
     question = checked_question(project, version, endpoint=endpoint, since=since, until=until)
     uri = project.target.registry.get(question.model, question.version).uri
+    pipeline = _pipeline(question, uri)
+    require_budget(project, pipeline)
     name = run_names.next_name(project)
-    replayed = _run(project, _pipeline(question, uri), name)
+    replayed = _run(project, pipeline, name)
     require_some(replayed)
     return replayed
 
@@ -240,16 +161,9 @@ def _require_log(project: Project, endpoint: str) -> None:
     """Raise an error unless an endpoint logs the exposures and outcomes that a replay needs.
 
     Raises:
-        Refused: A stream, a column or the event's `exposure_id` is missing, or the objective is a
-            number.
+        Refused: A stream, a column or the event's `exposure_id` is missing.
     """
     objective = project.spec.objectives[project.spec.endpoints[endpoint].objective]
-    if objective.is_number:
-        raise Refused(
-            f"the replay of an objective that is a number ({objective.name} adds up "
-            f"{objective.outcome}.{objective.sums}) is not supported yet",
-            remedy="compare the versions by an experiment, whose metric it may be",
-        )
     if not has_exposure(project.spec.events[objective.exposure]):
         raise Refused(
             f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what "

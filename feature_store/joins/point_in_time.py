@@ -78,20 +78,7 @@ def join_sql(
     Raises:
         Invalid: two columns would have one name.
     """
-    names = [
-        *columns,
-        *(
-            name
-            for view in views
-            for name in (*(feature.name for feature in view.features), *_stamp(view))
-        ),
-    ]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise Invalid(
-            f"the join would have two columns named {', '.join(twice)}",
-            remedy="feature names are unique within a model, and differ from the objective's "
-            "columns: rename one in its SQL (AS ...)",
-        )
+    check_names(columns, views)
     # No name of a user's begins with isthmus_, so these can hide no table and no column.
     tables = [f"isthmus_spine AS (\n{spine}\n)"]
     joins, outputs = [], [f"isthmus_spine.{name}" for name in columns]
@@ -103,7 +90,7 @@ def join_sql(
             joins.append(f"LEFT JOIN isthmus_view_{number} ON {condition}")
             outputs += [
                 f"isthmus_view_{number}.{name}"
-                for name in (*(feature.name for feature in view.features), *_stamp(view))
+                for name in (*(feature.name for feature in view.features), *stamp_name(view))
             ]
         else:
             condition = f"{same} AND isthmus_spine.{time} >= isthmus_view_{number}.isthmus_known"
@@ -113,7 +100,8 @@ def join_sql(
             )
             outputs += [_within_ttl(number, view, feature.name, time) for feature in view.features]
             outputs += [
-                _within_ttl(number, view, "event_timestamp", time, name) for name in _stamp(view)
+                _within_ttl(number, view, "event_timestamp", time, name)
+                for name in stamp_name(view)
             ]
     order = (
         f"\nORDER BY {', '.join(f'isthmus_spine.{name}' for name in order_by)}" if order_by else ""
@@ -126,7 +114,25 @@ def join_sql(
     )
 
 
-def _stamp(view: JoinView) -> tuple[str, ...]:
+def check_names(columns: Sequence[str], views: Sequence[JoinView]) -> None:
+    """Raise Invalid if a join of views to rows with these columns had two columns of one name."""
+    names = [
+        *columns,
+        *(
+            name
+            for view in views
+            for name in (*(feature.name for feature in view.features), *stamp_name(view))
+        ),
+    ]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise Invalid(
+            f"the join would have two columns named {', '.join(twice)}",
+            remedy="feature names are unique within a model, and differ from the objective's "
+            "columns: rename one in its SQL (AS ...)",
+        )
+
+
+def stamp_name(view: JoinView) -> tuple[str, ...]:
     """Return the name of the column for the joined row's time, in a tuple; empty if not wanted."""
     return () if view.stamp is None else (view.stamp,)
 
@@ -205,7 +211,7 @@ def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
     )
 
 
-def _rows(number: int, view: JoinView) -> str:
+def published_rows(number: int, view: JoinView) -> str:
     """Return SQL for a view's published rows with the time when each became known.
 
     `number` is the view's in the join. A row without created_timestamp was known at its own time.
@@ -236,7 +242,7 @@ def _versions(number: int, view: JoinView) -> str:
     return (
         f"SELECT {view.key}, event_timestamp, isthmus_known{names}, row_number() OVER (PARTITION "
         f"BY {view.key} ORDER BY event_timestamp, {created}{ties}) AS isthmus_version FROM "
-        f"({_rows(number, view)}) AS isthmus_published"
+        f"({published_rows(number, view)}) AS isthmus_published"
     )
 
 
@@ -264,7 +270,7 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
         "".join(
             (
                 *(f", isthmus_row.{f.name}" for f in view.features),
-                *(f", isthmus_row.event_timestamp AS {name}" for name in _stamp(view)),
+                *(f", isthmus_row.event_timestamp AS {name}" for name in stamp_name(view)),
             )
         ),
     )
@@ -307,10 +313,10 @@ def _asof_rows(number: int, view: JoinView) -> str:
     `number` is the view's in the join. ASOF breaks ties as it likes, so there must be none.
     """
     if view.steady and view.unique:
-        return _rows(number, view)
+        return published_rows(number, view)
     names = "".join(f", {feature.name}" for feature in view.features)
     rows, order = (
-        (_rows(number, view), "event_timestamp")
+        (published_rows(number, view), "event_timestamp")
         if view.unique
         else (_versions(number, view), "isthmus_version")
     )

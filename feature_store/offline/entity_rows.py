@@ -7,18 +7,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ...times import utc_milliseconds
-from ..joins.point_in_time import point_in_time
+from ..joins.one_moment import one_moment_sql
+from ..joins.point_in_time import join_params
 from ..sql.subset import parameter_names, parse
 from ..views.row_queries import AS_OF
 from .training_set import views_to_join
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from ...core.runtime.project import Project
     from ...project.specs.description import Feature
-
-_TIME = "isthmus_as_of"
+    from ..port import RowSink
 
 
 def entity_rows(
@@ -28,8 +26,9 @@ def entity_rows(
     features: Sequence[Feature],
     *,
     as_of: datetime,
-) -> pa.Table:
-    """Return a SELECT's rows, each with features of views as they were known at one moment.
+    into: RowSink,
+) -> None:
+    """Hand over a SELECT's rows, each with features of views as they were known at one moment.
 
     Args:
         project: The project.
@@ -37,24 +36,14 @@ def entity_rows(
         columns: The names of the columns that it returns.
         features: Features of views, whose entities' keys are among the columns.
         as_of: The moment; rows of views that became known later do not count.
-
-    Returns:
-        `columns`, then the features, view by view; sorted by `columns` from left to right.
+        into: Takes the rows: `columns`, then the features, view by view; sorted by `columns` from
+            left to right, in tables of limited size. It may be called again from the first row on.
 
     Raises:
         Invalid: a view has not been materialized, or its entity's key is not a column.
     """
     views = views_to_join(project, columns, features, rows="the rows to score")
     moment = utc_milliseconds(as_of)
-    literal = f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}'"
-    listed = ", ".join(f"isthmus_rows.{name}" for name in columns)
-    spine = f"SELECT {listed}, {literal} AS {_TIME} FROM (\n{sql}\n) AS isthmus_rows"
-    return point_in_time(
-        project.target,
-        spine,
-        list(columns),
-        views,
-        params={AS_OF: moment} if AS_OF in parameter_names(parse(sql)) else {},
-        time=_TIME,
-        order_by=list(columns),
-    )
+    statement = one_moment_sql(sql, columns, views, moment=moment, order_by=columns)
+    params = {AS_OF: moment} if AS_OF in parameter_names(parse(sql)) else {}
+    project.target.warehouse.query(statement, {**params, **join_params(views)}, into=into)

@@ -13,6 +13,7 @@ from ...endpoints.traffic.router import routed_endpoints
 from ...events.tables.relations import raw_name
 from ...feature_store.port import TableState
 from ...reports.results import Shown
+from ...target import Untagged
 from .gateway_streams import due
 from .plan import headline, where
 
@@ -34,6 +35,7 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
     endpoints: dict[str, EndpointState | None]
     hourly_cost: Decimal | None
     experiments: tuple[str, ...] = ()  # a line for each run that is live
+    untagged: Untagged | None = None  # None: not looked for
 
     def __str__(self) -> str:
         lines = [headline(self.target, self.where)]
@@ -44,8 +46,23 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"  {table.kind:<13} {table.name:<20} {_rows(table)}{fresh}")
         lines += [_endpoint(name, state) for name, state in self.endpoints.items()]
         lines += [f"  {'experiment':<13} {line}" for line in self.experiments]
+        if self.untagged is not None:
+            lines += _untagged_lines(self.untagged)
         cost = "unknown" if self.hourly_cost is None else f"{self.hourly_cost:.2f} USD/h"
         return "\n".join([*lines, f"cost    {cost}"])
+
+
+def _untagged_lines(untagged: Untagged) -> list[str]:
+    """Return lines of text on what bears the project's name and not its tags."""
+    lines = [
+        f"  {'untagged':<13} {stray.kind} {stray.name} lacks {', '.join(stray.missing)}: destroy "
+        "may miss it"
+        for stray in untagged.resources
+    ]
+    return [
+        *(lines or [f"  {'untagged':<13} nothing"]),
+        f"  {'not searched':<13} {untagged.not_searched}",
+    ]
 
 
 def _rows(table: TableLine) -> str:
@@ -93,8 +110,24 @@ def event_tables(project: Project) -> list[TableLine]:
     ]
 
 
-def status(project: Project) -> Status:
-    """Read the state of tables, endpoints, rollouts and costs from the target, changing nothing."""
+def _untagged(project: Project) -> Untagged:
+    """Return what bears the project's name on its target, and not its tags."""
+    searched = project.target.adapter.tags_searched
+    if searched is None:
+        return Untagged(
+            resources=(),
+            not_searched=f"{project.target.adapter.title} has no tags: what is made there is in "
+            "its own list",
+        )
+    return searched.untagged(project.target)
+
+
+def status(project: Project, *, untagged: bool = False) -> Status:
+    """Read the state of tables, endpoints, rollouts and costs from the target, changing nothing.
+
+    With `untagged` also what bears the project's name there and not its tags, which `destroy` may
+    miss.
+    """
     from ...experiments.running.status import live_lines
     from ...feature_store.offline.materialize import watermark
 
@@ -119,4 +152,5 @@ def status(project: Project) -> Status:
         },
         hourly_cost=sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None,
         experiments=live_lines(project),
+        untagged=_untagged(project) if untagged else None,
     )

@@ -1,22 +1,28 @@
-"""Write the files of a project for a log: its description, sources, views, model and ranker."""
+"""Write the files of a project for a log: its description, its sources, its views and model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from importlib.resources import files as packaged
 from pathlib import Path
 
 import msgspec
 
 from ...project.reading.fence import line
 from ...project.reading.quantities import duration_text
+from .log_model import (
+    HISTORY_DAYS,
+    entity_name,
+    feature_names,
+    is_ranked,
+    model_text,
+    objective_name,
+    objective_rate,
+    view_queries,
+)
 from .log_shape import Attribute, Shape, linked_outcomes, where_shown
-from .role_words import without_id
 
-_WINDOW = "14"  # days of an item's history
 _SHOWN = 8  # of a list in a guess
-_SMOOTHING = 10  # rows at the log's mean that an item begins with
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +33,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folder: Path) -> Draft:
-    """Return the files of a new project for a log: project.yaml, SQL, model and ranker.
+    """Return the files of a new project for a log: project.yaml, SQL and a model.
 
     Args:
         shape: The log's events, attributes and outcomes.
@@ -42,30 +48,11 @@ def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folde
     }
     if shape.outcome is not None:
         files[f"sources/{shape.outcome}.sql"] = _outcome_source(shape)
-    for name, sql in _views(shape).items():
+    for name, sql in view_queries(shape).items():
         files[f"features/{name}.sql"] = sql
-    if _is_ranked(shape):
-        root = __name__.partition(".")[0]
-        files["ranker.py"] = (
-            packaged(root).joinpath("examples", "log", "ranker.py").read_text("utf-8")
-        )
-        files["models/first.yaml"] = _model(shape)
+    if is_ranked(shape):
+        files["models/first.yaml"] = model_text(shape)
     return Draft(files=files, guesses=tuple(_guesses(shape)))
-
-
-def _is_ranked(shape: Shape) -> bool:
-    """Return whether a ranking model can be trained: the log has items and outcomes."""
-    return shape.item is not None and shape.outcome is not None
-
-
-def _objective_name(shape: Shape) -> str:
-    """Return the name of the proposed objective: `ctr` of clicks, else after the outcome."""
-    return "ctr" if shape.outcome == "click" else f"{shape.outcome}_rate"
-
-
-def _entity(key: Attribute) -> str:
-    """Return the entity's name, from its key column: `item` for `item_id`."""
-    return without_id(key.name)
 
 
 def _guesses(shape: Shape) -> Iterator[str]:
@@ -81,23 +68,17 @@ def _guesses(shape: Shape) -> Iterator[str]:
     for key in (shape.item, shape.user):
         if key is not None:
             column = key.column
-            yield f"entity {_entity(key)}: {column.source}, {column.distinct:,} of them"
+            yield f"entity {entity_name(key)}: {column.source}, {column.distinct:,} of them"
     if shape.request is not None:
         yield f"list: rows of one {shape.request.column.source} were ranked against each other"
-    if shape.outcome is not None:
-        link = f", {shape.link.words}" if shape.link else ""
-        yield (
-            f"outcome{'' if shape.outcome == 'outcome' else f' {shape.outcome}'}: "
-            f"{shape.outcome_words}{link}; {100 * shape.share:.3g} % of "
-            f"the rows, within {duration_text(shape.within)}"
-        )
+    yield from _outcome_guesses(shape)
     renamed = [
         f"{a.column.source} is {a.name}" for a in shape.attributes if a.name != a.column.source
     ]
     if renamed:
         yield f"renamed, as SQL's names are in small letters: {_listed(renamed)}"
-    if _is_ranked(shape):
-        yield f"features: {_listed(_features(shape))}"
+    if is_ranked(shape):
+        yield f"features: {_listed(feature_names(shape))}"
         unused = [a.column.source for a in shape.attributes if a.of == "row"]
         if unused:
             yield (
@@ -106,6 +87,27 @@ def _guesses(shape: Shape) -> Iterator[str]:
             )
     if shape.left_out:
         yield "left out: " + _listed([f"{n}: {why}" for n, why in shape.left_out.items()], "; ")
+
+
+def _outcome_guesses(shape: Shape) -> Iterator[str]:
+    """Yield sentences on what came of the log's rows, and what is maximised."""
+    if shape.outcome is None:
+        return
+    link = f", {shape.link.words}" if shape.link else ""
+    yield (
+        f"outcome{'' if shape.outcome == 'outcome' else f' {shape.outcome}'}: "
+        f"{shape.outcome_words}{link}; {100 * shape.share:.3g} % of "
+        f"the rows, within {duration_text(shape.within)}"
+    )
+    if (value := shape.value) is None:
+        return
+    source = shape.second_roles or shape.roles
+    column = source.columns["outcome"].source
+    middle = f"{(value.low + value.high) / 2:.3g}"
+    yield (
+        f"objective {objective_name(shape)}: the sum of {value.name} per {shape.exposure}, "
+        f"{shape.mean:.4g} on average; --as 'outcome={column} >= {middle}' makes it yes or no"
+    )
 
 
 def _listed(words: Sequence[str], separator: str = ", ") -> str:
@@ -149,7 +151,7 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
     if keys:
         yield "\nentities:\n"
     for key in keys:
-        yield f"  {_entity(key)}: {{key: {key.name}, type: {key.type}}}\n"
+        yield f"  {entity_name(key)}: {{key: {key.name}, type: {key.type}}}\n"
     yield "\nevents:                          "
     yield "# event_id and event_timestamp (UTC) come with every event"
     yield f"\n  {shape.exposure}:\n"
@@ -160,32 +162,36 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
     if shape.outcome is None:
         yield from _without_outcome(shape)
         return
-    # quoted, as a column may be called anything
-    yield f"  {shape.outcome}:\n    description: {_quoted(shape.outcome_words)}\n"
-    yield "    owner: you@example.com\n    attributes:\n"
-    yield f"      {shape.exposure}_id: {{type: string}}   # what it followed\n"
+    yield from _outcome_event(shape)
     unit = f", unit: {shape.user.name}" if shape.user else ""
     request = f", ranked_within: {shape.request.name}" if shape.request else ""
     yield "\nobjectives:                      # unit: whose rows depend on each other. "
     yield "ranked_within: which rows competed\n"
-    yield (
-        f"  {_objective_name(shape)}: {{rate: {shape.outcome} / {shape.exposure}, within: "
-        f"{duration_text(shape.within)}{unit}{request}}}\n"
-    )
-    views = _views(shape)
+    yield f"  {objective_name(shape)}: {{{objective_rate(shape)}{unit}{request}}}\n"
+    views = view_queries(shape)
     if views and shape.item is not None:
         yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
         for name in views:
-            ttl = f", ttl: {_WINDOW}d" if name.endswith("_history") else ""
-            yield f"  {name}: {{entity: {_entity(shape.item)}{ttl}}}\n"
-    if _is_ranked(shape):
+            ttl = f", ttl: {HISTORY_DAYS}d" if name.endswith("_history") else ""
+            yield f"  {name}: {{entity: {entity_name(shape.item)}{ttl}}}\n"
+    if is_ranked(shape):
         sent = "" if shape.user else "             # sent by the caller; the log names nobody"
         yield "\nendpoints:\n  home:\n"
-        yield f"    objective: {_objective_name(shape)}\n"
+        yield f"    objective: {objective_name(shape)}\n"
         yield f"    unit: {shape.user.name if shape.user else 'visitor_id'}{sent}\n"
         yield "    variants:\n      champion: {model: ranker@champion, traffic: 100}\n"
         yield "    explore: 5%                  "
         yield "# share answered in random order, logged with its propensity\n"
+
+
+def _outcome_event(shape: Shape) -> Iterator[str]:
+    """Yield the text of the outcome event in project.yaml."""
+    # quoted, as a column may be called anything
+    yield f"  {shape.outcome}:\n    description: {_quoted(shape.outcome_words)}\n"
+    yield "    owner: you@example.com\n    attributes:\n"
+    yield f"      {shape.exposure}_id: {{type: string}}   # what it followed\n"
+    if (value := shape.value) is not None:
+        yield f"      {value.name}: {{type: {value.type}{value.bound}}}\n"
 
 
 def _quoted(text: str) -> str:
@@ -196,7 +202,7 @@ def _quoted(text: str) -> str:
 def _without_outcome(shape: Shape) -> Iterator[str]:
     """Yield the rest of project.yaml for a log without outcomes, on which no model can train."""
     if (key := shape.item or shape.user) is not None:
-        entity = _entity(key)
+        entity = entity_name(key)
         yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
         yield f"  {entity}_history: {{entity: {entity}, ttl: 7d}}\n"
     yield "\n# A model needs an objective, of two events: which rows were followed by what, within"
@@ -251,6 +257,8 @@ def _outcome_source(shape: Shape) -> str:
             "       outcomes.followed_at AS event_timestamp,\n"
             f"       shown.impression_id AS {shape.exposure}_id"
         )
+        if shape.value is not None:
+            columns += f",\n       {shape.value.sql('outcomes')} AS {shape.value.name}"
         return (
             f"-- One row per {shape.outcome}, with the {shape.exposure} that it followed "
             f"({' '.join(shape.link.words.split())}).\n"
@@ -260,101 +268,16 @@ def _outcome_source(shape: Shape) -> str:
     outcome = shape.roles.outcome
     assert outcome is not None  # noqa: S101  it or a link is there
     when = outcome.at or shape.roles.time
-    selected = (
+    selected = [
         f"{shape.event_id} AS event_id",
         f"{when} AS event_timestamp",
         f"{shape.event_id} AS {shape.exposure}_id",
-    )
+    ]
+    if shape.value is not None:
+        selected.append(f"{shape.value.sql()} AS {shape.value.name}")
     return (
         f"-- One row per {shape.exposure} that was followed by a {shape.outcome}: the condition is "
         "a guess.\nSELECT "
         + ",\n       ".join(selected)
         + f"\nFROM {shape.log.relation}\nWHERE {outcome.condition}\n"
-    )
-
-
-def _views(shape: Shape) -> dict[str, str]:
-    """Return the SQL of the proposed feature views, by name."""
-    if not _is_ranked(shape) or shape.item is None:
-        owner = shape.item or shape.user
-        return {f"{_entity(owner)}_history": _count_view(shape, owner)} if owner else {}
-    entity, key = _entity(shape.item), shape.item.name
-    rate = max(shape.share, 0.001)
-    window = (
-        f"WINDOW last_{_WINDOW}d AS (PARTITION BY {key} ORDER BY event_timestamp\n"
-        f"                    RANGE BETWEEN INTERVAL {_WINDOW} DAY PRECEDING AND CURRENT ROW)\n"
-    )
-    views = {
-        f"{entity}_history": (
-            f"-- How often it was shown, and how often that was followed by a {shape.outcome}: "
-            f"smoothed by {_SMOOTHING} rows at the log's mean.\n"
-            f"SELECT {key}, event_timestamp, created_timestamp,\n"
-            f"       count(*) OVER last_{_WINDOW}d AS {entity}_shown_{_WINDOW}d,\n"
-            f"       (sum(outcome) OVER last_{_WINDOW}d + {_SMOOTHING * rate:.3g}) / "
-            f"(count(*) OVER last_{_WINDOW}d + {_SMOOTHING}) AS {entity}_rate_{_WINDOW}d\n"
-            f"FROM {_objective_name(shape)}\n{window}"
-        )
-    }
-    own = _owned_by(shape, "item")
-    if own:
-        names = ", ".join(f"{a.name} AS {_item_name(shape, a)}" for a in own)
-        columns = ", ".join(a.name for a in own)
-        views[f"{entity}_profile"] = (
-            "-- What the log says of it, from when it was first said.\n"
-            f"SELECT {key}, min(event_timestamp) AS event_timestamp, {names}\n"
-            f"FROM events_{shape.exposure}\nGROUP BY {key}, {columns}\n"
-        )
-    return views
-
-
-def _count_view(shape: Shape, key: Attribute) -> str:
-    """Return the SQL of a feature view that counts an entity's events in the last 7 days."""
-    entity = _entity(key)
-    return (
-        "-- The entity's key, event_timestamp and the features.\n"
-        f"SELECT {key.name}, event_timestamp,\n       count(*) OVER last_7d AS "
-        f"{entity}_{shape.exposure}s_7d\nFROM events_{shape.exposure}\n"
-        f"WINDOW last_7d AS (PARTITION BY {key.name} ORDER BY event_timestamp\n"
-        "                   RANGE BETWEEN INTERVAL 7 DAY PRECEDING AND CURRENT ROW)\n"
-    )
-
-
-def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
-    """Return the attributes that always have one value for the same owner, an item or a list."""
-    return [
-        a
-        for a in shape.attributes
-        if a.of == owner and a.type in ("int", "float", "string", "bool")
-    ]
-
-
-def _item_name(shape: Shape, attribute: Attribute) -> str:
-    """Return the feature name of an item's attribute, with the entity's name as its prefix."""
-    entity = _entity(shape.item) if shape.item else ""
-    return (
-        attribute.name if attribute.name.startswith(f"{entity}_") else f"{entity}_{attribute.name}"
-    )
-
-
-def _features(shape: Shape) -> list[str]:
-    """Return the names of the proposed model's features."""
-    assert shape.item is not None  # noqa: S101  the caller has seen that there is one
-    entity = _entity(shape.item)
-    return [
-        f"{entity}_history.{entity}_rate_{_WINDOW}d",
-        f"{entity}_history.{entity}_shown_{_WINDOW}d",
-        *(f"{entity}_profile.{_item_name(shape, a)}" for a in _owned_by(shape, "item")),
-        *(a.name for a in _owned_by(shape, "list")),
-    ]
-
-
-def _model(shape: Shape) -> str:
-    """Return the YAML text of the proposed model configuration."""
-    listed = ",\n           ".join(_features(shape))
-    return (
-        "model: ranker                    # the registered model that a run becomes a version of\n"
-        "alias: champion\n"
-        f"objective: {_objective_name(shape)}\n"
-        f"features: [{listed}]\n"
-        "trainer: ranker.logistic\n"
     )

@@ -11,9 +11,13 @@ import msgspec
 from ...errors import Invalid
 from ...project.reading.names import NAME_LENGTH, column_problem, neutral
 from .log_columns import Column, Log
+from .outcome_values import Value
 from .role_words import attribute_name, likeness, plain
 from .roles import Roles
 
+_NUMBERS = (  # of an outcome that is a number, before those of any outcome
+    (("rating", "star", "score", "grade", "bewertung", "stern", "評価"), "rating"),
+)
 _OUTCOMES = (  # what a column's or value's name begins with or holds -> the event
     (("click", "klick", "geklickt", "クリック"), "click"),
     (
@@ -22,7 +26,7 @@ _OUTCOMES = (  # what a column's or value's name begins with or holds -> the eve
     ),
     (("購入", "購買", "注文"), "purchase"),
     (("like", "rating", "star", "score", "bewertung", "stern", "評価", "fav"), "like"),
-    (("dwell", "watch_time", "verweil", "滞在"), "stay"),
+    (("stay", "dwell", "watch_time", "verweil", "滞在"), "stay"),
     (("play", "watch", "再生"), "play"),
     (("add_to_cart", "addtocart", "cart"), "add_to_cart"),
     (("conver",), "conversion"),
@@ -72,6 +76,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     link: Link | None = None
     within: timedelta = _WITHIN[0]
     share: float = 0.0  # of the rows that have the outcome
+    value: Value | None = None  # the number that an outcome has, which is maximised
+    mean: float = 0.0  # of a row's label: the share, or the sum of its outcomes' numbers
 
     @property
     def item(self) -> Attribute | None:
@@ -121,9 +127,9 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         return _with_kinds(shape)
     if roles.outcome is None:
         return shape
-    when = f"WHERE {roles.outcome.condition}"
+    when, value = f"WHERE {roles.outcome.condition}", roles.outcome.value
     (hits,) = log.ask(f"count(*) FILTER (WHERE {roles.outcome.condition})")
-    if hits in (0, log.rows):
+    if value is None and hits in (0, log.rows):
         raise Invalid(
             f"{'no' if hits == 0 else 'every'} row of {log.path.name} has {roles.outcome.words}: "
             "there is nothing to learn from",
@@ -136,12 +142,20 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
     return msgspec.structs.replace(
         shape,
         exposure="impression",
-        outcome=_outcome_name(roles.outcome.column.source),
+        outcome=_outcome_name(roles.outcome.column.source, value=value),
         outcome_words=roles.outcome.words,
         newest=max(shape.newest, _time(log, f"max({roles.outcome.at or roles.time})")),
         within=within,
         share=hits / log.rows,
+        value=value,
+        mean=hits / log.rows if value is None else _sum_of(log, value) / log.rows,
     )
+
+
+def _sum_of(log: Log, value: Value) -> float:
+    """Return the sum of an outcome's number over the log's rows."""
+    (total,) = log.ask(f"sum(CAST({value.sql()} AS DOUBLE)) FILTER (WHERE {value.condition})")
+    return float(total)
 
 
 def _time(log: Log, instant: str) -> datetime:
@@ -180,11 +194,14 @@ def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
             "files share no id of a row, no request and item, and no user and item",
             remedy="add a column of one of these to either, or name them by --as",
         )
+    outcome = roles.outcome
+    condition = f" with {outcome.words}" if outcome else ""
     shape = msgspec.structs.replace(
         shape,
         exposure="impression" if _singular(second) != "impression" else _singular(shape.log),
         outcome=_outcome_name(second.path.name.split(".")[0], fallback=_singular(second)),
-        outcome_words=f"a row of {second.path.name}",
+        outcome_words=f"a row of {second.path.name}{condition}",
+        value=outcome.value if outcome else None,
         second=second,
         second_roles=roles,
         newest=max(shape.newest, _time(second, f"max({roles.time})")),
@@ -252,7 +269,10 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
         [f"{shape.event_id} AS impression_id", f"{shape.roles.time} AS shown_at", *keys]
     )
     tables = [rows.table if loaded else rows.relation for rows in (log, shape.log)]
-    followed = f" WHERE {_is(roles, roles.followed)}" if shape.second is None else ""
+    if shape.second is None:
+        followed = f" WHERE {_is(roles, roles.followed)}"
+    else:
+        followed = f" WHERE {roles.outcome.condition}" if roles.outcome else ""
     join = "ASOF JOIN" if link.latest else "JOIN"
     later = " AND outcomes.followed_at >= shown.shown_at" if link.latest else ""
     return (
@@ -271,12 +291,16 @@ def _with_delays(shape: Shape, *, rows: int) -> Shape:
     Raises:
         Invalid: No outcome follows any row.
     """
+    value = f"CAST({shape.value.sql('outcomes')} AS DOUBLE)" if shape.value else "NULL"
     joined = linked_outcomes(
         shape,
-        columns="shown.impression_id, outcomes.followed_at - shown.shown_at AS delay",
+        columns="shown.impression_id, outcomes.followed_at - shown.shown_at AS delay, "
+        f"{value} AS value",
         loaded=True,
     )
-    (followed,) = shape.log.query(f"SELECT count(DISTINCT impression_id) FROM ({joined})")
+    followed, total = shape.log.query(
+        f"SELECT count(DISTINCT impression_id), sum(value) FROM ({joined})"
+    )
     if not followed:
         words = shape.link.words if shape.link else ""
         raise Invalid(
@@ -284,7 +308,10 @@ def _with_delays(shape: Shape, *, rows: int) -> Shape:
             remedy="name the columns that lead from one to the other by --as",
         )
     return msgspec.structs.replace(
-        shape, share=followed / rows, within=_window(shape.log, "delay", f"({joined})")
+        shape,
+        share=followed / rows,
+        mean=(total if shape.value else followed) / rows,
+        within=_window(shape.log, "delay", f"({joined})"),
     )
 
 
@@ -434,10 +461,14 @@ def _name(text: str, fallback: str) -> str:
     return name if name and column_problem(name) is None else fallback
 
 
-def _outcome_name(text: str, fallback: str = "outcome") -> str:
-    """Return an event name for an outcome, from its column, value or file."""
+def _outcome_name(text: str, fallback: str = "outcome", *, value: Value | None = None) -> str:
+    """Return an event name for an outcome, from its column, value or file.
+
+    `value` is the number that the outcome has, if it has one.
+    """
     name = plain(text)
-    for beginnings, event in _OUTCOMES:
+    events: tuple[tuple[tuple[str, ...], str], ...] = _OUTCOMES
+    for beginnings, event in _NUMBERS + events if value else events:
         if any(name.startswith(word) or f"_{word}" in name for word in beginnings):
             return event
         if any(not word.isascii() and word in name for word in beginnings):

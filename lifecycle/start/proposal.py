@@ -98,7 +98,7 @@ def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone:
     first, second = logs[0], logs[1] if len(logs) > 1 else None
     shape = shape_of(
         first,
-        guess(first, named, zone=zone, outcomes=second is not None),
+        guess(first, _of_exposures(first, second, named), zone=zone, outcomes=second is not None),
         second,
         None
         if second is None
@@ -121,10 +121,21 @@ def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone:
     )
 
 
+def _of_exposures(first: Log, second: Log | None, named: Mapping[str, str]) -> dict[str, str]:
+    """Return the user's column choices, by role, that are about the file of exposures.
+
+    With a second file, the outcome and columns that only that file has are not.
+    """
+    if second is None:
+        return dict(named)
+    only = {column.source for column in second.columns} - {c.source for c in first.columns}
+    return {role: name for role, name in named.items() if role != "outcome" and name not in only}
+
+
 def _of_outcomes(second: Log, named: Mapping[str, str]) -> dict[str, str]:
-    """Return the user's column choices, by role, whose column is in the file of outcomes."""
+    """Return the user's column choices, by role, that are about the file of outcomes."""
     names = {column.source for column in second.columns}
-    return {role: name for role, name in named.items() if name in names}
+    return {role: name for role, name in named.items() if role == "outcome" or name in names}
 
 
 def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:

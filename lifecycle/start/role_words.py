@@ -61,6 +61,9 @@ _ATTRIBUTES = {
     "数量": "quantity",
     "ページ": "page",
     "曜日": "weekday",
+    "評価": "rating",
+    "星": "stars",
+    "滞在時間": "dwell",
 }
 # names of columns whose role is known and that have none in SQL's letters
 _STANDARD = {"user": "user_id", "item": "item_id", "request": "request_id", "position": "position"}

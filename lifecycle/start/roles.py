@@ -13,6 +13,7 @@ from ...errors import Invalid
 from ...project.reading.names import did_you_mean
 from .log_columns import Column, Log
 from .log_times import instant, instant_of
+from .outcome_values import Value, value_of
 from .role_words import FALSE, FOLLOWED, SHOWN, TRUE, is_id, likeness, plain
 
 ROLES = ("id", "time", "user", "item", "request", "position", "outcome", "kind")
@@ -26,6 +27,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     condition: str
     words: str  # the condition as it is told
     at: str | None = None  # SQL of the outcome's own time; None: the row's
+    value: Value | None = None  # the number that the outcome has; None: it happened or not
 
 
 class Roles(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +52,8 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
         named: Columns by role, as the user named them; "" for a role that no column has. An outcome
             may be a condition: `stars >= 4`.
         zone: The time zone of times that have none.
-        outcomes: Whether each row of the log is an outcome by itself: none of its columns is one.
+        outcomes: Whether each row of the log is an outcome by itself: a column may then say its
+            number (seconds, stars), and none says whether it happened unless the user named it.
 
     Raises:
         Invalid: A named column is not there, or no column has a time.
@@ -62,7 +65,7 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
             columns[role], conditions[role] = _named(log, role, text)
     columns["time"], when = instant(log, columns.get("time"), zone=zone)
     for role in ("id", "kind", "outcome", "request", "user", "item", "position"):
-        nobody = named.get(role) == "" or (outcomes and role in ("outcome", "kind"))
+        nobody = named.get(role) == "" or (outcomes and role == "kind")
         if role not in columns and not nobody and (column := _likeliest(log, role, columns)):
             columns[role] = column
     shown, followed = "", ""
@@ -75,6 +78,9 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
         if outcome is None:
             if named.get("outcome"):
                 _refuse_outcome(columns["outcome"])
+            del columns["outcome"]
+        elif outcomes and outcome.value is None and not named.get("outcome"):
+            outcome = None
             del columns["outcome"]
     return Roles(columns=columns, time=when, outcome=outcome, shown=shown, followed=followed)
 
@@ -110,7 +116,7 @@ def _may_be(role: str, column: Column, rows: int) -> bool:
     return {
         "id": key and not column.nulls and column.distinct == rows,
         "kind": column.type == "string" and len(column.values) > 1,
-        "outcome": column.distinct > 1 or bool(column.nulls),
+        "outcome": column.distinct > 1 or (column.distinct == 1 and column.nulls > 0),
         "position": column.type == "int",
         "user": again,
         "request": again,
@@ -156,7 +162,7 @@ def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome 
     if column.type == "bool":
         return Outcome(column=column, condition=sql, words=f"{column.source} is true")
     if column.type in ("int", "float"):
-        return _graded(log, column)
+        return _number(log, column)
     values = {plain(value): value for value in column.values}
     yes = [value for name, value in values.items() if name in TRUE]
     if len(yes) == 1 and all(name in TRUE | FALSE for name in values):
@@ -177,23 +183,16 @@ def _refuse_outcome(column: Column) -> NoReturn:
     )
 
 
-def _graded(log: Log, column: Column) -> Outcome:
-    """Return the outcome of a numeric column (rating, count) as an SQL condition.
-
-    It is `= 1` of 0 and 1, else `>=` a threshold: the value that the share of rows nearest to one
-    half reaches, mostly 4 of five stars.
-    """
-    sql = column.sql
-    if set(column.values) <= {"0", "1", "0.0", "1.0"}:
-        return Outcome(column=column, condition=f"{sql} = 1", words=f"{column.source} is 1")
-    ranked = (
-        f"SELECT {sql} AS grade, cume_dist() OVER (ORDER BY {sql} DESC) AS share "
-        f"FROM {log.table} WHERE {sql} IS NOT NULL"
-    )
-    (threshold,) = log.query(f"SELECT arg_min(grade, abs(share - 0.5)) FROM ({ranked})")
-    number = f"{threshold:g}"
+def _number(log: Log, column: Column) -> Outcome:
+    """Return the outcome of a numeric column: `= 1` of 0 and 1, else the number itself."""
+    if column.values and set(column.values) <= {"0", "1", "0.0", "1.0"}:
+        return Outcome(column=column, condition=f"{column.sql} = 1", words=f"{column.source} is 1")
+    value = value_of(log, column)
     return Outcome(
-        column=column, condition=f"{sql} >= {number}", words=f"{column.source} >= {number}"
+        column=column,
+        condition=value.condition,
+        words=f"{column.source}, a number of {value.low:g} to {value.high:g}",
+        value=value,
     )
 
 

@@ -65,7 +65,7 @@ def leaks(project: Project, config: str) -> Rows[FeatureFinding]:
         ProjectError: The configuration has a mistake.
         NotFound: There is no such configuration.
     """
-    from ...pipelines.evaluation.leak_alarm import look
+    from ...pipelines.evaluation.leaks.look import look
 
     model = configuration(project, config)
     start, end = window(project, model)

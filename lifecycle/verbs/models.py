@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -9,28 +10,36 @@ import msgspec
 from ...core.runtime.project import Project
 from ...experiments.replay.version import replay_version
 from ...experiments.simulation.clock import by_simulated_clock
+from ...pipelines.model_graph import page, text
+from ...pipelines.model_graph.graph import ModelGraph, model_graph
+from ...pipelines.model_graph.trained import trained_graph
 from ...pipelines.models import lineage
+from ...pipelines.run_pages import report_store
 from ...pipelines.training.promotion import promote, versions
+from ...pipelines.training.training import configuration, named
 from ...reports.results import Rows, Shown
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from pathlib import Path
 
-    from ...experiments.replay.version import VersionReplay
+    from ...experiments.replay.version_replay import VersionReplay
     from ...pipelines.port import ModelVersion
     from ...project.specs.description import Description
 
 __all__ = ["graph", "list", "promote", "replay"]
 __dir__ = __all__.copy  # what completion offers
-Form = Literal["text", "mermaid", "dot"]
+Form = Literal["text", "mermaid", "dot", "html"]
 
 
-class Graph(Shown, msgspec.Struct, frozen=True, kw_only=True):
+class Graph(Shown, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A graph in one form; `page` is the file that it was written to, if it was."""
+
     form: Form
     graph: str
+    page: str | None = None
 
     def __str__(self) -> str:
-        return self.graph
+        return self.graph if self.page is None else self.page
 
 
 def list(project: Project) -> Rows[ModelVersion]:
@@ -61,11 +70,60 @@ def replay(
     return replay_version(project, version, endpoint=endpoint, since=since, until=until)
 
 
-def graph(project: Project | Description, *, form: Form = "text") -> Graph:
+def graph(
+    project: Project | Description,
+    config: str | None = None,
+    *,
+    form: Form = "text",
+    output: Path | None = None,
+) -> Graph:
     """Return the lineage graph from events to endpoints, as text or another form.
+
+    Of one model it has each feature and transform, with what its newest run says of them, and the
+    versions. The form `html` is a page; without `config` it shows every model.
+
+    Args:
+        project: The project; a description alone has no runs and no versions.
+        config: A model's file (`models/logistic.yaml`) or name; None: the whole project.
+        form: `text`, `mermaid`, `dot` or `html`.
+        output: The file to write, too. Without it the page of an open project is kept among its
+            reports.
 
     Raises:
         Invalid: There is no such form.
+        NotFound: There is no such model.
     """
     description = project.description if isinstance(project, Project) else project
-    return Graph(form=form, graph=lineage.graph(description, form=form))
+    if form == "html":
+        drawn, name = _page(project, config)
+    elif config is None:
+        drawn, name = lineage.graph(description, form=form), ""
+    else:
+        drawn, name = text.drawn(_graph(project, config), form), ""
+    if output is not None:
+        output.write_text(f"{drawn.rstrip()}\n", encoding="utf-8")
+        return Graph(form=form, graph=drawn, page=str(output))
+    if name and isinstance(project, Project):
+        path = report_store.keep(project, name, drawn.encode())
+        return Graph(form=form, graph=drawn, page=str(path))
+    return Graph(form=form, graph=drawn)
+
+
+def _graph(project: Project | Description, config: str) -> ModelGraph:
+    """Return the graph of one model, with figures and versions if the project is open."""
+    if isinstance(project, Project):
+        return trained_graph(project, configuration(project, config))
+    return model_graph(named(project.spec, config), project.spec)
+
+
+def _page(project: Project | Description, config: str | None) -> tuple[str, str]:
+    """Return the page of one model's graph or of all, as HTML, and the name to keep it by."""
+    spec = project.spec
+    names = [config] if config is not None else [*spec.models]
+    graphs = [_graph(project, name) for name in names]
+    if isinstance(project, Project):
+        when, target = project.wall(), project.target.name
+    else:
+        when, target = datetime.now(UTC), "none"
+    written = page.html(graphs, project=spec.name, when=when, target=target)
+    return written, f"graph-{graphs[0].model}.html" if config is not None else "graph.html"

@@ -9,11 +9,14 @@ import msgspec
 
 from ...endpoints.gateway.request.inputs import manifest_of
 from ...errors import Invalid
+from ...pipelines.runs.estimates import estimate_run
+from ...pipelines.scoring.batch import pipeline
 from ...pipelines.scoring.scoring import find_prediction, plan_batch, read_unfinished
 from ...pipelines.scoring.scoring import score as score_batch
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
+    from ...pipelines.runs.estimates import RunEstimate
     from ...pipelines.scoring.batch import Batch
     from ...pipelines.scoring.scoring import Scored
 
@@ -25,6 +28,7 @@ class PlannedBatch(msgspec.Struct, frozen=True, kw_only=True):
     uri: str  # of the model version's folder
     started: datetime
     resumed: bool
+    estimate: RunEstimate  # of its cost
 
     def __str__(self) -> str:
         batch = self.batch
@@ -32,7 +36,8 @@ class PlannedBatch(msgspec.Struct, frozen=True, kw_only=True):
         again = "   goes on with the batch that was interrupted" if self.resumed else ""
         return (
             f"{batch.prediction}   {batch.model}@{batch.version}   as of "
-            f"{batch.as_of:%Y-%m-%d %H:%M} -> {into}   {batch.shards} at once{again}"
+            f"{batch.as_of:%Y-%m-%d %H:%M} -> {into}   {batch.shards} at once{again}\n"
+            f"{self.estimate}"
         )
 
 
@@ -62,11 +67,13 @@ def planned(
         as_of=unfinished.as_of if unfinished else as_of or project.now(),
         limit=limit,
     )
+    started = unfinished.started if unfinished else project.wall()
     return PlannedBatch(
         batch=batch,
         uri=version.uri,
-        started=unfinished.started if unfinished else project.wall(),
+        started=started,
         resumed=unfinished is not None,
+        estimate=estimate_run(project, pipeline(batch, version.uri, started=started)),
     )
 
 
@@ -86,7 +93,8 @@ def predict(
 
     Raises:
         NotFound: there is no such prediction, model or alias.
-        Refused: the version's features are not those of the views today.
+        Refused: the version's features are not those of the views today, or the run may cost more
+            than `jobs: {budget: ...}` of profiles.yaml.
         Invalid: the rows' SELECT is wrong, or a step failed. Nothing was published.
     """
     with project.lock("predict"):

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import NotFound
+from ...pipelines.port import RunState
 from ...pipelines.run_pages import notes
 from ...pipelines.run_pages.compare import compare
 from ...pipelines.run_pages.notes import note, tag
-from ...pipelines.run_pages.run_list import NotedRun, list_runs, with_notes
+from ...pipelines.run_pages.run_list import NotedRun, known_cost, list_runs, with_notes
 from ...pipelines.run_pages.runs import get_run
 from ...pipelines.runs import watch
+from ...pipelines.runs.costs import RunCost
 from ...pipelines.runs.rerun_reasons import why_rerun
 from ...pipelines.tracking.export import export
 from ...pipelines.training.one_step import run_step as step
@@ -24,7 +26,6 @@ from ...reports.results import Rows, Shown
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
-    from ...pipelines.port import RunState
 
 __all__ = [
     "cancel",
@@ -47,35 +48,48 @@ class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):
     log: str
 
 
-def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> Rows[NotedRun]:
+class RunProgress(RunState, frozen=True, kw_only=True):
+    """The state of a run without a record, with what it has cost so far."""
+
+    cost: RunCost | None = None
+
+
+def list(
+    project: Project, *, sort: str | None = None, where: Sequence[str] = (), cost: bool = False
+) -> Rows[NotedRun]:
     """Return training runs that have ended, oldest first.
 
     Args:
         project: The project.
         sort: A metric by which they are sorted instead, best first.
         where: Conditions FIELD=VALUE, all of which must hold.
+        cost: Whether to say what each run cost, too.
 
     Raises:
         Invalid: There is no such metric or field.
     """
-    return list_runs(project, sort=sort, where=where)
+    return list_runs(project, sort=sort, where=where, cost=cost)
 
 
-def show(project: Project, run: str) -> NotedRun | RunState:
-    """Return a training run's record with its notes, or its state if it has no record yet.
+def show(project: Project, run: str) -> NotedRun | RunProgress:
+    """Return a training run's record with its notes, or a run's state if it has no record.
 
-    A run without a record is under way, or was stopped.
+    A run without a record trained nothing, is under way, or was stopped.
 
     Raises:
         NotFound: There is no such run.
     """
     try:
-        return with_notes(get_run(project, run), notes.read(project.target.blobs, run))
+        record = get_run(project, run)
+        remarks = notes.read(project.target.blobs, run)
+        return with_notes(record, remarks, known_cost(project, run))
     except NotFound as missing:
         try:
-            return watch.observe(project, run)
+            state = watch.observe(project, run)
         except NotFound:
             raise missing from None
+        fields = {name: getattr(state, name) for name in state.__struct_fields__}
+        return RunProgress(**fields, cost=known_cost(project, run))
 
 
 def cancel(project: Project, run: str) -> RunState:

@@ -15,6 +15,7 @@ import msgspec
 from ...errors import Invalid
 from ...events.port import ColumnType
 from ..transforms.columns import floats, table_of, warm_up
+from .column_weights import ColumnWeight
 from .encoding import learn, texts, value_places
 
 if TYPE_CHECKING:
@@ -66,6 +67,14 @@ class Boosting:
         if not table.num_rows:
             return np.empty(0)
         return np.asarray(self._booster.predict(_matrix(self._columns, table), num_threads=1))
+
+    def column_weights(self) -> dict[str, ColumnWeight]:
+        """Return each column's gain: what its splits took off the training rows' loss."""
+        gains = self._booster.feature_importance("gain").tolist()
+        return {
+            name: ColumnWeight(measure="gain", value=gain)
+            for name, gain in zip(self._columns.names, gains, strict=True)
+        }
 
     def save(self, folder: Path) -> None:
         """Write `trees.txt`, LightGBM's own format, and `columns.json` into a folder."""

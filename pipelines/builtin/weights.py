@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...events.port import ColumnType
 from ..transforms.columns import floats, table_of, warm_up
+from .column_weights import ColumnWeight
 from .encoding import Encoding, texts, value_places
 
 if TYPE_CHECKING:
@@ -55,6 +56,21 @@ class LinearWeights(ABC):
         """
         predictions: list[float] = self.predict_table(table_of(rows, self.types)).tolist()
         return predictions
+
+    def column_weights(self) -> dict[str, ColumnWeight]:
+        """Return how much each column counts: a number's weight, or the range of a category's.
+
+        Null of a category counts as a value where training rows had it.
+        """
+        weights = {
+            name: ColumnWeight(measure="weight", value=about["weight"])
+            for name, about in self.numbers.items()
+        }
+        for name, about in self.categories.items():
+            values = [*about["values"].values(), *([about["null"]] if about["null"] else [])]
+            distance = max(values) - min(values) if values else 0.0
+            weights[name] = ColumnWeight(measure="range", value=distance)
+        return weights
 
     def score(self, table: pa.Table) -> NDArray[np.float64]:
         """Return each row's sum of weights."""

@@ -15,9 +15,9 @@ the outcome where the feature has some value, an id that ranks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,17 +26,12 @@ from numpy.typing import NDArray
 
 from ...project.reading.quantities import duration_text
 from ...project.specs.description import ROW
-from ..models.lineage import histories
 from . import metrics, true_rates
 from .daily_auc import FAR, FEWEST, Codes, DailyAuc, daily_auc, fall, standing_out
 from .feature_values import FeatureValues, feature_values, why_not_ordered
-from .statistics import sums
+from .statistics import Floats, sums
 
-if TYPE_CHECKING:
-    from ...core.runtime.project import Project
-    from ...project.specs.description import Model
-
-_ALPHA = 0.01  # of a false alarm anywhere in one call
+ALPHA = 0.01  # of a false alarm anywhere in one call
 _PLAUSIBLE = 0.9  # the AUC that a single feature is taken to have honestly
 _SURE = 0.9  # the share of rows with the outcome that a value is taken to have honestly
 _CONSTANT = 0.999  # share of entities that need one value only, for a feature of the entity
@@ -55,6 +50,7 @@ class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str | None = None  # it was not looked at
     entity: str | None = None  # that it describes: one value for all rows of one
     best: float | None = None  # the AUC that knowing every true rate of that entity would give
+    outcome: str | None = None  # what the AUC is of, of a number: stay.seconds above 12.5
 
     def __str__(self) -> str:
         return f"{self.feature}: {self.finding()}"
@@ -71,8 +67,9 @@ class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
             if self.best is None or self.entity is None
             else f"; every {self.entity}'s true rate would give about {self.best:.3f}"
         )
+        of = "" if self.outcome is None else f" of {self.outcome}"
         return (
-            f"AUC {self.auc:.3f}, {self.lowest:.3f} .. {self.highest:.3f} over {self.days} "
+            f"AUC {self.auc:.3f}{of}, {self.lowest:.3f} .. {self.highest:.3f} over {self.days} "
             f"days{then}{most}: nothing stands out"
         )
 
@@ -88,6 +85,8 @@ class _Log(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None
     lists: Codes | None  # rows that were ranked together
     entities: dict[str, tuple[str, Codes]]  # by name: the column of the key, and its codes
+    amounts: Floats | None = None  # whose means by entity bound a property; None: the outcome's
+    near_certain: bool = True  # whether values that nearly decide the outcome are called
 
 
 class _Described(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +117,9 @@ def leak_alarm(
     time: str = "event_timestamp",
     within: str | None = None,
     entities: Mapping[str, str] | None = None,
+    alpha: float = ALPHA,
+    near_certain: bool = True,
+    amounts: Floats | None = None,
 ) -> tuple[FeatureFinding, ...]:
     """Look for label leaks in each feature, by the AUC that it has alone, day by day.
 
@@ -133,6 +135,10 @@ def leak_alarm(
         time: The column of a row's time.
         within: The column that says which rows were ranked together.
         entities: The columns of entities' keys, by the entity's name.
+        alpha: The chance of a false alarm anywhere in this call.
+        near_certain: Whether a value is called where nearly all rows have the outcome.
+        amounts: A number of each row, whose means by entity bound what a property may be worth;
+            None: the outcome's rates.
 
     A day d stands out when all of these hold:
 
@@ -162,13 +168,14 @@ def leak_alarm(
     for all rows of an entity, or of an entity's day, is one when true_rates.excess is beyond it.
     """
     log = _log(table, label, unit=unit, time=time, within=within, entities=entities or {})
+    log = msgspec.structs.replace(log, amounts=amounts, near_certain=near_certain)
     why_not = {name: why_not_ordered(table, name) for name in features}
     judged = {name: _judged(log, name) for name in features if why_not[name] is None}
     with_earlier = [
         name for name in judged if earlier is not None and why_not_ordered(earlier, name) is None
     ]
     tests = len(with_earlier) + sum(_tests(feature) for feature in judged.values())
-    limit = NormalDist().inv_cdf(1 - _ALPHA / (2 * max(tests, 1)))
+    limit = NormalDist().inv_cdf(1 - alpha / (2 * max(tests, 1)))
     by_time = (
         _of_time(log, table[time])
         if any(feature.values.is_id for feature in judged.values())
@@ -196,7 +203,7 @@ def leak_alarm(
                     f"AUC {now:.3f}, and {then_auc:.3f} with what was known "
                     f"{duration_text(back)} earlier"
                 )
-        entity, best = _best(feature)
+        entity, best = _best(feature) if amounts is None else (None, None)
         looked.append(
             FeatureFinding(
                 feature=name,
@@ -213,49 +220,7 @@ def leak_alarm(
     return tuple(looked)
 
 
-NUMBER = "not supported yet for an objective that is a number"
 _NO_DAY = f"no day holds both outcomes, of {FEWEST} units"
-
-
-def look(
-    project: Project,
-    model: Model,
-    table: pa.Table,
-    *,
-    start: datetime,
-    end: datetime,
-    as_of: datetime,
-) -> tuple[FeatureFinding, ...]:
-    """Look for label leaks in the features of a model's training set.
-
-    Features of past outcomes are also compared with the values that were known two outcome windows
-    earlier.
-    """
-    from ...feature_store.offline.training_set import training_set
-
-    objective = project.spec.objectives[model.objective]
-    if objective.is_number:
-        return tuple(
-            FeatureFinding(feature=feature.name, why_not=NUMBER) for feature in model.features
-        )
-    back, views = 2 * objective.within, histories(project.spec, model.objective)
-    past = [feature for feature in model.features if feature.view in views]
-    earlier = None
-    if past:
-        earlier = training_set(
-            project, model.objective, past, start=start, end=end, as_of=as_of, earlier=back
-        )
-        earlier = earlier.select([feature.name for feature in past])
-    return leak_alarm(
-        table,
-        "outcome",
-        [feature.name for feature in model.features],
-        unit=objective.unit,
-        earlier=earlier,
-        back=back,
-        within=objective.ranked_within,
-        entities={name: entity.key for name, entity in project.spec.entities.items()},
-    )
 
 
 def _log(
@@ -328,6 +293,7 @@ def _described(
     equal = equal[has_value]
     if len(equal) < 2 or equal.min() == equal.max():
         return
+    outcome = log.truth if log.amounts is None else log.amounts
     day = np.unique(log.days[has_value], return_inverse=True)[1].astype(np.int64)
     for entity, (key, codes) in log.entities.items():
         if key == name:
@@ -343,7 +309,7 @@ def _described(
                     entity=described,
                     own=key == log.unit,
                     rows=true_rates.comparable_rows(
-                        log.truth[has_value], day, cell.astype(np.int64), block
+                        outcome[has_value], day, cell.astype(np.int64), block
                     ),
                     has_value=has_value,
                 )
@@ -390,7 +356,8 @@ def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> 
     present = feature.present
     if present is not None and len(present.day) and present.errors_above(_PLAUSIBLE) > limit:
         yield f"AUC {present.pooled:.3f} of having a value at all"
-    yield from _near_certain(log, feature, limit)
+    if log.near_certain:
+        yield from _near_certain(log, feature, limit)
     by_day = feature.by_day
     if not len(by_day.day):
         return
@@ -405,10 +372,11 @@ def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> 
         codes = feature.values.codes if feature.values.text else None
         values = (feature.values.numbers if codes is None else codes)[described.has_value]
         if true_rates.excess(described.rows, values, visible=described.own) > limit:
-            spread = true_rates.spread(described.rows)
+            spread = true_rates.spread(described.rows) if log.amounts is None else None
             about = "" if spread is None else f" (about {spread.best_auc():.3f})"
+            figure = "rate" if log.amounts is None else "mean"
             yield (
-                f"AUC {area:.3f}: it agrees with these very rows better than the true rate of "
+                f"AUC {area:.3f}: it agrees with these very rows better than the true {figure} of "
                 f"every {described.entity} could{about}"
             )
 

@@ -5,7 +5,7 @@ It is drawn as a text tree, mermaid or dot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -13,14 +13,20 @@ import msgspec
 from ...errors import Invalid
 from ...project.specs.description import Description, ProjectSpec
 
-Kind = Literal["event", "table", "objective", "view", "model", "endpoint"]
+# features, transforms and versions are drawn of one model (pipelines/model_graph)
+Kind = Literal[
+    "event", "table", "objective", "view", "feature", "transform", "model", "version", "endpoint"
+]
 _KINDS: tuple[Kind, ...] = ("event", "table", "objective", "view", "model", "endpoint")
 _SHAPES = {
     "event": "([{}])",
     "table": "[({})]",
     "objective": "{{{{{}}}}}",
     "view": "[/{}/]",
+    "feature": "({})",
+    "transform": "{{{{{}}}}}",
     "model": "[{}]",
+    "version": "[{}]",
     "endpoint": "[[{}]]",
 }
 _DOT = {
@@ -28,7 +34,10 @@ _DOT = {
     "table": "cylinder",
     "objective": "hexagon",
     "view": "parallelogram",
+    "feature": "ellipse",
+    "transform": "hexagon",
     "model": "box",
+    "version": "component",
     "endpoint": "box3d",
 }
 
@@ -55,10 +64,29 @@ def graph(description: Description, *, form: str = "text") -> str:
     Raises:
         Invalid: another form is asked for.
     """
-    drawn = {"text": _tree_text, "mermaid": _mermaid, "dot": _dot}
-    if form not in drawn:
-        raise Invalid(f"{form!r} is no format of the graph", remedy=f"one of {', '.join(drawn)}")
-    return drawn[form](nodes(description.spec), edges(description.spec))
+    return drawn(form, nodes(description.spec), edges(description.spec))
+
+
+def drawn(
+    form: str,
+    every: tuple[Node, ...],
+    edges: tuple[Edge, ...],
+    details: Mapping[Node, str] | None = None,
+) -> str:
+    """Return nodes and edges as `text`, `mermaid` or `dot`; the text has `details` of nodes, too.
+
+    Raises:
+        Invalid: another form is asked for.
+    """
+    drawings = {"mermaid": _mermaid, "dot": _dot}
+    if form == "text":
+        return _tree_text(every, edges, details or {})
+    if form not in drawings:
+        raise Invalid(
+            f"{form!r} is no format of the graph",
+            remedy=f"one of {', '.join(('text', *drawings, 'html'))}",
+        )
+    return drawings[form](every, edges)
 
 
 def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
@@ -143,6 +171,17 @@ def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
             )
 
 
+def ancestry(nodes: Iterable[Node], edges: Sequence[Edge]) -> list[Edge]:
+    """Return all lineage edges that lead to these nodes, directly or not."""
+    pending, above = list(nodes), dict[Edge, None]()
+    while pending:
+        node = pending.pop()
+        leading = [edge for edge in edges if edge.target == node and edge not in above]
+        above |= dict.fromkeys(leading)
+        pending += [edge.source for edge in leading]
+    return list(above)
+
+
 def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
     """Return the names of the feature views that read an objective or its outcome event."""
     sources = {Node("objective", objective), Node("event", spec.objectives[objective].outcome)}
@@ -175,13 +214,16 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
                 break
 
 
-def _tree_text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+def _tree_text(
+    every: tuple[Node, ...], edges: tuple[Edge, ...], details: Mapping[Node, str]
+) -> str:
     """Return the lineage graph as a text tree, from endpoints down to events.
 
-    Roots are the endpoints, then other nodes of which nothing is made.
+    Roots are the endpoints, then other nodes of which nothing is made. What a feature is made of
+    stands on the feature's line where it was said above.
     """
     used = {edge.source for edge in edges}
-    tops = [node for node in reversed(_every) if node not in used]
+    tops = [node for node in reversed(every) if node not in used]
     lines: list[str] = []
     opened: set[Node] = set()
 
@@ -190,16 +232,29 @@ def _tree_text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
         for number, edge in enumerate(below):
             last = number == len(below) - 1
             again = edge.source in opened and any(other.target == edge.source for other in edges)
-            note = f"   {edge.what}" if edge.what else ""
-            if again:
-                note += "   (above)"
+            notes = [edge.what, "(above)" if again else details.get(edge.source, "")]
+            if not again and edge.source.kind == "feature":
+                opened_before = _opened_before(edge.source)
+                notes.append(opened_before)
+                if opened_before:
+                    opened.add(edge.source)
+                    again = True
+            note = "".join(f"   {text}" for text in notes if text)
             lines.append(f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}")
             if not again:
                 opened.add(edge.source)
                 branch(edge.source, ahead + ("    " if last else "│   "))
 
+    def _opened_before(node: Node) -> str:
+        """Return `of view item_history (above)` if all that a node is made of stands above."""
+        sources = [edge.source for edge in edges if edge.target == node]
+        if not sources or not opened.issuperset(sources):
+            return ""
+        return f"of {', '.join(map(str, sources))} (above)"
+
     for top in tops:
-        lines.append(str(top))
+        detail = details.get(top, "")
+        lines.append(f"{top}   {detail}" if detail else str(top))
         branch(top, "")
     return "\n".join(lines)
 

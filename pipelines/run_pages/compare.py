@@ -20,6 +20,7 @@ from ..evaluation.evaluation import Evaluation, OtherObjective
 from ..evaluation.metrics import is_number
 from ..evaluation.statistics import Estimate, log_loss
 from . import figure_text, other_objective, runs
+from .changed_columns import changed_columns
 from .figure_text import difference_text, estimate, with_interval
 from .records import Run
 from .run_text import outcome_of, ranking_figures
@@ -188,6 +189,7 @@ def text(comparison: Comparison) -> str:
     return "\n".join(
         [
             *lines,
+            *changed_columns(first, second),
             *note,
             f"intervals {figure_text.independence(second_evaluation)}",
             f"verdict   {spoken_verdict(comparison)}",

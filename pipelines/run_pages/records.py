@@ -15,6 +15,7 @@ from ..evaluation.distribution import Distribution
 from ..evaluation.evaluation import Champion, Evaluation, LearningCurve, Segment, renamed
 from ..evaluation.gate import GateResult, Verdict
 from ..evaluation.leak_alarm import FeatureFinding
+from ..models.model_columns import ModelColumn
 from ..runs.document import find, read, runs_folder, write
 
 
@@ -107,6 +108,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
     overrides: tuple[
         str, ...
     ] = ()  # what `train --set` changed in the configuration: parameters.C=1
+    columns: tuple[ModelColumn, ...] = ()  # features, then transforms; of earlier releases none
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:

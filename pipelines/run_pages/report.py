@@ -9,7 +9,7 @@ from ...reports import page
 from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
-from ..evaluation.leak_alarm import NUMBER
+from ..runs.costs import RunCost
 from . import feature_page, figure_text, other_objective, run_text
 from .curve_picture import curve_section
 from .figures import ChartedRun
@@ -27,6 +27,20 @@ def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | N
     `champion` are the predictions that it was compared with.
     """
     blobs.put(run_uri(blobs, run.name), run_page(run, ours, champion).encode())
+
+
+def add_cost(blobs: BlobStore, run: str, cost: RunCost) -> None:
+    """Write what a run cost as the last line of its page, which was made before the run's end.
+
+    A run that failed has no page, and a page that has the line stays as it is.
+    """
+    try:
+        html = blobs.get(run_uri(blobs, run)).decode()
+    except NotFound:
+        return
+    line = page.words(f"Cost: {cost}", "soft")
+    if line not in html:
+        blobs.put(run_uri(blobs, run), html.replace("</main>", f"{line}\n</main>", 1).encode())
 
 
 def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
@@ -295,7 +309,9 @@ def _data(run: Run) -> list[str]:
             "Leak alarm: AUC of each feature alone, by day, with what was known earlier where it "
             "is made of past outcomes, and beside the true rates of the entity it describes."
             if data.sums is None
-            else f"Leak alarm: {NUMBER}."
+            else "Leak alarm: AUC of each feature alone, by day, of whether the number is other "
+            "than 0 or above the median of those, and with what was known earlier where it is made "
+            "of past outcomes."
         )
         parts += [
             page.words(summary, "soft"),

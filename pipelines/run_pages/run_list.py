@@ -9,11 +9,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ...errors import Invalid
+import msgspec
+
+from ...errors import Invalid, NotFound
 from ...project.models.gate_figures import AGAINST, ALL_EXAMPLES, check_problem, is_loss
 from ...project.reading.names import did_you_mean
 from ...reports.results import Rows
 from ..evaluation.statistics import Estimate
+from ..runs import watch
+from ..runs.costs import RunCost
 from . import notes, runs
 from .notes import Notes
 from .records import Run
@@ -27,12 +31,19 @@ class NotedRun(Run, frozen=True, kw_only=True):
 
     tags: tuple[str, ...] = ()
     note: str = ""
+    cost: RunCost | None = None  # None: it was not asked for, or nobody knows of the run
 
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *note_lines(self)])
+        cost = [f"  cost          {self.cost}"] if self.cost else []
+        return "\n".join([super().__str__(), *note_lines(self), *cost])
 
-    def overview(self, figures: Sequence[str] = ("auc",)) -> dict[str, object]:
-        """Return a run's row in the table of runs, by column, with these metrics."""
+    def overview(
+        self, figures: Sequence[str] = ("auc",), *, cost: bool = False
+    ) -> dict[str, object]:
+        """Return a run's row in the table of runs, by column, with these metrics.
+
+        With `cost` the last column is what the run cost in USD.
+        """
         estimates = {name: figure(self, name) for name in figures}
         return {
             "run": self.name,
@@ -46,16 +57,26 @@ class NotedRun(Run, frozen=True, kw_only=True):
             },
             "gate": self.gate or "",
             "tags": " ".join(self.tags),
+            **({"cost (USD)": self.cost.short() if self.cost else "unknown"} if cost else {}),
         }
 
 
-def with_notes(run: Run, notes: Notes) -> NotedRun:
-    """Return a training run's record joined with its tags and note."""
+def with_notes(run: Run, notes: Notes, cost: RunCost | None = None) -> NotedRun:
+    """Return a training run's record joined with its tags and note, and with its cost if given."""
     return NotedRun(
         **{name: getattr(run, name) for name in run.__struct_fields__},
         tags=notes.tags,
         note=notes.note,
+        cost=cost,
     )
+
+
+def known_cost(project: Project, run: str) -> RunCost | None:
+    """Return what a run cost, or None if the engine knows nothing of the run any more."""
+    try:
+        return watch.cost(project, run)
+    except NotFound:
+        return None
 
 
 def note_lines(noted: NotedRun | Notes) -> list[str]:
@@ -85,6 +106,7 @@ def list_runs(
     sort: str | None = None,
     where: Sequence[str] = (),
     newest: int | None = None,
+    cost: bool = False,
 ) -> Rows[NotedRun]:
     """Return the training runs that ended, with their tags and notes, oldest first.
 
@@ -95,6 +117,7 @@ def list_runs(
         sort: A figure; the best is first, runs without it are last.
         where: Conditions FIELD=VALUE, all of which must hold.
         newest: Sort and filter only this many of the newest runs.
+        cost: Whether to say what each run cost, too.
 
     Raises:
         Invalid: there is no such figure or field.
@@ -106,6 +129,10 @@ def list_runs(
         for run in runs.list_runs(project, newest=newest)
     ]
     chosen = [entry for entry in listed if all(holds(entry) for holds in tests)]
+    if cost:
+        chosen = [
+            msgspec.structs.replace(entry, cost=known_cost(project, entry.name)) for entry in chosen
+        ]
     return Rows(chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort)))
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...errors import NotFound
+from ...errors import IsthmusError, NotFound
 from ...storage import located, wait
 from ..graphs.conditions import text
 from ..graphs.graph import Step, dependencies
 from ..port import PipelineRun, RunState, StepState
 from . import names as run_names
+from .costs import RunCost, cost_of, find_cost, keep_cost
 from .document import RunDocument, Scalar, StepFailure, StepResult, find, open_run, read
 from .step_results import step_folder
 
@@ -68,7 +70,7 @@ def watch(
     limit = sum((step.timeout * step.attempts for step in run.steps), _MARGIN)
     patience = 2.0 if project.target.adapter.remote else 0.1  # looking costs a local run nothing
     try:
-        return wait(
+        final_state = wait(
             look,
             has_ended,
             deadline=limit,
@@ -80,6 +82,22 @@ def watch(
             f"run {document.run} goes on. Look again: isthmus runs show {document.run}"
         )
         raise
+    with suppress(IsthmusError):  # what a run cost is not worth the run
+        keep_cost(project.target, document, final_state)
+    return final_state
+
+
+def cost(project: Project, run: str) -> RunCost:
+    """Return what a run has cost, as it was kept at its end; else what is known now.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    stored = find_cost(project.target.blobs, run)
+    if stored is not None:
+        return stored
+    document = open_run(project.target.blobs, run)
+    return cost_of(project.target, document, observe(project, run))
 
 
 def cancel_after_failure(target: Target, state: RunState) -> None:

@@ -14,7 +14,6 @@ from ..port import Output
 from ..runs import step_names
 from ..runs.artifacts import digest_text
 
-FILE = "rows.parquet"  # of the folders that the steps hand on
 _LONGEST = timedelta(hours=12)
 
 

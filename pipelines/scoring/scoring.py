@@ -21,10 +21,12 @@ from ...times import utc_milliseconds
 from ..models.predictor import Manifest
 from ..runs import names as run_names
 from ..runs.document import StepResult, read
+from ..runs.estimates import require_budget
 from ..runs.step_results import step_folder
 from ..runs.submission import submit
 from ..runs.watch import artifact_uri, failure, values, watch
-from .batch import FILE, Batch, pipeline
+from .batch import Batch, pipeline
+from .shards import FILE
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -176,10 +178,12 @@ def score(
 
     Raises:
         Invalid: a step failed; the error names its log. Nothing was published.
+        Refused: the run may cost more than `jobs: {budget: ...}` of profiles.yaml.
     """
+    planned = pipeline(batch, uri, started=utc_milliseconds(started))
+    require_budget(project, planned)
     if batch.limit is None:
         _mark_begun(project, batch, started)
-    planned = pipeline(batch, uri, started=utc_milliseconds(started))
     name = run_names.next_name(project)
     total = len(planned.steps)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +17,21 @@ from ...events.tables.column_types import arrow_type, of_arrow
 from ...feature_store.port import TableSpec
 from ...project.specs.description import Feature, Model
 from ...reports.columns import plural
-from .batch import FILE, Batch
+from .batch import Batch
+from .shards import FILE, deal, limited, parts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ..models.predictor import LoadedModel
     from ..step.context import StepContext
 
 
 def rows(context: StepContext) -> None:
-    """Run the step `rows`: read the rows, join their features as of the batch's time, cut shards.
+    """Run the step `rows`: read the rows, join their features as of the batch's time, deal shards.
 
-    Rows are in the order of their columns, so that a shard holds the same rows each time.
+    Rows come in the order of their columns, so that a shard holds the same rows each time. They
+    go to the shards' files as they come: they need not fit in memory.
     """
     import pyarrow as pa
 
@@ -38,36 +44,64 @@ def rows(context: StepContext) -> None:
         for feature in batch.features
         if feature.view is not None
     ]
-    table = entity_rows(project, batch.sql, names, features, as_of=batch.as_of)
-    if not table.num_rows:
+    folders = [context.outputs[f"part_{number}"] for number in range(batch.shards)]
+    types, total = dict(batch.columns), 0
+
+    def write(tables: Iterator[pa.Table]) -> None:
+        nonlocal total
+        first = next(tables, None)
+        if first is None:
+            return
+        # an engine's sum of whole numbers is wider than the column that was promised
+        fields = [
+            field.with_type(arrow_type(types[field.name])) if field.name in types else field
+            for field in first.schema
+        ]
+        total = deal(limited(chain((first,), tables), batch.limit), pa.schema(fields), folders)
+
+    entity_rows(project, batch.sql, names, features, as_of=batch.as_of, into=write)
+    if not total:
         raise Invalid(
             f"the rows of prediction {batch.prediction} are none, as of "
             f"{batch.as_of:%Y-%m-%d %H:%M}",
             remedy="look at what its SELECT reads: isthmus query",
         )
-    # an engine's sum of whole numbers is wider than the column that was promised
-    types = dict(batch.columns)
-    fields = [
-        field.with_type(arrow_type(types[field.name])) if field.name in types else field
-        for field in table.schema
-    ]
-    table = table.cast(pa.schema(fields)).slice(0, batch.limit)
-    length = -(-table.num_rows // batch.shards)
-    for number in range(batch.shards):
-        _write(table.slice(number * length, length), context.outputs[f"part_{number}"])
-    context.log(f"{plural(table.num_rows, 'row')} in {plural(batch.shards, 'shard')}")
-    context.set("rows", table.num_rows)
+    context.log(f"{plural(total, 'row')} in {plural(batch.shards, 'shard')}")
+    context.set("rows", total)
 
 
 def score(context: StepContext) -> None:
-    """Run a step `score`: predict one shard's rows with the version's own predictor."""
+    """Run a step `score`: predict one shard's rows, some at a time, by the version's predictor."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    from ..models import predictor, trainers
+    from ..models import predictor
 
     batch = _batch(context)
-    table = _read(context.inputs["rows"])
     loaded = predictor.load(context.inputs["model"], digest=batch.digest)
+    rows, names = 0, [name for name, _ in batch.columns]
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for table in parts(context.inputs["rows"]):
+            predictions = pa.array(_predictions(batch, loaded, table), pa.float64())
+            scored = table.select(names).append_column("prediction", predictions)
+            if writer is None:
+                file = context.outputs["scored"] / FILE
+                writer = stack.enter_context(pq.ParquetWriter(file, scored.schema))
+            writer.write_table(scored)
+            rows += table.num_rows
+    context.log(f"{plural(rows, 'row')} scored by {batch.model}@{batch.version}")
+    context.set("rows", rows)
+
+
+def _predictions(batch: Batch, loaded: LoadedModel, table: pa.Table) -> Any:
+    """Return a version's predictions for some rows of a batch."""
+    import pyarrow as pa
+
+    from ..models import trainers
+
+    if not table.num_rows:  # a trainer may not expect that
+        return []
     columns: list[Any] = [
         pa.array(
             [batch.serve_as[feature.name]] * table.num_rows, arrow_type(feature.type or "float64")
@@ -85,16 +119,7 @@ def score(context: StepContext) -> None:
         features=tuple(Feature(view=f.view, name=f.name) for f in batch.features),
         trainer=loaded.manifest.trainer,
     )
-    predictions: Any = []  # of no rows: a trainer may not expect that
-    if table.num_rows:
-        predictions = trainers.predict(loaded.predictor, inputs, model, Path.cwd())
-    own_columns = table.select([name for name, _ in batch.columns])
-    _write(
-        own_columns.append_column("prediction", pa.array(predictions, pa.float64())),
-        context.outputs["scored"],
-    )
-    context.log(f"{plural(table.num_rows, 'row')} scored by {batch.model}@{batch.version}")
-    context.set("rows", table.num_rows)
+    return trainers.predict(loaded.predictor, inputs, model, Path.cwd())
 
 
 def publish(context: StepContext) -> None:
@@ -106,7 +131,7 @@ def publish(context: StepContext) -> None:
 
     batch, warehouse = _batch(context), context.target.warehouse
     table = pa.concat_tables(
-        _read(context.inputs[f"part_{number}"]) for number in range(batch.shards)
+        part for number in range(batch.shards) for part in parts(context.inputs[f"part_{number}"])
     )
     moment = pa.timestamp("ms")
     started = msgspec.convert(context.parameters["started"], datetime)
@@ -135,17 +160,3 @@ def publish(context: StepContext) -> None:
 def _batch(context: StepContext) -> Batch:
     """Return the batch from the step's parameters."""
     return msgspec.convert(context.parameters["batch"], Batch)
-
-
-def _write(table: pa.Table, folder: Path) -> None:
-    """Write a table as the only file of an artifact's folder."""
-    import pyarrow.parquet as pq
-
-    pq.write_table(table, folder / FILE)
-
-
-def _read(folder: Path) -> pa.Table:
-    """Return the table of an artifact's folder."""
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(folder / FILE).read()

@@ -18,6 +18,7 @@ from ..evaluation.distribution import drifts
 from ..evaluation.evaluation import Champion, Evaluation, LearningCurve
 from ..evaluation.gate import GateResult
 from ..evaluation.segments import by_segment
+from ..models.model_columns import saved_columns
 from ..models.predictor import MANIFEST, Manifest
 from ..run_pages import records, runs
 from ..run_pages.records import Run
@@ -103,6 +104,7 @@ def register(context: StepContext, model: Model) -> None:
         alias_why_not=why_not,
         log=runs.display_path(project, runs.log_uri(blobs, context.run)),
         report=runs.display_path(project, run_uri(blobs, context.run)),
+        columns=saved_columns(context.inputs["model"], model, table, context.log),
         **_submission(context.parameters["about"]),
     )
     report.write_run(blobs, run, ours, theirs)

@@ -37,7 +37,7 @@ def dataset(context: StepContext) -> None:
 
     from ...feature_store.offline.late_history import late_histories
     from ...feature_store.offline.training_set import STAMP, training_set
-    from ..evaluation.leak_alarm import look
+    from ..evaluation.leaks.look import look
 
     model, project = _model(context), context.project()
     start, end, as_of = (_moment(context, name) for name in ("start", "end", "as_of"))

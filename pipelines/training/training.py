@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from ...project.git import Git, git_revision
 from ...project.models.builtin_trainers import is_builtin
 from ...project.overrides import overridden
 from ...project.reading.names import did_you_mean
-from ...project.specs.description import Model
+from ...project.specs.description import Model, ProjectSpec
 from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
 from ..run_pages import notes, records, runs
@@ -24,13 +24,19 @@ from ..run_pages.notes import Notes
 from ..run_pages.records import Corrections, Run
 from ..runs import names as run_names
 from ..runs import step_names
+from ..runs.costs import find_cost
 from ..runs.document import write
+from ..runs.estimates import RunEstimate, estimate_run, require_budget
 from .stored_events import StoredEvents, previous_run, stored_events
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
 
 _COUNTED = 5.0  # seconds between looks at an evaluation's log
+
+
+def _ignore(_estimate: RunEstimate) -> None:
+    """Ignore what a run will cost; the callback that is used where the caller gives none."""
 
 
 def train(
@@ -41,6 +47,7 @@ def train(
     tags: Sequence[str] = (),
     note: str = "",
     curve: bool = False,
+    on_estimate: Callable[[RunEstimate], None] = _ignore,
 ) -> Run:
     """Train, evaluate and register a model configuration, and return the run's record.
 
@@ -53,9 +60,11 @@ def train(
         tags: Tags to put on the run.
         note: A note to put on the run.
         curve: Whether to measure a learning curve, too, by training on shares of the units.
+        on_estimate: A function that gets what the run will cost, before it starts.
 
     Raises:
         NotFound: there is no such configuration.
+        Refused: the run may cost more than `jobs: {budget: ...}` of profiles.yaml.
         Invalid: the trainer or the data failed: the message names the module, the line and the log,
             and nothing was registered.
     """
@@ -68,6 +77,7 @@ def train(
             tuple(overrides),
             Notes(tags=tuple(sorted(set(tags))), note=note.strip()),
             curve=curve,
+            on_estimate=on_estimate,
         )
 
 
@@ -81,15 +91,24 @@ def configuration(project: Project, config: str, overrides: Sequence[str] = ()) 
         Invalid: an override is not KEY=VALUE, or nothing that a file could hold.
         ProjectError: the overridden configuration is wrong.
     """
-    models = project.spec.models
+    model = named(project.spec, config)
+    return overridden(project.description, model, overrides) if overrides else model
+
+
+def named(spec: ProjectSpec, config: str) -> Model:
+    """Return a project's model configuration by its file (`models/logistic.yaml`) or its name.
+
+    Raises:
+        NotFound: there is no such configuration; the error names a similar one.
+    """
     name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
-    if name not in models:
-        listed = ", ".join(model.path for model in models.values()) or "none"
+    if name not in spec.models:
+        listed = ", ".join(model.path for model in spec.models.values()) or "none"
         raise NotFound(
             f"there is no configuration {config} (there is: {listed})",
-            remedy=did_you_mean(name, models),
+            remedy=did_you_mean(name, spec.models),
         )
-    return overridden(project.description, models[name], overrides) if overrides else models[name]
+    return spec.models[name]
 
 
 def window(project: Project, model: Model) -> tuple[datetime, datetime]:
@@ -186,6 +205,13 @@ def pipeline(
     )
 
 
+def estimate(
+    project: Project, model: Model, overrides: tuple[str, ...] = (), *, curve: bool = False
+) -> RunEstimate:
+    """Estimate what a training run of a configuration would cost; nothing is changed."""
+    return estimate_run(project, pipeline(project, model, overrides, curve=curve))
+
+
 def _run(
     project: Project,
     model: Model,
@@ -193,8 +219,10 @@ def _run(
     run_notes: Notes,
     *,
     curve: bool,
+    on_estimate: Callable[[RunEstimate], None],
 ) -> Run:
     """Submit a configuration's training run, wait for its end, and return its record."""
+    from ..run_pages.report import add_cost
     from ..runs.submission import submit
     from ..runs.watch import failure, watch
     from ..tracking.export import mirror
@@ -204,6 +232,7 @@ def _run(
     planned = pipeline(
         project, model, overrides, curve=curve
     )  # what is wrong with the code is said before a run begins
+    on_estimate(require_budget(project, planned))
     name = run_names.next_name(project)
     total = len(planned.steps)
     with starting(project, name):
@@ -253,6 +282,8 @@ def _run(
     )
     if state.phase == "done" and not failed:
         run = records.fetch(blobs, name)
+        if (cost := find_cost(blobs, name)) is not None:
+            add_cost(blobs, name, cost)
         mirror(project, run)
         return run
     step, reason = (

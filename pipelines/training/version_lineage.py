@@ -76,18 +76,8 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
         if own and run.data
         else []
     )
-    return (*edges, *_above([edge.source for edge in edges], spec))
-
-
-def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
-    """Return all lineage edges that lead to these nodes, directly or not."""
-    every, pending, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
-    while pending:
-        node = pending.pop()
-        above = [edge for edge in every if edge.target == node and edge not in edges]
-        edges |= dict.fromkeys(above)
-        pending += [edge.source for edge in above]
-    return list(edges)
+    above = lineage.ancestry([edge.source for edge in edges], lineage.edges(spec))
+    return (*edges, *above)
 
 
 def parsed(text: str) -> tuple[str, int]:

@@ -44,11 +44,12 @@ def test_every_command_that_changes_something_is_tried_here():
     elsewhere = {
         "import",
         "compile",
+        "guard",
         "predict",
         "tune",
         "models replay",
         "runs export",
-    }  # tests/{adapters/sagemaker, adapters/vertex, experiments, pipelines}
+    }  # tests/{adapters/sagemaker, adapters/vertex, experiments, lifecycle, pipelines}
     assert here - elsewhere == {*SERVED, "apply", "deploy", "ingest", "materialize", "runs cancel"}
 
 

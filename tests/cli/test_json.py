@@ -19,6 +19,7 @@ READS = {
     "doctor": ["doctor"],
     "plan": ["plan"],
     "status": ["status"],
+    "guard": ["guard"],
     "events list": ["events", "list"],
     "events show": ["events", "show", "click"],
     "events quarantine": ["events", "quarantine", "click"],

@@ -10,7 +10,8 @@ import pytest
 
 from isthmus.pipelines.graphs.graph import Pipeline, Step, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun
-from isthmus.pipelines.runs.document import RunDocument, encode_run, run_uri
+from isthmus.pipelines.runs.costs import cost_of, total
+from isthmus.pipelines.runs.document import RunDocument, encode_run, open_run, run_uri
 from isthmus.pipelines.runs.submission import pipeline_run
 from isthmus.pipelines.runs.watch import cancel_after_failure
 from isthmus.storage import wait
@@ -18,6 +19,7 @@ from isthmus.storage import wait
 pytestmark = [pytest.mark.ports("pipelines", "blobs"), pytest.mark.slow]
 
 ENDED = ("done", "failed", "cancelled")
+SLEEP = "import time; time.sleep(1)"
 COUNT = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.argv[2] + chr(10))"
 
 
@@ -317,3 +319,34 @@ def test_a_spec_survives_its_wire(target, tmp_path):
     run = write(target, tmp_path, say(tmp_path, "only", timeout=timedelta(seconds=7), attempts=2))
     assert msgspec.json.decode(msgspec.json.encode(run), type=PipelineRun) == run
     assert run.steps[0].timeout == timedelta(seconds=7)
+
+
+def test_a_run_costs_the_seconds_of_its_steps_that_ran_and_a_skipped_one_nothing(target, tmp_path):
+    counts = Output(name="rows", type="int")
+    code = "import json, sys; open(sys.argv[1], 'w').write(json.dumps({'rows': 3}))"
+    count = Step(
+        name="count", command=("{python}", "-c", code, "{values}"), outputs=(counts,), cache=False
+    )
+    many = Condition(step="count", output="rows", op=">", value=100)
+    run = write(
+        target,
+        tmp_path,
+        count,
+        Step(name="fit", kind="training", command=("{python}", "-c", SLEEP), needs=("count",)),
+        say(tmp_path, "late", when=many),
+    )
+    target.pipelines.submit(run)
+    state = until(target, run, lambda state: state.phase in ENDED)
+    cost = cost_of(target, open_run(target.blobs, "r1"), state)
+    seconds = {step.step: step.seconds for step in cost.steps}
+    assert set(seconds) == {"count", "fit"}
+    steps = {step.name: step for step in state.steps}
+    span = (steps["fit"].ended - steps["count"].started).total_seconds()
+    assert 1 <= seconds["fit"] <= span + 1
+    assert 0 < cost.seconds <= span + 2
+    if not cost.billed:
+        assert cost.usd == 0
+    elif all(step.hourly is not None for step in cost.steps) and cost.fee is not None:
+        assert cost.usd == total(cost.steps, cost.fee) > 0
+    else:
+        assert cost.usd is None

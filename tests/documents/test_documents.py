@@ -20,6 +20,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "artifact": "pipelines.runs.artifacts:Manifest",
     "batch": "adapters.local.warehouse.contents:Contents",
     "cache": "pipelines.runs.cache:_Entry",
+    "cost": "pipelines.runs.costs:RunCost",
     "data": "pipelines.run_pages.records:Data",
     "bigquery_view": "adapters.vertex.online.store:_View",
     "evaluation": "pipelines.evaluation.evaluation:Evaluation",
@@ -61,7 +62,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "step": "pipelines.runs.document:StepResult",
     "supervisor": "adapters.local.endpoints.rows:Address",
     "table": "adapters.common.warehouse.tables:Document",
-    "version_replay": "experiments.replay.version:VersionReplay",
+    "version_replay": "experiments.replay.version_replay:VersionReplay",
 }
 
 

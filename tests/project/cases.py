@@ -155,6 +155,8 @@ CASES = {
     "a budget": (F, "1.00 USD/h", "1 euro", "budget:", "is not a budget", "1.00 USD/h"),
     "a budget's unknown": (F, "1.00 USD/h", "{limit: 1.00 USD/h, unknown: alow}", "budget:", "'alow' is not known here", "did you mean allow?"),
     "a budget without a limit": (F, "1.00 USD/h", "{unknown: allow}", "budget:", "limit is missing", "write limit: 1.00 USD/h"),
+    "a run's budget": (F, "budget: 1.00 USD/h", "jobs: {budget: 1.00 USD/h}", "jobs:", "jobs.budget: '1.00 USD/h' is not a run's budget", "5.00 USD"),
+    "an unknown key of jobs": (F, "budget: 1.00 USD/h", "jobs: {bugdet: 5.00 USD}", "jobs:", "bugdet is not a key of jobs", "did you mean budget?"),
     "replicas backwards": (F, "1..3", "3..1", "replicas:", "the most is below the fewest", "1..3"),
     "a count of zero": (F, "count: 1", "count: 0", "count:", "0 is below 1", "1 or more"),
     "a rollout of no endpoint": (P, "  ranker:                        # the endpoint", "  rankr:  # the endpoint", "rankr:", "rollouts.rankr: rankr is not an endpoint", "did you mean ranker?"),

@@ -34,6 +34,7 @@ PATHS = (
     "/runs/compare?first=r1&others=r2",
     "/models",
     "/models/ranker@2",
+    "/models/graph/good",
     "/bias",
     "/bias/served_alike",
     "/bias/not_yet?days=92",
@@ -48,6 +49,7 @@ QUIET = (
     "/runs",
     "/models",
     "/models/ranker@1",
+    "/models/graph/good",
     "/bias",
     "/bias/served_alike",
     "/events/impression",
@@ -123,6 +125,7 @@ def test_every_page_of_operations_is_among_them():
         "endpoint": "ranker",
         "run": "r2",
         "version": "ranker@2",
+        "config": "good",
         "monitor": "served_alike",
         "event": "impression",
     }
@@ -140,6 +143,7 @@ def test_every_page_of_operations_is_among_them():
         "/runs",
         "/models",
         "/models/ranker@1",
+        "/models/graph/good",
         "/bias/served_alike",
         "/events/impression",
     ],
@@ -252,7 +256,26 @@ def test_a_version_says_what_it_is_made_of_and_why_it_was_promoted(browser):
     }  # fmt: skip
     text = browser.get("/models/ranker@2").text
     assert "it reads &lt;less&gt;" in text
-    assert "endpoint ranker" in re.search("From events.*?</svg>", text, re.DOTALL)[0]
+    drawing = re.search("From events.*?</svg>", text, re.DOTALL)[0]
+    for thing in ("endpoint ranker", "version ranker@2: challenger, run r2", "model other"):
+        assert f'aria-label="{thing}' in drawing
+    assert "feature item_history.item_ctr: weight unknown, 2.0 % null, known in 98.0 %" in drawing
+
+
+def test_a_configuration_has_the_graph_of_its_newest_run_and_of_its_versions(browser):
+    assert '<a href="/models/graph/good">good</a>' in browser.get("/models").text
+    text = browser.get("/models/graph/good").text
+    assert '<a href="/runs/r1">r1</a>' in text
+    assert "Weights are unknown: the predictor of shop_trainer.train has no method" in text
+    graph = browser.get("/models/graph/good.json").json()
+    column = next(one for one in graph["nodes"] if one["node"]["kind"] == "feature")
+    assert column["about"] == "weight unknown, 2.0 % null, known in 98.0 % of 2,100 rows"
+    ends = {
+        (edge["source"]["name"], edge["target"]["name"])
+        for edge in graph["edges"]
+        if edge["target"]["kind"] in ("version", "endpoint")
+    }
+    assert ends == {("good", "ranker@1"), ("ranker@1", "ranker")}
 
 
 def test_bias_lists_monitors_with_their_alarms(browser):
@@ -342,6 +365,7 @@ ABSENT = [
     "/runs/r9",
     "/models/ranker@9",
     "/models/x",
+    "/models/graph/x",
     "/bias/x",
     "/events/x",
 ]

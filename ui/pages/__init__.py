@@ -46,6 +46,7 @@ PAGES = (
     Page("/runs/{run}", "models.run:page"),
     Page("/models", "models.models:page", "Models"),
     Page("/models/{version}", "models.version:page"),
+    Page("/models/graph/{config}", "models.graph:page"),
     Page("/bias", "monitors.monitors:page", "Bias"),
     Page("/bias/{monitor}", "monitors.monitor:page"),
     Page("/events", "events.events:page", "Events"),

@@ -1,4 +1,4 @@
-"""The addresses of the pages of runs and versions: each names the other."""
+"""The addresses of the pages of runs, versions and configurations: each names the others."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def run_link(run: str) -> kit.Drawn:
 def version_link(version: str) -> kit.Drawn:
     """Return an HTML link to a model version's page."""
     return kit.link(version, f"/models/{quote(version, safe='@')}")
+
+
+def graph_link(config: str) -> kit.Drawn:
+    """Return an HTML link to the page of a model configuration's graph."""
+    return kit.link(config, f"/models/graph/{quote(config, safe='')}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
+from ....feature_store.port import RowSink
 from ....target import Target
 from ...common.warehouse import duckdb_functions, results
 from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
@@ -34,6 +35,7 @@ _MEMORY = "512MiB"  # a query that needs more spills, however long a history is
 # of the machine's memory (the container's, where one limits it): for what DuckDB cannot spill
 _AT_MOST = "33%"
 _THREADS = 8  # each needs some of the memory
+_CHUNK = 100_000  # rows that are handed over at a time
 
 T = TypeVar("T")
 
@@ -113,6 +115,26 @@ class Engine:
                 into(bind(cursor, sql, params)[0])
 
         self._run(run, documents, sql, params)
+
+    def hand_over(
+        self,
+        documents: Mapping[str, Document],
+        sql: str,
+        params: Mapping[str, object],
+        into: RowSink,
+    ) -> pa.Table:
+        """Run an SQL query and pass its rows on as they come; return a table of none of them."""
+        import pyarrow as pa
+
+        empty: list[pa.Table] = []
+
+        def take(relation: duckdb.DuckDBPyRelation) -> None:
+            reader = relation.to_arrow_reader(_CHUNK)
+            empty[:] = [results.canonical(reader.schema.empty_table())]
+            into(results.canonical(pa.Table.from_batches([batch])) for batch in reader)
+
+        self.stream(documents, sql, params, take)
+        return empty[0]
 
     def _run(
         self,

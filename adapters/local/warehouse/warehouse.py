@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, final
 
 from ....errors import Invalid, NotFound
-from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
+from ....feature_store.port import Params, RowSink, SqlProblem, TableSpec, TableState
 from ....storage import Resource
 from ....target import Target
 from ...common.warehouse import results
@@ -156,15 +156,20 @@ class LocalWarehouse:
             written = batches.write(table, batch, document, rows)
             contents.note(self._database, table, batch, again=not written)
 
-    def query(self, sql: str, params: Params) -> pa.Table:
+    def query(self, sql: str, params: Params, *, into: RowSink | None = None) -> pa.Table:
         """Return a query's rows, in the ports' types (int64, float64, string, bool, timestamp[ms]).
+
+        With `into` they are handed over as DuckDB makes them; it sorts on disk what exceeds its
+        memory limit.
 
         Raises:
             Invalid: The query is wrong, with the position; or a file is not what was written, with
                 its name.
         """
         self._calls.reading("warehouse.query", "")
-        return self._engine.query(self._documents(), sql, params)
+        if into is None:
+            return self._engine.query(self._documents(), sql, params)
+        return self._engine.hand_over(self._documents(), sql, params, into)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
         """Return what of a query is not in the SQL that all targets share, without running it."""

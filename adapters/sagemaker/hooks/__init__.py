@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ....endpoints.port import Adopter, VariantSpec
+    from ....pipelines.port import StepSpec
     from ....project.reading.shapes import Key
-    from ....target import Estimate, FirstAccount, Profile, Target
+    from ....target import Estimate, FirstAccount, Profile, RunPrices, Target, Untagged
     from ..resources.native import SageMakerObjects
 
 
@@ -66,6 +67,22 @@ class Prices:
         return counting(profile)
 
 
+class JobPrices:
+    """See target.JobsPriced."""
+
+    def run_prices(self, profile: Profile, steps: Sequence[StepSpec]) -> RunPrices:
+        """Return the USD an hour of each step's machine in the profile's region."""
+        from ..resources.job_prices import run_prices
+
+        return run_prices(profile, steps)
+
+    def billed_seconds(self, target: Target, run_id: str) -> Mapping[str, float]:
+        """Return the seconds that SageMaker bills of a run's ended jobs, by the step's name."""
+        from ..pipelines.billing import billed_seconds
+
+        return billed_seconds(target, run_id)
+
+
 class Adoption:
     """See target.Adoptable."""
 
@@ -74,6 +91,16 @@ class Adoption:
         from ..endpoints.adoption import SageMakerAdopter
 
         return SageMakerAdopter(target)
+
+
+class TagSearch:
+    """See target.TagsSearched."""
+
+    def untagged(self, target: Target) -> Untagged:
+        """Return the AWS resources that bear the project's name and lack its tags."""
+        from ..resources.untagged import untagged
+
+        return untagged(target)
 
 
 class NativeObjects:

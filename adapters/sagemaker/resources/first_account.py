@@ -343,7 +343,8 @@ def smallest(profile: Profile) -> Profile:
     """
     place = {name: profile.options[name] for name in _PLACE if name in profile.options}
     return msgspec.structs.replace(
-        profile, options=place | {"serving": {"instance": _ENDPOINT, "count": 1}, "machine": _JOB}
+        profile,
+        options=place | {"serving": {"instance": _ENDPOINT, "count": 1}, "jobs": {"machine": _JOB}},
     )
 
 

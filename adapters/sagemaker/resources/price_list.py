@@ -22,6 +22,9 @@ _API_REGION = "us-east-1"  # one of the few that have the API; each knows the pr
 _WITHIN = 10  # seconds for a page of 100 products
 # USE1-Host:ml.m5.large, "Real-Time Inference"
 _HOSTING = re.compile(r"([A-Z]{2,4}\d-)?Host:(?P<machine>ml\.[a-z0-9.-]+)")
+# USE1-Train:ml.m5.large, USE1-Processing:ml.m5.large
+_JOBS = re.compile(r"([A-Z]{2,4}\d-)?(?P<job>Train|Processing):(?P<machine>ml\.[a-z0-9.-]+)")
+_KINDS = {"Train": "training", "Processing": "processing"}
 _SCANNED = re.compile(r"([A-Z]{2,4}\d-)?DataScannedInTB")
 
 
@@ -45,17 +48,32 @@ def ask(target: Target) -> None:
 
 def _price_list(aws: Aws, date: str) -> PriceList:
     """Fetch the prices of SageMaker instances and of Athena in the region."""
+    machines = {
+        usage: price
+        for usage, unit, price in _products(aws, "AmazonSageMaker", productFamily="ML Instance")
+        if unit == "Hrs"
+    }
     hourly = {
         named["machine"]: price
-        for usage, unit, price in _products(aws, "AmazonSageMaker", productFamily="ML Instance")
-        if (named := _HOSTING.fullmatch(usage)) and unit == "Hrs"
+        for usage, price in machines.items()
+        if (named := _HOSTING.fullmatch(usage))
+    }
+    jobs = {
+        f"{_KINDS[named['job']]} {named['machine']}": price
+        for usage, price in machines.items()
+        if (named := _JOBS.fullmatch(usage))
     }
     scanned = {
         price
         for usage, unit, price in _products(aws, "AmazonAthena")
         if _SCANNED.fullmatch(usage) and unit == "Terabytes"
     }
-    return PriceList(date=date, hourly=hourly, scanned=scanned.pop() if len(scanned) == 1 else None)
+    return PriceList(
+        date=date,
+        hourly=hourly,
+        scanned=scanned.pop() if len(scanned) == 1 else None,
+        jobs=jobs,
+    )
 
 
 def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, str, Decimal]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import msgspec
 
-from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
+from ....feature_store.port import Params, RowSink, SqlProblem, TableSpec, TableState
 from ....target import Target
 from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
@@ -15,7 +15,7 @@ from ...common.warehouse.results import columns as columns_of
 from ...common.warehouse.tables import Document, check_batch_name, check_spec, evolved
 from ..session import Aws, aws_of
 from ..storage.blobs import delete_below
-from . import athena, batches, catalogue, statements
+from . import athena, batches, catalogue, statements, unloaded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,8 +99,10 @@ class AthenaWarehouse:
         with self._aws.mutating("StartQueryExecution", f"{table}/{batch}"):
             batches.save(self._aws, stored, select, batch)
 
-    def query(self, sql: str, params: Params) -> pa.Table:
+    def query(self, sql: str, params: Params, *, into: RowSink | None = None) -> pa.Table:
         """Return a query's rows in the ports' types, by an UNLOAD whose files are then removed.
+
+        With `into` the files are copied to this machine's disk, and sorted there.
 
         Raises:
             Invalid: The query is wrong, with the position; Athena is not asked if the subset lacks
@@ -117,7 +119,12 @@ class AthenaWarehouse:
                 ),
                 prefix,
             )
-            return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
+            location = f"{prefix}rows/"
+            if into is None:
+                return _read(self._aws, location, query.schema, ordered=ordered)
+            files = athena.objects(self._aws, location)
+            unloaded.hand_over(self._aws, files, query.schema, into, ordered=ordered)
+            return query.schema.empty_table()
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
         """Return a problem for each part of a query that Athena's SQL cannot express.

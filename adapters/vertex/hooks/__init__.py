@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ....endpoints.port import Adopter, VariantSpec
+    from ....pipelines.port import StepSpec
     from ....project.reading.shapes import Key
-    from ....target import Estimate, Profile, Target
+    from ....target import Estimate, Profile, RunPrices, Target, Untagged
     from ..resources.native import VertexObjects
 
 
@@ -66,6 +67,20 @@ class Prices:
         return count_price(profile)
 
 
+class JobPrices:
+    """See target.JobsPriced."""
+
+    def run_prices(self, profile: Profile, steps: Sequence[StepSpec]) -> RunPrices:
+        """Return the USD an hour of each step's machine in the location, and a run's fee."""
+        from ..resources.job_prices import run_prices
+
+        return run_prices(profile, steps)
+
+    def billed_seconds(self, target: Target, run_id: str) -> Mapping[str, float]:  # noqa: ARG002
+        """Return nothing: Vertex AI bills a step from its begin to its end."""
+        return {}
+
+
 class Adoption:
     """See target.Adoptable."""
 
@@ -74,6 +89,16 @@ class Adoption:
         from ..endpoints.adoption import VertexAdopter
 
         return VertexAdopter(target)
+
+
+class TagSearch:
+    """See target.TagsSearched."""
+
+    def untagged(self, target: Target) -> Untagged:
+        """Return the Google resources that bear the project's name and lack its tags."""
+        from ..resources.untagged import untagged
+
+        return untagged(target)
 
 
 class NativeObjects:

@@ -88,5 +88,11 @@ def _step_state(name: str, task: Any, *, why: Why, log: Link, url: Link) -> Step
 
 
 def _moment(value: datetime | None) -> datetime | None:
-    """Convert a time to UTC, truncated to milliseconds; None stays None."""
-    return utc_milliseconds(value) if value is not None else None
+    """Convert a time to a plain datetime in UTC, truncated to milliseconds; None stays None.
+
+    Google's own DatetimeWithNanoseconds cannot be written as JSON.
+    """
+    if value is None:
+        return None
+    moment = utc_milliseconds(value)
+    return datetime.combine(moment.date(), moment.timetz())

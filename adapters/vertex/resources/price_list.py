@@ -24,6 +24,12 @@ _PART = re.compile(
     r"Vertex AI: Online/Batch Prediction (?P<family>[A-Z]\d[A-Z]?) (Predefined )?Instance "
     r"(?P<part>Core|Ram) running in .+"
 )
+# "Vertex AI: Training/Pipelines on N1 Predefined Instance Core running in Americas": its price has
+# the management fee in it, which is a SKU of its own where Compute Engine bills the machine
+_JOB_PART = re.compile(
+    r"Vertex AI: Training/Pipelines on (?P<family>[A-Z]\d[A-Z]?) (Predefined )?Instance "
+    r"(?P<part>Core|Ram|RAM) (running )?in .+"
+)
 _UNITS = {"Core": "h", "Ram": "GiBy.h"}
 
 
@@ -48,16 +54,17 @@ def ask(target: Target) -> None:
 def _price_list(session: Session, date: str) -> PriceList:
     """Fetch the prices of processors and memory in the location."""
     parts: dict[str, Decimal] = {}
+    jobs: dict[str, Decimal] = {}
     with session.reading("ListSkus", f"Vertex AI {session.location}"):
         for sku in _skus(session):
-            named = _PART.fullmatch(sku["description"])
-            if (
-                named
-                and session.location in sku.get("serviceRegions", ())
-                and (price := _price(sku, _UNITS[named["part"]])) is not None
-            ):
-                parts[f"{named['family']} {named['part']}"] = price
-    return PriceList(date=date, hourly=parts)
+            for pattern, prices in ((_PART, parts), (_JOB_PART, jobs)):
+                named = pattern.fullmatch(sku["description"])
+                if named is None or session.location not in sku.get("serviceRegions", ()):
+                    continue
+                part = named["part"].capitalize()
+                if (price := _price(sku, _UNITS[part])) is not None:
+                    prices[f"{named['family']} {part}"] = price
+    return PriceList(date=date, hourly=parts, jobs=jobs)
 
 
 def _skus(session: Session) -> Iterator[dict[str, Any]]:

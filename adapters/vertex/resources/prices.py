@@ -71,17 +71,22 @@ def current(profile: Profile, location: str | None = None) -> PriceList:
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
     """Return the USD an hour of `count` machines of a type, or None if that is unknown."""
-    price = prices.hourly[machine] if machine in prices.hourly else _of_parts(prices, machine)
+    price = machine_price(prices.hourly, machine)
     return None if price is None else price * count
 
 
-def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
+def machine_price(prices: Mapping[str, Decimal], machine: str) -> Decimal | None:
+    """Return a machine's USD an hour by prices of machines or of their parts, or None."""
+    return prices[machine] if machine in prices else _of_parts(prices, machine)
+
+
+def _of_parts(prices: Mapping[str, Decimal], machine: str) -> Decimal | None:
     """Return a machine's USD an hour, added up of its CPUs and memory, or None if unknown.
 
     A machine with an accelerator is unknown, as that is a part of its own.
     """
     family = machine.partition("-")[0].upper()
-    core, ram = prices.hourly.get(f"{family} Core"), prices.hourly.get(f"{family} Ram")
+    core, ram = prices.get(f"{family} Core"), prices.get(f"{family} Ram")
     if core is None or ram is None or family[0] in _ACCELERATED:
         return None
     try:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast, final
 
 import msgspec
 
 from ....errors import Invalid
-from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
+from ....feature_store.port import Params, RowSink, SqlProblem, TableSpec, TableState
+from ....feature_store.sql.subset import parse
 from ....target import Target
 from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
@@ -99,18 +100,31 @@ class BigQueryWarehouse:
         with self._session.mutating("jobs.insert", f"{table}/{batch}"):
             _query_into(self._session, document, select, query.params, batch)
 
-    def query(self, sql: str, params: Params) -> pa.Table:
+    def query(self, sql: str, params: Params, *, into: RowSink | None = None) -> pa.Table:
         """Return a query's rows in the ports' types.
+
+        With `into` they are handed over page by page, or as the Storage Read API sends them.
 
         Raises:
             Invalid: The query is wrong, with the position; BigQuery is not asked if the subset
                 lacks it.
         """
+        import pyarrow as pa
+
         query = bind(catalogue.listing(self._session), sql, params)
         select = statements.select(sql, query.params, query.schema.names, self._session.dataset)
+        # of an ordered query that had ended when it was asked for, the client would read several
+        # streams at once, and mix the order
+        single = into is not None or parse(sql).args.get("order") is not None
         with self._session.reading("jobs.query", ""):
-            rows = _query_rows(self._session, select.text, query.params)
-        return _as_bound(rows, select.names, query.schema)
+            parts = _query_rows(
+                self._session, select.text, query.params, streams=1 if single else None
+            )
+            tables = (_as_bound(part, select.names, query.schema) for part in parts)
+            if into is None:
+                return pa.concat_tables([query.schema.empty_table(), *tables])
+            into(tables)
+        return query.schema.empty_table()
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
         """Return a problem for each part of a query that BigQuery's SQL cannot express.
@@ -225,8 +239,14 @@ def _query_into(
     once(session, _stem(session, document, batch), start, f"saving {document.name}/{batch}")
 
 
-def _query_rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table:
-    """Run a query in BigQuery and return its rows."""
+def _query_rows(
+    session: Session, text: str, params: Mapping[str, object], *, streams: int | None
+) -> Iterator[pa.Table]:
+    """Run a query in BigQuery and yield its rows, some at a time.
+
+    They are read by at most so many streams; None for as many as BigQuery likes.
+    """
+    import pyarrow as pa
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(query_parameters=_parameters(params))
@@ -234,8 +254,8 @@ def _query_rows(session: Session, text: str, params: Mapping[str, object]) -> pa
         text, job_config=settings, retry=retry(), job_retry=None, api_timeout=_CALL, page_size=_PAGE
     )
     storage = session.bigquery_read if rows.total_rows > _PAGE else None
-    table: pa.Table = rows.to_arrow(bqstorage_client=storage, create_bqstorage_client=False)
-    return table
+    for batch in rows.to_arrow_iterable(bqstorage_client=storage, max_stream_count=streams):
+        yield pa.Table.from_batches([batch])
 
 
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:

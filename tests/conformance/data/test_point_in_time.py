@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from isthmus.events.port import Column
+from isthmus.feature_store.joins.one_moment import one_moment_sql
 from isthmus.feature_store.joins.point_in_time import JoinView, point_in_time
 from isthmus.feature_store.port import TableSpec
 
@@ -161,3 +162,23 @@ def test_asof_gives_the_same_rows_where_the_target_has_it(target):
         target, sql, COLUMNS, [VIEW], order_by=["row_id"], rendering="portable"
     )
     assert native == portable["score"].to_pylist()
+
+
+def test_the_join_as_of_one_moment_is_right_on_every_target(world):
+    """It is what the portable join gives rows that all have this time."""
+    rows = [(1, 14), (2, 14), (9, 14), (None, 14), (1, 14)]
+    ttl = JoinView(history="item_history", key="item_id", features=FEATURES, ttl=timedelta(hours=4))
+    portable = [ask(world, *rows, rendering="portable", view=view) for view in (VIEW, ttl)]
+    assert portable == [[0.2, 7.0, None, None, 0.2], [0.2, None, None, None, 0.2]]
+    for view, expected in zip((VIEW, ttl), portable, strict=True):
+        sql = one_moment_sql(
+            "SELECT row_id, item_id FROM shown",
+            ["row_id", "item_id"],
+            [view],
+            moment=T0 + timedelta(hours=14),
+            order_by=["row_id"],
+        )
+        assert world.warehouse.check(sql) == ()
+        found = world.warehouse.query(sql, {})
+        assert found.column_names == ["row_id", "item_id", "score", "label", "seen"]
+        assert found["score"].to_pylist() == expected

@@ -66,7 +66,8 @@ def shown_by(scores, items, rng, rules=RULES, explore=EXPLORE):
     return of, draw(rules, RULEBOOK, of, {}, explore=explore, rng=rng)
 
 
-def logged(number, rng, rules=RULES, explore=EXPLORE):
+def logged(number, rng, rules=RULES, explore=EXPLORE, reward=None):
+    """A logged answer; `reward` draws what a place earns, without it clicks."""
     items = [
         *rng.sample([item for item in ITEMS if item != 3], 8),
         3,
@@ -77,7 +78,7 @@ def logged(number, rng, rules=RULES, explore=EXPLORE):
             str(place.item),
             place.position,
             place.propensity,
-            float(rng.random() < chance(number, place)),
+            float(rng.random() < chance(number, place)) if reward is None else reward(place),
         )
         for place in outcome.places
     ]

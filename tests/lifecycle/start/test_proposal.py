@@ -3,6 +3,7 @@ what was guessed.
 """
 
 import json
+from datetime import UTC, datetime
 
 import duckdb
 import pytest
@@ -168,6 +169,27 @@ def test_a_column_may_be_called_anything(tmp_path):
     assert im.validate(tmp_path / "shop" / "project.yaml").problems == ()
     with im.open(tmp_path / "shop" / "project.yaml") as project:
         assert project.spec.events["click"].description == 'clicked: "yes" # or no is true'
+
+
+def test_an_items_feature_has_another_name_than_every_column_of_a_training_row(tmp_path):
+    log = written(
+        tmp_path / "views.parquet",
+        LOG.replace("SELECT", "SELECT i % 13 % 3 AS kind, i % 13 % 2 AS item_kind, ", 1),
+    )
+    im.init(tmp_path / "shop", source=log, roles={"outcome": 'clicked: "yes" # or no'})
+    with im.open(tmp_path / "shop" / "project.yaml") as project:
+        im.apply(project)
+        im.ingest(project)
+        im.materialize(project)
+        (model,) = project.spec.models.values()
+        table = im.training_set(
+            project,
+            model.objective,
+            model.features,
+            start=datetime(2024, 1, 1, tzinfo=UTC),
+            end=project.now(),
+        )
+    assert {"item_kind", "own_item_kind", "item_item_kind"} <= set(table.column_names)
 
 
 def test_outcomes_of_a_second_file_that_lead_to_no_row_are_refused_and_nothing_is_made(tmp_path):

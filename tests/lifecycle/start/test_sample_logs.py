@@ -27,7 +27,7 @@ WANTED = {
     "clicks_in_a_second_file": (ROWS, "ctr", "click", 5, 0),
     "purchases_of_a_second_file_by_user_and_item": (ROWS, "purchase_rate", "purchase", 4, 0),
     "kinds_of_events_in_one_file": (ROWS, "purchase_rate", "purchase", 3, 0),
-    "stars_as_grades": (ROWS, "like_rate", "like", 3, 0),
+    "stars_as_grades": (ROWS, "mean_rating", "rating", 3, 0),
     "broken_lines_and_a_bad_time": (ROWS - 3, "ctr", "click", 4, 3),
 }
 CLICKS = int(sample_logs.site()["clicked"].sum())
@@ -62,9 +62,14 @@ def test_a_log_becomes_a_project_whose_rows_go_in_and_whose_features_come_out(tm
     assert (reports[exposure].stored, reports[exposure].quarantined) == (rows, quarantined)
     # within the window 99 % of the outcomes follow, the last rows' windows are open, and of a row
     # that two outcomes follow one counts
-    assert 0.95 * reports[outcome].stored <= known["n"][0].as_py() <= reports[outcome].stored
-    if outcome != "like":
+    if outcome == "rating":  # each row has one, and the label is the number of stars
+        assert reports[outcome].stored == ROWS
+        assert 0.95 * 2.9 * ROWS < known["n"][0].as_py() < 3.1 * ROWS
+    else:
+        assert 0.95 * reports[outcome].stored <= known["n"][0].as_py() <= reports[outcome].stored
         assert CLICKS - 3 <= reports[outcome].stored <= CLICKS
+    assert model.trainer == ("isthmus.linear" if outcome == "rating" else "isthmus.logistic")
+    assert not list(folder.glob("*.py"))
     assert (len(model.features), model.objective) == (features, objective)
     assert unit is not None
     assert all(report.rows > 0 for report in materialized)

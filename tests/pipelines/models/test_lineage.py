@@ -65,4 +65,4 @@ def test_a_drawing_has_every_edge(description, form):
 def test_an_unknown_format_is_refused(description):
     with pytest.raises(Invalid, match="'svg' is no format") as refusal:
         graph(description, form="svg")
-    assert refusal.value.remedy == "one of text, mermaid, dot"
+    assert refusal.value.remedy == "one of text, mermaid, dot, html"

@@ -19,7 +19,7 @@ from ....pipelines.training import promotion
 from ....pipelines.training.promotion import Promotion
 from ....reports import page as kit
 from ...parts.forms import Form
-from ...parts.links import run_link, version_link
+from ...parts.links import graph_link, run_link, version_link
 from ...parts.reads import Reads, Unread
 from ...parts.view import View
 
@@ -52,7 +52,12 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     return View(
         title="Models",
         below=f"Versions that are registered on {project.target.name}, newest first.",
-        parts=(*reads.box(), *_versions(data), *_promotion_section(promotions)),
+        parts=(
+            *reads.box(),
+            *_versions(data),
+            *_configurations(project),
+            *_promotion_section(promotions),
+        ),
         data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
     )
 
@@ -120,6 +125,16 @@ def _row(registered: ModelVersion, data: ModelsData) -> tuple[str, ...]:
         ", ".join(data.served.get(version, ())),
         registered.digest[:12],
     )
+
+
+def _configurations(project: Project) -> list[str]:
+    """Return the HTML section on the project's model configurations; empty without any."""
+    rows = [
+        (graph_link(model.name), model.path, model.model, model.objective, model.trainer)
+        for model in project.spec.models.values()
+    ]
+    head = ("made of what", "file", "becomes", "objective", "trainer")
+    return [kit.section("Configurations", kit.table(head, rows))] if rows else []
 
 
 def _promotion_section(promotions: list[Promotion] | Unread) -> list[str]:

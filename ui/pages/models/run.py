@@ -15,8 +15,9 @@ from ....pipelines.port import RunState
 from ....pipelines.run_pages import notes, report, runs
 from ....pipelines.run_pages.notes import Notes
 from ....pipelines.run_pages.records import Run
-from ....pipelines.run_pages.run_list import NotedRun, with_notes
+from ....pipelines.run_pages.run_list import NotedRun, known_cost, with_notes
 from ....pipelines.runs import watch
+from ....pipelines.runs.costs import RunCost
 from ....reports import page as kit
 from ...parts.links import run_path, version_link
 from ...parts.reads import Reads, Unread
@@ -47,12 +48,14 @@ def _finished_view(project: Project, run: Run) -> View:
     reads = Reads()
     stored = reads.attempt("its notes", lambda: notes.read(project.target.blobs, run.name))
     remarks = Notes() if isinstance(stored, Unread) else stored
+    cost = reads.attempt("its cost", lambda: known_cost(project, run.name))
+    run_cost = None if isinstance(cost, Unread) else cost
     body = _failure_parts(run) if run.evaluation is None else _parts(project, run, reads)
     return View(
         title=report.title(run),
         below=report.when(run),
-        parts=(*reads.box(), _links(run), *_note_parts(remarks), *body),
-        data=RunData(run=with_notes(run, remarks), unread=tuple(reads.unread)),
+        parts=(*reads.box(), _links(run), *_note_parts(remarks), *_cost_parts(run_cost), *body),
+        data=RunData(run=with_notes(run, remarks, run_cost), unread=tuple(reads.unread)),
     )
 
 
@@ -105,6 +108,11 @@ def _note_parts(remarks: Notes) -> list[str]:
         if remarks.tags or remarks.note
         else []
     )
+
+
+def _cost_parts(cost: RunCost | None) -> list[str]:
+    """Return an HTML paragraph with what the run cost, if that is known."""
+    return [kit.words(f"Cost: {cost}", "soft")] if cost else []
 
 
 def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:

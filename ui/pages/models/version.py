@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from graphlib import TopologicalSorter
 
 import msgspec
 
 from ....core.runtime.project import Project
-from ....pipelines.models.lineage import Edge, Node
+from ....pipelines.model_graph import page as graph_page
+from ....pipelines.model_graph.graph import RegisteredVersion, model_graph
+from ....pipelines.model_graph.trained import version_text
+from ....pipelines.run_pages import records
+from ....pipelines.run_pages.changed_columns import model_of
+from ....pipelines.run_pages.records import Run
 from ....pipelines.training.version_lineage import VersionLineage, parsed, version_lineage
-from ....reports import flow
 from ....reports import page as kit
-from ....reports.plots import Style
 from ...parts.links import run_link
 from ...parts.reads import Reads, Unread
 from ...parts.view import View
@@ -25,16 +27,6 @@ class VersionData(msgspec.Struct, frozen=True, kw_only=True):
     unread: tuple[Unread, ...]
 
 
-_STYLES: dict[str, Style] = {
-    "event": "c",
-    "table": "quiet",
-    "objective": "e",
-    "view": "a",
-    "model": "b",
-    "endpoint": "d",
-}
-
-
 def page(project: Project, query: Mapping[str, str]) -> View:
     """Draw the page of one model version: its run, its lineage, where it serves, promotions.
 
@@ -44,6 +36,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     model, number = parsed(query["version"])
     name, reads = f"{model}@{number}", Reads()
     lineage = version_lineage(project, model, number)
+    run = records.peek(project.target.blobs, lineage.run) if lineage.run else None
     serving = variants_by_version(project, reads).get(name, [])
     aliases = ", ".join(sorted(lineage.version.aliases)) or "no alias"
     return View(
@@ -52,7 +45,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         parts=(
             *reads.box(),
             *_about(lineage, serving),
-            *_made_of(name, lineage.made_of, serving),
+            *_made_of(project, lineage, run, serving),
             *_promotions(lineage),
         ),
         data=VersionData(lineage=lineage, served=serving, unread=tuple(reads.unread)),
@@ -76,60 +69,29 @@ def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
     return [kit.table(("", ""), rows, wordy=1)]
 
 
-def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[str]:
-    """Return the lineage of a model version as an SVG graph, from events to endpoints.
+def _made_of(
+    project: Project, lineage: VersionLineage, run: Run | None, serving: Sequence[str]
+) -> list[str]:
+    """Return the graph of a model version as HTML, from events to endpoints.
 
     `serving` are the variants that serve it.
     """
-    ends = [
-        Edge(
-            Node("model", name), Node("endpoint", place.partition(" ")[0]), place.partition(" ")[2]
-        )
-        for place in serving
-    ]
-    every = (*edges, *ends)
-    if not edges:
+    model = model_of(run) if run else None
+    if model is None:
         return []
-    behind = kit.table(
-        ("this", "is made of", "of which"),
-        [(str(edge.target), str(edge.source), edge.what) for edge in every],
-        wordy=2,
+    places = [place.partition(" ") for place in serving]
+    version = RegisteredVersion(
+        name=f"{lineage.version.model}@{lineage.version.version}",
+        about=version_text(lineage.version, lineage.run),
+        variants=tuple((endpoint, variant) for endpoint, _, variant in places),
     )
-    links = [
-        flow.Link(source=str(edge.source), target=str(edge.target), title=_edge_text(edge))
-        for edge in every
-    ]
-    drawn = flow.flow("From events to who serves it", _boxes(every), links, behind=behind)
+    graph = model_graph(model, project.spec, run=run, versions=[version], planned=False)
     words = kit.words(
-        "Objective and features are the run's; what lies before them is as project.yaml says "
-        "it now.",
+        "Objective, features and transforms are the run's; what lies before them is as "
+        "project.yaml says it now.",
         "soft",
     )
-    return [kit.section("Made of", drawn, words)]
-
-
-def _edge_text(edge: Edge) -> str:
-    """Return an edge of the lineage as text: `source -> target: what`."""
-    return f"{edge.source} -> {edge.target}" + (f": {edge.what}" if edge.what else "")
-
-
-def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
-    """Return the lineage's nodes as columns of boxes, sources on the left."""
-    targets: dict[Node, list[Node]] = {}
-    for edge in edges:
-        targets.setdefault(edge.source, []).append(edge.target)
-        targets.setdefault(edge.target, [])
-    distance: dict[Node, int] = {}  # in columns, from the last
-    for node in TopologicalSorter(targets).static_order():
-        distance[node] = max((distance[target] + 1 for target in targets[node]), default=0)
-    columns = [
-        [node for node in sorted(distance) if distance[node] == number]
-        for number in reversed(range(max(distance.values()) + 1))
-    ]
-    return [
-        [flow.Box(name=str(node), style=_STYLES[node.kind], title=str(node)) for node in column]
-        for column in columns
-    ]
+    return [kit.section("Made of", *graph_page.parts(graph), words)]
 
 
 def _promotions(lineage: VersionLineage) -> list[str]:

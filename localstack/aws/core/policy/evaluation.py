@@ -18,9 +18,11 @@ from . import s3 as policy_s3
 from .names import GLUE_INPUTS, NO_PERMISSION, PREFIXES, RESOURCES, ROLES
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+")
-# from a UUID on
+# from a UUID on, or from the id of a pipeline's execution in the name of its job
 _NEW = re.compile(
-    r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}.*", re.DOTALL
+    r"([0-9a-f]{8}(-?)[0-9a-f]{4}\2[0-9a-f]{4}\2[0-9a-f]{4}\2[0-9a-f]{12}"
+    r"|(?<=-job/pipelines-)[a-z0-9]{12}-).*",
+    re.DOTALL,
 )
 _MANY = 4  # from so many names of one kind on, they become a common prefix and *
 
@@ -149,7 +151,8 @@ def document(permissions: set[Grant]) -> dict[str, Any]:
 def narrowed(resources: set[str]) -> tuple[str, ...]:
     """Return ARNs in alphabetical order, with many of one kind shortened to one pattern.
 
-    The pattern is their common beginning, and `*`. What follows a UUID becomes `*`, too.
+    The pattern is their common beginning, and `*`. What follows a UUID or an execution's id becomes
+    `*`, too.
     """
     if "*" in resources:
         return ("*",)

@@ -176,6 +176,11 @@ def test_an_id_that_is_made_new_each_time_is_left_open():
     }
     assert narrowed(fresh) == ("arn:aws:s3:::b/r/*", "arn:aws:s3:::b/scratch/*")
     assert narrowed({"arn:aws:s3:::b/r/*", "arn:aws:s3:::b/r/x"}) == ("arn:aws:s3:::b/r/*",)
+    jobs = "arn:aws:sagemaker:us-east-1:123456789012:processing-job"
+    assert narrowed({f"{jobs}/pipelines-o2oa5lg447tx-rows-kmcZH4z4mB", f"{jobs}/own"}) == (
+        f"{jobs}/own",
+        f"{jobs}/pipelines-*",
+    )
 
 
 @given(

@@ -13,9 +13,10 @@ from botocore.awsrequest import AWSResponse
 from isthmus.adapters import targets
 from isthmus.adapters.common import price_list
 from isthmus.adapters.common.price_list import from_cache
-from isthmus.adapters.sagemaker.resources import prices
+from isthmus.adapters.sagemaker.resources import job_prices, prices
 from isthmus.adapters.sagemaker.session import aws_of
 from isthmus.endpoints.port import VariantSpec
+from isthmus.pipelines.port import StepSpec
 from isthmus.target import Profile
 
 DAY = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -36,7 +37,11 @@ def product(usage, *usd, unit="Hrs", currency="USD"):
 
 PAGES = {
     ("AmazonSageMaker", None): (
-        [product("EUC1-Host:ml.m5.large", "0.1380000000"), product("EUC1-Train:ml.m5.large", "9")],
+        [
+            product("EUC1-Host:ml.m5.large", "0.1380000000"),
+            product("EUC1-Train:ml.m5.large", "9"),
+            product("EUC1-Processing:ml.m5.large", "8"),
+        ],
         "next",
     ),
     ("AmazonSageMaker", "next"): (
@@ -127,6 +132,15 @@ def test_a_region_that_the_table_lacks_has_the_prices_that_aws_tells_and_their_d
     assert prices.scanning(account.profile) == 5
 
 
+def test_training_and_processing_have_the_prices_that_aws_tells_of_them(account):
+    steps = [StepSpec(name="rows"), StepSpec(name="fit", kind="training")]
+    assert job_prices.run_prices(account.profile, steps).rates["fit"].hourly is None
+    targets.ask_prices(account.target)
+    prices = job_prices.run_prices(account.profile, steps)
+    assert {name: rate.hourly for name, rate in prices.rates.items()} == {"rows": 8, "fit": 9}
+    assert prices.table == "2026-11-29"
+
+
 @pytest.mark.parametrize("machine", ["ml.c5.large", "ml.c5.xlarge", "ml.r5.large", "ml.z9.large"])
 def test_two_prices_one_in_another_currency_and_none_are_unknown(account, machine):
     targets.ask_prices(account.target)
@@ -186,7 +200,7 @@ def test_what_is_no_price_is_not_kept(account, tmp_path, monkeypatch):
 
 
 def test_a_list_that_cannot_take_its_place_leaves_nothing_beside_it(account, tmp_path):
-    place = tmp_path / "isthmus" / "prices" / f"aws-{REGION}-1.json"
+    place = tmp_path / "isthmus" / "prices" / f"aws-{REGION}-2.json"
     place.mkdir(parents=True)
     targets.ask_prices(account.target)
     assert list(place.parent.iterdir()) == [place]

@@ -16,9 +16,10 @@ from requests.adapters import BaseAdapter
 from isthmus.adapters import targets
 from isthmus.adapters.common import price_list
 from isthmus.adapters.vertex import credentials
-from isthmus.adapters.vertex.resources import prices
+from isthmus.adapters.vertex.resources import job_prices, prices
 from isthmus.adapters.vertex.session import Session
 from isthmus.endpoints.port import VariantSpec
+from isthmus.pipelines.port import StepSpec
 from isthmus.target import Profile
 
 LOCATION = "europe-west1"
@@ -70,6 +71,21 @@ PAGES = {
             sku(
                 "Vertex AI: Training/Pipelines on N1 Predefined Instance Core running in Belgium",
                 1_000_000,
+            ),
+            sku(
+                "Vertex AI: Training/Pipelines on N1 Predefined Instance Ram running in Belgium",
+                2_000_000,
+                unit="GiBy.h",
+            ),
+            sku("Vertex AI: Training/Pipelines on E2 Instance Core in Belgium", 3_000_000),
+            sku(
+                "Vertex AI: Training/Pipelines on E2 Instance RAM in Belgium",
+                4_000_000,
+                unit="GiBy.h",
+            ),
+            sku(
+                "Vertex AI: Training/Pipelines Management fee on E2 Instance Core in Belgium",
+                5_000_000,
             ),
         ],
         "",
@@ -138,6 +154,19 @@ def test_a_machine_costs_its_processors_and_its_memory_by_googles_list_of_the_da
     assert len(google.asked) == 2
     targets.ask_prices(target)
     assert len(google.asked) == 2
+
+
+def test_a_step_of_a_run_costs_the_parts_of_custom_jobs_without_the_fee_of_other_machines(target):
+    targets.ask_prices(target)
+    machines = ("n1-standard-4", "e2-standard-2", "n2-standard-4")
+    steps = [StepSpec(name=machine.replace("-", "_"), machine=machine) for machine in machines]
+    priced = job_prices.run_prices(target.profile, steps)
+    assert [rate.hourly for rate in priced.rates.values()] == [
+        4 * Decimal("0.001") + 15 * Decimal("0.002"),
+        2 * Decimal("0.003") + 8 * Decimal("0.004"),
+        None,
+    ]
+    assert priced.table == "2026-11-29"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""What bears a project's name at AWS and not its tags, so that `destroy` may miss it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from ....errors import NotFound
+from ....target import StrayResource, Target, Untagged
+from .. import names
+from ..online import store as online
+from ..session import Aws, aws_of
+
+
+class _List(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation of SageMaker that lists one kind of resource."""
+
+    kind: str
+    operation: str
+    items: str
+    noun: str  # EndpointName, EndpointArn
+    filter: str = "NameContains"
+    prefix: Callable[[str, str], str] = names.dashed  # of its names: (project, "") -> text
+
+
+_LISTS = (
+    _List(kind="endpoint", operation="list_endpoints", items="Endpoints", noun="Endpoint"),
+    _List(
+        kind="endpoint config",
+        operation="list_endpoint_configs",
+        items="EndpointConfigs",
+        noun="EndpointConfig",
+    ),
+    _List(kind="endpoint model", operation="list_models", items="Models", noun="Model"),
+    _List(
+        kind="pipeline",
+        operation="list_pipelines",
+        items="PipelineSummaries",
+        noun="Pipeline",
+        filter="PipelineNamePrefix",
+    ),
+    _List(
+        kind="model",
+        operation="list_model_package_groups",
+        items="ModelPackageGroupSummaryList",
+        noun="ModelPackageGroup",
+    ),
+    _List(
+        kind=online.KIND,
+        operation="list_feature_groups",
+        items="FeatureGroupSummaries",
+        noun="FeatureGroup",
+        prefix=names.underscored,
+    ),
+)
+_TAGS = (names.PROJECT_TAG, names.KIND_TAG, names.NAME_TAG)
+_NOT_SEARCHED = (
+    "Firehose's delivery streams, jobs and their logs; tables and files have a database and a "
+    "place in the bucket of their own"
+)
+
+
+def untagged(target: Target) -> Untagged:
+    """Return the AWS resources whose names begin with the project's and that lack its tags.
+
+    What another project's tags are on is not counted.
+    """
+    aws = aws_of(target)
+    return Untagged(
+        resources=(*_of_sagemaker(aws), *_streams(aws), *_tables(aws)),
+        not_searched=_NOT_SEARCHED,
+    )
+
+
+def _of_sagemaker(aws: Aws) -> Iterator[StrayResource]:
+    """Yield SageMaker's own resources of the project's name without its tags."""
+    client = aws.client("sagemaker")
+    for listed in _LISTS:
+        start = listed.prefix(aws.project, "")
+        with aws.reading(listed.operation, start):
+            pages = client.get_paginator(listed.operation).paginate(
+                **{listed.filter: start.rstrip("-")}  # a filter does not end in a hyphen
+            )
+            items = [item for page in pages for item in page[listed.items]]
+        for item in items:
+            name, arn = item[f"{listed.noun}Name"], item[f"{listed.noun}Arn"]
+            if not name.startswith(start):
+                continue
+            with aws.reading("ListTags", name):
+                try:
+                    tags = client.list_tags(ResourceArn=arn)["Tags"]
+                except NotFound:
+                    continue
+            yield from _stray(aws, listed.kind, name, arn, tags)
+
+
+def _streams(aws: Aws) -> Iterator[StrayResource]:
+    """Yield Kinesis streams of the project's name without its tags."""
+    client, start = aws.client("kinesis"), names.underscored(aws.project, "")
+    with aws.reading("ListStreams", start):
+        pages = client.get_paginator("list_streams").paginate()
+        streams = [name for page in pages for name in page["StreamNames"] if name.startswith(start)]
+    for name in streams:
+        with aws.reading("ListTagsForStream", name):
+            tags = client.list_tags_for_stream(StreamName=name)["Tags"]
+        yield from _stray(aws, "stream", name, name, tags)
+
+
+def _tables(aws: Aws) -> Iterator[StrayResource]:
+    """Yield DynamoDB tables of the project's name without its tags."""
+    client, start = aws.client("dynamodb"), names.underscored(aws.project, "")
+    with aws.reading("ListTables", start):
+        pages = client.get_paginator("list_tables").paginate()
+        tables = [name for page in pages for name in page["TableNames"] if name.startswith(start)]
+    for name in tables:
+        with aws.reading("ListTagsOfResource", name):
+            arn = client.describe_table(TableName=name)["Table"]["TableArn"]
+            tags = client.list_tags_of_resource(ResourceArn=arn)["Tags"]
+        yield from _stray(aws, "counter table", name, arn, tags)
+
+
+def _stray(
+    aws: Aws, kind: str, name: str, native_id: str, tags: list[dict[str, Any]]
+) -> Iterator[StrayResource]:
+    """Yield the resource if its tags do not say whose it is, or not what it is."""
+    by_key = {tag["Key"]: tag["Value"] for tag in tags}
+    missing = tuple(tag for tag in _TAGS if tag not in by_key)
+    if missing and by_key.get(names.PROJECT_TAG, aws.project) == aws.project:
+        yield StrayResource(kind=kind, name=name, native_id=native_id, missing=missing)

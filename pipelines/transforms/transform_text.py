@@ -1,0 +1,14 @@
+"""Say in one line what a transform computes."""
+
+from __future__ import annotations
+
+from ...project.specs.description import Transform
+from .compute import bucket_names
+
+
+def transform_text(transform: Transform) -> str:
+    """Return what a transform computes as text: `bucketize seen: below 5, 5 to 10, 10 or more`."""
+    read = f"{transform.kind} {', '.join(transform.inputs)}"
+    if transform.kind == "cross":
+        return f"{read} into {transform.into:,}"
+    return f"{read}: {', '.join(bucket_names(transform.at))}" if transform.at else read
