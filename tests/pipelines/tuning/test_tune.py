@@ -13,6 +13,7 @@ import pytest
 
 import isthmus as im
 from isthmus.errors import Invalid, NotFound, Refused
+from isthmus.lifecycle.verbs.tune import planned
 from isthmus.pipelines.runs.document import StepResult, find
 from isthmus.pipelines.tuning.study import newest_study
 from isthmus.storage import wait
@@ -20,6 +21,7 @@ from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.experiments.chain.test_chain import PROFILES, TARGETS, led_to
 
 pytestmark = pytest.mark.slow
+BUDGET = "jobs: {machine: ml.m5.large, budget: 5.00 USD}"
 SOON = timedelta(minutes=4)
 # Predictions are the share of clicks, moved by `shift` and `tilt`: log loss is least at 0 of both.
 TRAINER = """
@@ -251,3 +253,32 @@ def test_a_change_of_the_search_begins_another_study(shop):
     said = json.loads(isthmus(folder, "tune", "shifted", "--resume", "--json").out)
     assert said["study"] == "t2"
     assert len(said["trials"]) == 4
+
+
+def test_a_study_that_may_cost_more_than_the_budget_is_refused_before_anything_runs(
+    shop, monkeypatch
+):
+    led_to("sagemaker", monkeypatch)
+    folder = shop("sagemaker")
+    edit(
+        folder / "profiles.yaml",
+        "    region: us-east-1\n",
+        f"    region: us-east-1\n    {BUDGET}\n",
+    )
+    with opened(folder, "sagemaker") as project:
+        one = im.runs.list(project)
+        planned_study = planned(project, "shifted")
+        assert planned_study.estimate.times == 14
+        assert planned_study.estimate.billed
+        # an offline stack takes an unknown cost; a known one above the budget it does not
+        monkeypatch.setattr(
+            "isthmus.pipelines.runs.estimates._earlier_seconds",
+            lambda _project, pipeline: (
+                {step.name: 36_000.0 for step in pipeline.steps},
+                ("r0",),
+            ),
+        )
+        with pytest.raises(Refused, match=r"a run of tune_shifted would cost about .* 5\.00 USD"):
+            im.tune(project, "shifted")
+        assert project.target.state.keys("studies/") == ()
+        assert im.runs.list(project) == one
