@@ -35,7 +35,7 @@ from .suggestions import check_installed, suggest
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
-    from ...project.specs.tuning import Tuning
+    from ...project.specs.tuning import Search, Tuning
 
 _NOT_READ = ("alias", "gate", "name", "path")  # keys of a configuration on which no trial depends
 
@@ -54,8 +54,17 @@ class PlannedStudy(msgspec.Struct, frozen=True, kw_only=True):
         begun = f"goes on with {self.study} after {self.done}: " if self.study else ""
         return (
             f"{self.configuration}   {begun}{tune.trials} trials, {tune.parallel} at a time, by "
-            f"{tune.metric}: {', '.join(tune.search)}"
+            f"{tune.metric}: {', '.join(map(_searched, tune.search, tune.search.values()))}"
         )
+
+
+def _searched(name: str, search: Search) -> str:
+    """Return as text what one parameter is searched in: `leaves 8 .. 128 (whole)`."""
+    if search.choices:
+        return f"{name} of {' | '.join(map(str, search.choices))}"
+    kinds = [word for word, holds in (("log", search.log), ("whole", search.whole)) if holds]
+    kind = f" ({', '.join(kinds)})" if kinds else ""
+    return f"{name} {search.low:g} .. {search.high:g}{kind}"
 
 
 def plan_study(

@@ -145,7 +145,9 @@ def test_no_trial_sees_the_last_day(shop):
 def test_a_dry_run_and_what_is_refused_begin_nothing(shop):
     folder = shop()
     said = isthmus(folder, "tune", "models/shifted.yaml", "--dry-run")
-    assert "models/shifted.yaml   12 trials, 4 at a time, by log_loss: shift, tilt" in said.out
+    assert (
+        "models/shifted.yaml   12 trials, 4 at a time, by log_loss: shift -0.5 .. 0.5, " in said.out
+    )
     assert said.out.splitlines()[-1].startswith("dry run: would call ")
     with opened(folder, "local") as project:
         assert project.target.state.keys("studies/") == ()
