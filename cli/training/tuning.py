@@ -26,6 +26,8 @@ def tune(console: Console, config: str, *, resume: bool) -> None:
     with console.open() as project:
         plan = planned(project, config, resume=resume)
         console.would(plan, f"{project.target.name:<7} tune {plan}")
+        if plan.estimate.billed and not console.dry_run:
+            console.say(str(plan.estimate))
         tuned = search(project, config, resume=resume)
     console.result(tuned, f"{tuned}\npage      {relative(tuned.page)}")
     console.next(f"train {tuned.path} --trial {tuned.trial}")

@@ -38,7 +38,8 @@ def tune(project: Project, config: str, *, resume: bool = False) -> Tuned:
     Raises:
         NotFound: there is no such configuration, or no study to go on with.
         Invalid: the configuration has no `tune`, Optuna is not installed, or a trial failed.
-        Refused: the configuration or its trainer changed since that study began.
+        Refused: the configuration or its trainer changed since that study began, or the trials may
+            cost more than `jobs: {budget: ...}` of profiles.yaml.
     """
     model = configuration(project, config)
     with project.lock("tune"):

@@ -40,7 +40,6 @@ def html(tuned: Tuned) -> str:
     last, tune = tuned.last, tuned.tune
     head, *rows = trial_rows(tuned, tuned.ranked())
     behind = page.table(head, rows, numbers=True)
-    charts = [_by_trial(tuned), *(_by_parameter(tuned, name) for name in tune.search)]
     body = [
         page.heading(
             f"Study {tuned.study}: {tuned.path}",
@@ -48,7 +47,7 @@ def html(tuned: Tuned) -> str:
         ),
         page.verdict(
             [
-                f"{_HEADLINES[last.verdict]}: {last.verdict}",
+                f"{_HEADLINES[last.verdict]}.",
                 f"Best trial {tuned.best.number}: {settings_text(tuned.best.parameters)}.",
                 f"{tune.metric} {last_text(tuned)}.",
             ],
@@ -61,7 +60,8 @@ def html(tuned: Tuned) -> str:
                 "looks better there than it is: the verdict is of the last period alone.",
                 "soft",
             ),
-            *charts,
+            _by_trial(tuned),
+            page.charts(*(_by_parameter(tuned, name) for name in tune.search)),
         ),
         page.section("Trials", behind),
     ]

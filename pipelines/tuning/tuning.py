@@ -14,6 +14,7 @@ from ..port import RunState
 from ..runs import names as run_names
 from ..runs.artifacts import digest_text
 from ..runs.document import open_run
+from ..runs.estimates import RunEstimate, estimate_run, require_budget
 from ..runs.submission import pipeline_run, submit
 from ..runs.watch import artifact_uri, failure, has_ended, observe, values, watch
 from ..training.training import code_digest, pipeline, step_settings
@@ -34,7 +35,7 @@ from .suggestions import check_installed, suggest
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
-    from ...project.specs.tuning import Tuning
+    from ...project.specs.tuning import Search, Tuning
 
 _NOT_READ = ("alias", "gate", "name", "path")  # keys of a configuration on which no trial depends
 
@@ -46,14 +47,24 @@ class PlannedStudy(msgspec.Struct, frozen=True, kw_only=True):
     tune: Tuning
     study: str | None  # that is gone on with
     done: int  # its finished trials
+    estimate: RunEstimate  # of the trials that are left, and of the last period
 
     def __str__(self) -> str:
         tune = self.tune
         begun = f"goes on with {self.study} after {self.done}: " if self.study else ""
         return (
             f"{self.configuration}   {begun}{tune.trials} trials, {tune.parallel} at a time, by "
-            f"{tune.metric}: {', '.join(tune.search)}"
+            f"{tune.metric}: {', '.join(map(_searched, tune.search, tune.search.values()))}"
         )
+
+
+def _searched(name: str, search: Search) -> str:
+    """Return as text what one parameter is searched in: `leaves 8 .. 128 (whole)`."""
+    if search.choices:
+        return f"{name} of {' | '.join(map(str, search.choices))}"
+    kinds = [word for word, holds in (("log", search.log), ("whole", search.whole)) if holds]
+    kind = f" ({', '.join(kinds)})" if kinds else ""
+    return f"{name} {search.low:g} .. {search.high:g}{kind}"
 
 
 def plan_study(
@@ -87,11 +98,13 @@ def plan_study(
                 "trials of before and of now could not be compared",
                 remedy=f"isthmus tune {model.path} begins another study; or undo the change",
             )
+    one_trial, times = _costs(project, model, stored)
     planned = PlannedStudy(
         configuration=model.path,
         tune=tune,
         study=stored.study.name if stored else None,
         done=len(stored.study.trials) if stored else 0,
+        estimate=estimate_run(project, one_trial, times=times),
     )
     return planned, stored
 
@@ -110,7 +123,11 @@ def run_study(project: Project, model: Model, stored: StoredStudy | None) -> Stu
     Raises:
         Invalid: a step failed; the message has the trial and its error, the rounds before are kept.
         Conflict: another process changed the study meanwhile.
+        Refused: the trials may cost more than `jobs: {budget: ...}` of profiles.yaml; nothing ran.
     """
+    if stored is None or stored.study.last is None:
+        one_trial, times = _costs(project, model, stored)
+        require_budget(project, one_trial, times=times)
     stored = _begin(project, model) if stored is None else _await_pending(project, stored)
     data = artifact_uri(project, stored.study.data_run, "dataset", "data")
     tune = stored.study.tune
@@ -147,6 +164,16 @@ def run_study(project: Project, model: Model, stored: StoredStudy | None) -> Stu
             ),
         )
     return _finish(project, model, stored, data).study if not stored.study.last else stored.study
+
+
+def _costs(project: Project, model: Model, stored: StoredStudy | None) -> tuple[Pipeline, int]:
+    """Return a pipeline of one trial, and how often that has to run until a study is finished.
+
+    The file's parameters and the last period cost about a trial each.
+    """
+    done = len(stored.study.trials) if stored else 0
+    left = model.tune.trials - done + 2 if model.tune else 0
+    return round_pipeline(project, model, "", {1: {}}), left
 
 
 def digest_of(project: Project, model: Model) -> str:

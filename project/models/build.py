@@ -29,7 +29,9 @@ def build_model(name: str, values: YamlValues, path: str, report: ProblemReport)
         **build_features(fields.pop("features"), path, report),
         evaluate=Evaluation(**fields.pop("evaluate", {})),
         gate=_build_gate(fields.pop("gate", {}), path, report),
-        tune=build_tuning(tune, path, report) if tune is not None else None,
+        tune=build_tuning(tune, fields.get("parameters", {}), path, report)
+        if tune is not None
+        else None,
         **fields,
     )
     length = built.window[1] - built.window[0] if built.window else built.window_length

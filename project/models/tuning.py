@@ -198,8 +198,14 @@ def read_bounds(
             read[name] = msgspec.structs.replace(read[name], whole=False)
 
 
-def build_tuning(values: YamlValues, path: str, report: ProblemReport) -> Tuning:
-    """Build a model's Tuning from the values of `tune`; report too many searched parameters."""
+def build_tuning(
+    values: YamlValues, parameters: YamlValues, path: str, report: ProblemReport
+) -> Tuning:
+    """Build a model's Tuning from the values of `tune`; report too many searched parameters.
+
+    Whole bounds of a parameter that is written with a fraction in the file's `parameters`, 1.0, are
+    those of a number that may have one.
+    """
     key = f"{path}:tune"
     if len(values["search"]) > MOST_SEARCHED:
         report.add(
@@ -208,7 +214,13 @@ def build_tuning(values: YamlValues, path: str, report: ProblemReport) -> Tuning
             "search those that matter most",
         )
     parallel = min(values.get("parallel", 4), values["trials"])
-    return Tuning(**(values | {"parallel": parallel}))
+    search = {
+        name: msgspec.structs.replace(about, whole=False)
+        if isinstance(parameters.get(name), float)
+        else about
+        for name, about in values["search"].items()
+    }
+    return Tuning(**(values | {"parallel": parallel, "search": search}))
 
 
 def check_tuning(model: Model, objective: Objective, report: ProblemReport) -> None:

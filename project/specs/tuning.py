@@ -6,7 +6,7 @@ import msgspec
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """The values that trials may set one parameter to: a number in [low, high], or one of `choices`."""
+    """The values that trials may set a parameter to: in [low, high], or one of `choices`."""
 
     low: float = 0.0
     high: float = 0.0

@@ -50,6 +50,16 @@ def test_whole_bounds_of_a_parameter_with_a_fraction_are_no_whole_numbers(exampl
     assert tune.parallel == 4
 
 
+def test_whole_bounds_of_a_parameter_that_the_file_writes_with_a_fraction_are_no_whole_numbers(
+    example,
+):
+    tune = "{trials: 20, metric: auc, search: {C: [1, 10]}}"
+    with_tune(example, tune, trainer="ranker.logistic", parameters="{C: 1.0}")
+    assert not load(example.path).spec.models["logistic"].tune.search["C"].whole
+    example.edit(FILE, "{C: 1.0}", "{C: 1}")
+    assert load(example.path).spec.models["logistic"].tune.search["C"].whole
+
+
 MISTAKES = {
     "below the trainer's bounds": ("{trials: 9, metric: auc, search: {leaves: [1, 9]}}", "tune.search.leaves[0]: 1 is below 2", "write 2 or more"),
     "a choice above them": ("{trials: 9, metric: auc, search: {rate: {choices: [0.1, 2]}}}", "tune.search.rate.choices[1]: 2 is above 1", "write 1 or less"),
