@@ -12,6 +12,7 @@ from isthmus.pipelines.runs.names import COUNTER
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.experiments.chain.test_chain import PROFILES, TARGETS, led_to
 from isthmus.tests.pipelines.scoring.test_predict import DECLARED, ROWS
+from isthmus.ui.pages.models.run import page as run_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 MACHINES = {"sagemaker": "ml.m5.large", "vertex": "n1-standard-4"}
@@ -79,6 +80,8 @@ def test_a_run_of_either_kind_is_shown_with_its_cost_and_its_page_says_it_once(s
         page = blobs.get(run_uri(blobs, "r1")).decode()
         assert page.count("Cost: ") == 1
         assert f"Cost: {find_cost(blobs, 'r1')}" in page
+        drawn = run_page(project, {"run": "r1"})
+        assert sum(f"Cost: {find_cost(blobs, 'r1')}" in str(part) for part in drawn.parts) == 1
 
 
 def test_before_a_run_its_cost_is_said_as_far_as_earlier_ones_tell(shop):
