@@ -181,6 +181,12 @@ def test_what_cannot_be_measured_is_unknown_and_never_idle(project, monkeypatch)
         with monkeypatch.context() as patched:
             patched.setattr(project.target.metrics, "read", fail)
             assert ranker(project).status == "unknown"
+            assert stop(project) == guard(project)
+    adapter = project.target.adapter
+    ports = {name: port for name, port in adapter.ports.items() if name != "metrics"}
+    project.target.adapter = replace(adapter, ports=ports)
+    assert ranker(project).why == "this target has no metrics"
+    project.target.adapter = adapter
     assert ranker(project).status == "idle"
 
 
