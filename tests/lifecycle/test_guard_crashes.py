@@ -31,6 +31,7 @@ from isthmus.times import wall_clock
 __all__ = ["project"]
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_killed_at_any_call_of_stop_it_is_stopped_by_the_next_and_comes_back_whole(project, side):
@@ -103,6 +104,7 @@ WITHIN = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_killed_within_the_provider_s_removal_it_comes_back_whole(project, monkeypatch):
     before = versions(project), percents(project)
