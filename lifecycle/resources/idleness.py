@@ -44,6 +44,8 @@ def measure(
     Raises:
         NotFound: There is no such endpoint.
     """
+    if "metrics" not in project.target.adapter.ports:
+        return Idleness(status="unknown", why="this target has no metrics")
     try:
         window = settled_window(project, after)
         last = _last_request(project, endpoint, window)

@@ -4,7 +4,7 @@ import pytest
 
 from isthmus.adapters.vertex.session import session_of
 from isthmus.lifecycle.resources.status import status
-from isthmus.tests.lifecycle.test_guard import project
+from isthmus.tests.lifecycle.deployed import project
 
 __all__ = ["project"]
 pytestmark = pytest.mark.slow
