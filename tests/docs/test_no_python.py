@@ -87,11 +87,10 @@ def test_the_second_model_is_rolled_out_under_traffic(tmp_path):
 
         def promoted():
             isthmus(folder, *visitors)
-            said = isthmus(folder, "rollout", "status", "home", "--json").out
-            return '"promoted"' in said
+            return "PROMOTED" in isthmus(folder, "rollout", "status", "home").out
 
         until(promoted, within=1200)
-        models = isthmus(folder, "models", "list", "--json").out
-        assert '"champion"' in models
+        versions = isthmus(folder, "models", "list", "--json").json["items"]
+        assert {v["version"] for v in versions if "champion" in v["aliases"]} == {2}
     finally:
         isthmus(folder, "destroy", "--yes")
