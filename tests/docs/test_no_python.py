@@ -18,8 +18,7 @@ ROLLOUT = "isthmus rollout start home"
 
 def blocks():
     """Yield (heading, text) of the page's YAML blocks, the heading being their first comment."""
-    for heading, text in re.findall(r"```yaml\n# ([^\n]+)\n(.+?)```", PAGE, re.DOTALL):
-        yield heading, text
+    yield from re.findall(r"```yaml\n# ([^\n]+)\n(.+?)```", PAGE, re.DOTALL)
 
 
 def commands():
