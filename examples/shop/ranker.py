@@ -1,11 +1,10 @@
-"""Three models of the click (what is popular, who clicks, and both) and one of the stay. A predictor's attributes are kept as JSON: no pickle.
+"""Three models of the click: what is popular, who clicks, and both. A predictor's attributes are kept as JSON: no pickle.
 
 `predict` answers a request's rows, `predict_table` says the same by columns and is what evaluation uses. What is keyword-only a call may set.
 """
 from math import exp, log
 
 FIRST = 0.2    # before anything is known
-SECONDS = 10.0
 
 
 class Popularity:
@@ -26,16 +25,6 @@ class Likes:
 
     def predict_table(self, table):
         return table["visitor_ctr_14d"].fill_null(FIRST)
-
-
-class Dwell:
-    """The item's recent seconds of stay per impression."""
-
-    def predict(self, rows):
-        return [SECONDS if row["item_dwell_14d"] is None else row["item_dwell_14d"] for row in rows]
-
-    def predict_table(self, table):
-        return table["item_dwell_14d"].fill_null(SECONDS)
 
 
 class Logistic:
@@ -71,10 +60,6 @@ def matrix(table):
 
 def popularity(data, label, features):      # data: pyarrow.Table; returns a predictor
     return Popularity()
-
-
-def dwell(data, label, features):
-    return Dwell()
 
 
 def likes(data, label, features):
