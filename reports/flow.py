@@ -89,7 +89,8 @@ def flow(
         behind: HTML of a table, folded below the figure.
         heads: A text above each column.
         about: What a screen reader says of the figure beyond its title.
-        key: The beginning of the ids in this figure: letters, digits, underscores; unique on a page.
+        key: The beginning of the ids in this figure: letters, digits, underscores. It is unique on
+            a page.
     """
     column_of = {box.name: number for number, column in enumerate(columns) for box in column}
     places, across, tall = _places(columns, links, column_of, heads)

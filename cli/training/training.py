@@ -508,7 +508,8 @@ def graph(
     if drawn.page is None:
         console.result(drawn, raw=True)
     else:
-        console.result(drawn, f"page      {relative(drawn.page)}")
+        what = "page" if form == "html" else "file"
+        console.result(drawn, f"{what}      {relative(drawn.page)}")
 
 
 _moment = click.DateTime()

@@ -1,10 +1,14 @@
 """A comparison is paired, antisymmetric, and says when it cannot tell."""
 
+import msgspec
 import pytest
 
 from isthmus.errors import Invalid, NotFound
+from isthmus.pipelines.run_pages.changed_columns import changed_columns
 from isthmus.pipelines.run_pages.compare import compare
+from isthmus.project.specs.description import Feature
 from isthmus.tests.pipelines import trained
+from isthmus.tests.pipelines.model_graph.worlds import model_of_size, run_of
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +68,22 @@ def test_runs_without_a_common_row_do_not_compare(shop):
 def test_an_unknown_run_is_not_found(shop):
     with pytest.raises(NotFound, match="r77"):
         compare(shop, "r1", "r77")
+
+
+def test_features_and_transforms_of_only_one_run_are_named():
+    before = model_of_size(3)
+    edges = msgspec.structs.replace(before.transforms[0], at=(5.0,))
+    features = (*before.features[:-1], Feature(view=None, name="hour"))
+    after = msgspec.structs.replace(
+        before, features=features, transforms=(edges, *before.transforms[1:])
+    )
+    lines = changed_columns(run_of(before), run_of(after, name="r2"))
+    assert lines == [
+        "only r1   feature item_history.rate_of_2_days",
+        "only r1   transform shown = bucketize rate_of_1_days: below 5, 5 to 10, 10 or more",
+        "only r2   feature hour",
+        "only r2   transform shown = bucketize rate_of_1_days: below 5, 5 or more",
+    ]
+    assert changed_columns(run_of(before), run_of(before, name="r2")) == []
+    many = changed_columns(run_of(model_of_size(30)), run_of(before, name="r2"))
+    assert many[-1] == "only r1   15 more"
