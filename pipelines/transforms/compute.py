@@ -69,7 +69,7 @@ def _bucketize(column: pa.Array[Any], edges: Sequence[float]) -> pa.Array[Any]:
             buckets += values >= edge
     else:
         buckets = np.searchsorted(np.asarray(edges), values, side="right").astype(np.int32)
-    indices = pa.array(buckets, mask=np.isnan(values))
+    indices = pa.array(buckets, pa.int32(), mask=np.isnan(values))
     return pa.array(bucket_names(edges), pa.string()).take(indices)
 
 
