@@ -45,15 +45,15 @@ def _regrouped(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
     """Yield the same rows in tables of `size` rows, the last one with what is left."""
     import pyarrow as pa
 
-    held: list[pa.Table] = []
+    buffered: list[pa.Table] = []
     for table in tables:
-        held.append(table)
-        while (rows := sum(part.num_rows for part in held)) >= size:
-            whole = pa.concat_tables(held)
+        buffered.append(table)
+        while (rows := sum(part.num_rows for part in buffered)) >= size:
+            whole = pa.concat_tables(buffered)
             yield whole.slice(0, size).combine_chunks()
-            held = [whole.slice(size, rows - size)] if rows > size else []
-    if any(part.num_rows for part in held):
-        yield pa.concat_tables(held).combine_chunks()
+            buffered = [whole.slice(size, rows - size)] if rows > size else []
+    if any(part.num_rows for part in buffered):
+        yield pa.concat_tables(buffered).combine_chunks()
 
 
 def limited(tables: Iterable[pa.Table], limit: int | None) -> Iterator[pa.Table]:

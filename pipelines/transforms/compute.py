@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+_FEW = 32  # edges: so many comparisons of a whole column take less time than a search for each row
+
 
 def apply(table: pa.Table, transforms: Sequence[Transform]) -> pa.Table:
     """Return the table with a column for each transform behind its own, in their order.
@@ -61,7 +63,12 @@ def _bucketize(column: pa.Array[Any], edges: Sequence[float]) -> pa.Array[Any]:
     import pyarrow as pa
 
     values = floats(column)
-    buckets = np.searchsorted(np.asarray(edges), values, side="right")
+    if len(edges) <= _FEW:
+        buckets = np.zeros(len(values), np.int32)
+        for edge in edges:
+            buckets += values >= edge
+    else:
+        buckets = np.searchsorted(np.asarray(edges), values, side="right").astype(np.int32)
     indices = pa.array(buckets, pa.int32(), mask=np.isnan(values))
     return pa.array(bucket_names(edges), pa.string()).take(indices)
 
@@ -86,13 +93,17 @@ def _cross(columns: Sequence[pa.Array[Any]], into: int) -> pa.Array[Any]:
     import numpy as np
     import pyarrow as pa
 
-    codes: NDArray[np.int64] = np.zeros(len(columns[0]), np.int64)
-    first: NDArray[np.intp] = np.empty(0, np.intp)
+    rows = len(columns[0])
+    codes: NDArray[np.int64] = np.zeros(rows, np.int64)
+    count = 1  # of the codes, which are 0 .. count - 1
     for column in columns:
         encoded = column.dictionary_encode()
         own = np.asarray(encoded.indices.fill_null(-1).cast(pa.int64())) + 1
-        combined = codes * (len(encoded.dictionary) + 1) + own
-        _, first, codes = np.unique(combined, return_index=True, return_inverse=True)
+        # by a hash table: numpy.unique sorts
+        combined = pa.array(codes * (len(encoded.dictionary) + 1) + own).dictionary_encode()
+        codes, count = np.asarray(combined.indices.cast(pa.int64())), len(combined.dictionary)
+    first: NDArray[np.int64] = np.empty(count if rows else 0, np.int64)
+    first[codes[::-1]] = np.arange(rows)[::-1]  # of equal codes the last one that is written stays
     values = (column.take(pa.array(first, pa.int64())).to_pylist() for column in columns)
     hashes = [
         mmh3.hash(json.dumps(row, ensure_ascii=False, separators=(",", ":")), signed=False) % into

@@ -87,8 +87,10 @@ def texts_of(path):
         return []
 
 
-def killed(folder, target, step, *, whole=False, delay=0.0):
+def killed(folder, target, step, *, whole=False, command=False, delay=0.0):
     """Begin to score, kill a step once it works, and with `whole` whoever waits for it, too.
+
+    With `command` the command alone is killed, and the step works on.
 
     A step works from when it has told its key to when it has told its result. It returns the run
     and what the command said.
@@ -107,9 +109,9 @@ def killed(folder, target, step, *, whole=False, delay=0.0):
             "sagemaker": os.environ.get("AWS_ENDPOINT_URL"),
             "vertex": os.environ.get("GCP_ENDPOINT_URL"),
         }[target]
-        command = [sys.executable, "-m", "isthmus", "predict", "nightly", "--target", target]
+        words = ["predict", "nightly", "--target", target]
         child = subprocess.Popen(
-            [*command, *(["--offline"] if target != "local" else [])],
+            [sys.executable, "-m", "isthmus", *words, *["--offline"] * (target != "local")],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -125,7 +127,7 @@ def killed(folder, target, step, *, whole=False, delay=0.0):
             (pid,) = wait(works, bool, deadline=SOON, sleep=lambda _: time.sleep(0.005))
             if delay:
                 time.sleep(delay)  # another moment of the step, in the soak
-            os.kill(pid, signal.SIGKILL)
+            os.kill(child.pid if command else pid, signal.SIGKILL)
             if whole:
                 for other in {child.pid, *processes(RUNNER, place)}:
                     os.kill(other, signal.SIGKILL)
@@ -193,3 +195,24 @@ def test_killed_in_every_step_one_after_the_other_no_finished_shard_is_scored_ag
                 continue
         killed(folder, target, step, whole=whole, delay=chance.uniform(0, 0.01))
     check_whole(folder, target)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "local"])
+def test_a_clouds_run_outlives_its_command_and_a_repeat_beside_it_adds_no_second_batch(
+    trained, target
+):
+    folder = trained(target)
+    run, said = killed(folder, target, "rows", command=True)
+    assert "Traceback" not in said
+    with opened(folder, target) as project:
+        published = f"{step_folder(project.target.blobs, run, 'publish')}/step.json"
+        assert not exists(project.target.blobs, published)
+        scored = im.predict(project, "nightly")  # while the first run goes on
+        assert scored.resumed
+        assert scored.run != run
+        wait(lambda: exists(project.target.blobs, published), bool, deadline=SOON)
+        assert im.query(project, COUNT).to_pylist() == [{"n": 10}]
+        again = im.predict(project, "nightly")
+        assert (again.resumed, again.cached) == (False, len(SHARDS))
+        assert im.query(project, COUNT).to_pylist() == [{"n": 10}]

@@ -41,6 +41,17 @@ def test_a_number_is_in_the_bucket_whose_edges_hold_it(values):
     assert column(bucketize, x=pa.array(values, pa.float64())) == expected
 
 
+@pytest.mark.parametrize("count", [32, 33, 200])
+def test_a_number_is_in_its_bucket_however_many_edges_there_are(count):
+    edges = tuple(float(edge) for edge in range(count))
+    values = [-1.0, 0.0, 0.5, count - 1.0, count - 1.5, float("inf"), float("nan"), None]
+    bucketize = Transform(kind="bucketize", name="b", inputs=("x",), at=edges)
+    last = f"{count - 1} or more"
+    assert column(bucketize, x=pa.array(values, pa.float64())) == [
+        *("below 0", "0 to 1", "0 to 1", last, f"{count - 2} to {count - 1}", last, None, None)
+    ]
+
+
 def test_buckets_are_named_by_their_edges():
     assert bucket_names((1.0, 2.5)) == ["below 1", "1 to 2.5", "2.5 or more"]
     assert bucket_names((0.1234567,)) == ["below 0.1234567", "0.1234567 or more"]

@@ -10,7 +10,7 @@ from isthmus.errors import Invalid
 from isthmus.feature_store.joins.one_moment import one_moment_sql
 from isthmus.feature_store.joins.point_in_time import JoinView, join_params
 from isthmus.feature_store.sql.subset import check
-from isthmus.tests.feature_store.test_point_in_time import (
+from isthmus.tests.feature_store.joins.test_point_in_time import (
     FEATURES,
     START,
     TTL,
