@@ -67,9 +67,9 @@ class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
             if self.best is None or self.entity is None
             else f"; every {self.entity}'s true rate would give about {self.best:.3f}"
         )
-        of = "" if self.outcome is None else f" of {self.outcome}"
+        outcome = "" if self.outcome is None else f" of {self.outcome}"
         return (
-            f"AUC {self.auc:.3f}{of}, {self.lowest:.3f} .. {self.highest:.3f} over {self.days} "
+            f"AUC {self.auc:.3f}{outcome}, {self.lowest:.3f} .. {self.highest:.3f} over {self.days} "
             f"days{then}{most}: nothing stands out"
         )
 

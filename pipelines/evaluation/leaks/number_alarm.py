@@ -82,9 +82,9 @@ def number_leak_alarm(
     place = table.column_names.index(label)
     by_cut: list[tuple[_Cut, tuple[FeatureFinding, ...]]] = []
     for cut in cuts:
-        asked = table.set_column(place, label, pa.array(cut.truth))
+        cut_table = table.set_column(place, label, pa.array(cut.truth))
         findings = leak_alarm(
-            asked,
+            cut_table,
             label,
             features,
             unit=unit,

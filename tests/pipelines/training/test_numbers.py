@@ -197,13 +197,13 @@ def test_the_data_say_what_a_label_sums_and_how_many_rows_the_cap_cut(shop):
     assert record.positives == (truth > 0).sum()
 
 
-def test_the_worse_model_fails_its_gate_and_leaks_that_nobody_looked_for_pass_nothing(shop):
+def test_the_worse_model_fails_its_gate_though_no_feature_has_seen_the_number(shop):
     good, worse = (runs.get_run(shop, name) for name in ("r1", "r2"))
     assert (good.gate, good.alias, worse.gate, worse.alias) == ("pass", "champion", "fail", None)
     assert {check.name: check.verdict for check in worse.checks.checks} == {
         "rmse_vs_champion": "fail",
         "value@1_vs_champion": "fail",
-        "leaks": "inconclusive",
+        "leaks": "pass",
     }
     assert worse.champion.difference is None
     assert set(worse.champion.differences) >= {"rmse", "mae", "r2", "spearman", "value@1"}
@@ -241,7 +241,7 @@ def test_the_summary_speaks_of_the_number(shop):
     ):
         assert line in good
     assert "vs champion   spearman -" in worse
-    assert "not supported yet for an objective that is a number" in worse
+    assert "2 of 2 features looked at" in worse
     for text in (good, worse):
         assert "auc" not in text.lower()
         assert "positive" not in text
@@ -270,8 +270,10 @@ def test_the_pages_speak_of_the_number_and_hold_together(shop):
         Whole(text)
         assert "Calibration: rows in tenths by prediction" in text
         assert "Share of all dwell in the rows predicted highest" in text
-        assert "AUC" not in text
+        figures, _, alarm = text.partition("Leak alarm: AUC of each feature alone")
+        assert "AUC" not in figures
         assert "ROC" not in text
+        assert ("of stay.seconds above" in alarm) == (text is page)
     assert "mean dwell" in page
     assert "Learning curve" in local_path(run_uri(shop.target.blobs, "r1")).read_text()
 
