@@ -11,7 +11,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from isthmus.core.formats import decode
-from isthmus.endpoints.gateway.decide.live_document import LIVE, Live
+from isthmus.endpoints.gateway.decide.live_document import LIVE, LiveExperiments
 from isthmus.endpoints.traffic import owner
 from isthmus.errors import NotSettled, ProjectError, Unavailable
 from isthmus.lifecycle.resources.guard import guard
@@ -101,7 +101,9 @@ def test_an_endpoint_of_a_rollout_or_an_experiment_is_owned_and_not_idle(project
         )
     assert ranker(project).status == "idle"
     written = decode(
-        (DOCUMENTS / "0.2.0/experiment_live.json").read_bytes(), Live, what="the live document"
+        (DOCUMENTS / "0.2.0/experiment_live.json").read_bytes(),
+        LiveExperiments,
+        what="the live document",
     )
     layers = {name: replace(layer, endpoint="ranker") for name, layer in written.layers.items()}
     project.target.state.put(LIVE, encode(replace(written, layers=layers)), expect=None)

@@ -17,7 +17,7 @@ from isthmus.errors import Conflict, Refused
 from isthmus.lifecycle.resources.guard import guard
 from isthmus.lifecycle.resources.stopping import stop
 from isthmus.rollouts.state import documents
-from isthmus.rollouts.state.states import State
+from isthmus.rollouts.state.states import RolloutState
 from isthmus.tests.lifecycle.deployed import (
     DOCUMENTS,
     asked,
@@ -179,7 +179,9 @@ def beginning(project):
     """
     claim = owner.read(project.target.state, "ranker")
     written = (DOCUMENTS / "0.2.0/rollout.json").read_bytes()
-    state = replace(decode(written, State, what="rollout"), endpoint="ranker", released=False)
+    state = replace(
+        decode(written, RolloutState, what="rollout"), endpoint="ranker", released=False
+    )
     documents.write(project.target.state, state, expect=None)
     return not is_stopped(claim)
 
