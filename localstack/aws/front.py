@@ -91,10 +91,10 @@ class Front(StackFront):
         ]
         if environ["REQUEST_METHOD"] == "HEAD":
             headers = [*headers, *(h for h in done.headers if h[0].lower() == "content-length")]
-            start_response(f"{done.status} {responses.get(done.status, 'WsgiAnswer')}", headers)
+            start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
             return []
         headers.append(("Content-Length", str(len(done.body))))
-        start_response(f"{done.status} {responses.get(done.status, 'WsgiAnswer')}", headers)
+        start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
         return [done.body]
 
     def _parse_and_answer(self, environ: dict[str, Any]) -> WsgiAnswer:

@@ -150,7 +150,7 @@ def over_time(looks: Sequence[MonitorSnapshot]) -> list[str]:
         [
             *parts,
             kit.section(
-                "AlarmLimits", kit.table(("last day", "figure", "group", "under", ""), alarms)
+                "Alarms", kit.table(("last day", "figure", "group", "under", ""), alarms)
             ),
         ]
         if alarms
