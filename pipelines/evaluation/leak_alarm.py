@@ -69,8 +69,8 @@ class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
         )
         outcome = "" if self.outcome is None else f" of {self.outcome}"
         return (
-            f"AUC {self.auc:.3f}{outcome}, {self.lowest:.3f} .. {self.highest:.3f} "
-            f"over {self.days} days{then}{most}: nothing stands out"
+            f"AUC {self.auc:.3f}{outcome}, {self.lowest:.3f} .. {self.highest:.3f} over "
+            f"{self.days} days{then}{most}: nothing stands out"
         )
 
 
