@@ -105,7 +105,7 @@ def read_study(project: Project, name: str) -> StoredStudy:
         raise NotFound(
             f"there is no study {name}",
             remedy=did_you_mean(name, _names(project), has="studies are")
-            or "isthmus tune models/... makes one",
+            or "isthmus tune models/...",
         )
     study = decode(stored.value, Study, what=f"state {_STUDIES}{name}")
     return StoredStudy(study=study, token=stored.token)

@@ -93,7 +93,7 @@ def _optuna() -> Any:
         import optuna
     except ImportError as error:
         raise Invalid(
-            f'isthmus tune needs Optuna: pip install "isthmus[tune]" ({error})',
+            f'tuning needs Optuna: pip install "isthmus[tune]" ({error})',
             remedy='pip install "isthmus[tune]", where the command runs; steps need none',
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)

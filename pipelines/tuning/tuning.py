@@ -96,7 +96,7 @@ def plan_study(
             raise Refused(
                 f"{model.path} or its trainer is not what {stored.study.name} began with: the "
                 "trials of before and of now could not be compared",
-                remedy=f"isthmus tune {model.path} begins another study; or undo the change",
+                remedy=f"begin another study: isthmus tune {model.path}; or undo the change",
             )
     one_trial, times = _costs(project, model, stored)
     planned = PlannedStudy(
