@@ -23,8 +23,10 @@ from ..measure import SMALL, scaled
 PAGE = Path(__file__).parents[2] / "docs" / "your-data.md"
 BEGIN, END = "<!-- first-hour: begin -->\n", "<!-- first-hour: end -->"
 HEAD = (
-    "| log | files, bytes | commands | missing | to a trained model | to a ranked answer | "
-    "AUC, of a number Spearman |",
+    (
+        "| log | files, bytes | commands | missing | to a trained model | to a ranked answer | "
+        "AUC, of a number Spearman |"
+    ),
     "|---|---|---|---|---|---|---|",
 )
 
