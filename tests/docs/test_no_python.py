@@ -93,4 +93,4 @@ def test_the_second_model_is_rolled_out_under_traffic(tmp_path):
         assert {v["version"] for v in versions if "champion" in v["aliases"]} == {2}
     finally:
         isthmus(folder, "rollout", "abort", "home", "--because", "seen", ok=False)
-        isthmus(folder, "destroy", "--yes")
+        isthmus(folder, "destroy", "--yes", "--wait")
