@@ -89,7 +89,8 @@ def test_the_second_model_is_rolled_out_under_traffic(tmp_path):
             return "PROMOTED" in isthmus(folder, "rollout", "status", "home").out
 
         until(promoted, within=1200)
-        versions = isthmus(folder, "models", "list", "--json").json["items"]
+        versions = isthmus(folder, "models", "list", "--json").json
         assert {v["version"] for v in versions if "champion" in v["aliases"]} == {2}
     finally:
-        isthmus(folder, "destroy", "--yes")
+        isthmus(folder, "rollout", "abort", "home", "--because", "seen", ok=False)
+        isthmus(folder, "destroy", "--yes", "--wait")
