@@ -156,7 +156,11 @@ def _end_of_day_effect(
 def conclude(
     comparison: ComparedMetrics, effect: Effect, age: RunAge, *, unsound: Conclusion | None
 ) -> Conclusion:
-    """Return the conclusion of an interleaved run: which variant's order users prefer."""
+    """Return the conclusion of an interleaved run: which variant's order users prefer.
+
+    `unsound` is the conclusion of a run whose data are not fit to be judged; it is returned as it
+    is. None if the data are sound.
+    """
     if unsound is not None:
         return unsound
     if effect.side != "open":

@@ -141,7 +141,7 @@ def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEf
 
 
 def _difference(arms: Mapping[str, UnitSums], inference: Unplanned) -> Difference | None:
-    """Return the difference of a log's two arms, or None if there are too few data."""
+    """Return how much a metric differs between a log's two arms, or None if data are too few."""
     control, treatment = arms.values()
     return compare(control, treatment, inference)
 

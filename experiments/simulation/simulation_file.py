@@ -436,7 +436,7 @@ def _example(attribute: Attribute) -> str:
 
 
 def _check_candidates(file: _FileReader, simulation: Simulation, endpoint: Endpoint) -> None:
-    """Report a mistake if there are too few items, or more candidates than the endpoint accepts."""
+    """Report a mistake if a request has more candidates than exist or than may be sent."""
     count, most = simulation.candidates, endpoint.max_candidates
     if count > simulation.items and not simulation.world:
         file.wrong(

@@ -105,7 +105,11 @@ def _judged(description: ParsedProject, relations: Mapping[str, tuple[Column, ..
 def _of_meaning(
     view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]
 ) -> list[Problem]:
-    """Return a view's problems beyond its syntax: types, ambiguous orders, known times."""
+    """Return the mistakes in a view's SQL beyond its syntax.
+
+    They are operations on wrong types, window orders that leave ties open, and mistakes in
+    created_timestamp, the moment from which a row was known.
+    """
     from sqlglot.optimizer.scope import build_scope
 
     from ..sql.subset import parse

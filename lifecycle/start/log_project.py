@@ -140,7 +140,13 @@ def _dirt(shape: Shape) -> Iterator[str]:
 
 
 def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
-    """Yield the text of the proposed project.yaml, in parts."""
+    """Yield the text of the project.yaml that is proposed for a log, in parts.
+
+    Args:
+        shape: What was guessed of the log: its events, keys, outcome and features.
+        now: The moment at which the log ends, as the project's clock; None for the real clock.
+        paths: The section `paths:` as YAML, for files outside of the folder; "" for none.
+    """
     yield f"name: {shape.exposure}\n"  # until it is in its folder
     if now is not None:
         yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}"

@@ -78,7 +78,8 @@ def run_state(
 def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
     """Convert SageMaker's description of a started step to our state of it.
 
-    `why` returns the reason that it wrote down, `log` where its log is, `url` its job's page.
+    By the step's name `why` returns the error that the step stored when it failed, and `log` where
+    its log is; `url` returns the page of a job in the console by the job's ARN.
     """
     name = str(step["StepName"])
     phase = _STEP.get(step.get("StepStatus", ""), "running")

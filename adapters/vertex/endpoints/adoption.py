@@ -117,7 +117,8 @@ class VertexAdopter:
     def _options(self, name: str, number: str) -> dict[str, Any]:
         """Return the `adopted:` options that profiles.yaml needs for an adopted endpoint.
 
-        There are none if its id follows our rules. Raises Refused if the project has an endpoint
+        `number` is the endpoint's id in Vertex AI. There are no options if that is the id which we
+        would give to an endpoint of this `name`. Raises Refused if the project has an endpoint
         `name`.
         """
         session = self._session

@@ -84,7 +84,8 @@ def propensity(*, is_best: float, explore: float, candidates: int, quota: float 
         is_best: Whether the ranking puts the item there; 1, 0, or a probability.
         explore: The probability that the order is drawn at random.
         candidates: How many candidates a random order draws from.
-        quota: The share of the item's group that is drawn.
+        quota: Of the item's group (items of which a rule lets only some into the list), the share
+            of its members that a random order takes; 1 without such a rule.
     """
     return round(
         (1 - explore) * is_best + explore * quota / candidates, 12

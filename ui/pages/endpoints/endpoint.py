@@ -58,8 +58,9 @@ def page(project: Project, query: Mapping[str, str]) -> PageContent:
     """Draw the page of one endpoint: variants, traffic, rollout, rules, metrics by the minute.
 
     The query has `minutes` to look back, `days` of answers in which the effects of rules are
-    counted, and the `unit` whose counts are shown. Without `days` the warehouse is not queried, and
-    without `unit` the store of counts is not.
+    counted, and `unit`, the id of one visitor: how often each item was shown to that visitor is
+    read from the gateway's counters. Without `days` the warehouse is not queried, and without
+    `unit` no counter is read.
     """
     endpoint = declared_endpoint(project, query["endpoint"])
     name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)

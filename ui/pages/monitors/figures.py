@@ -149,9 +149,7 @@ def over_time(looks: Sequence[MonitorSnapshot]) -> list[str]:
     return (
         [
             *parts,
-            kit.section(
-                "Alarms", kit.table(("last day", "figure", "group", "under", ""), alarms)
-            ),
+            kit.section("Alarms", kit.table(("last day", "figure", "group", "under", ""), alarms)),
         ]
         if alarms
         else parts

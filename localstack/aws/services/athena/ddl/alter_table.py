@@ -152,7 +152,10 @@ def _column_index(table: Table, names: list[str], name: str) -> int:
 def _replace(
     session: StatementSession, words: TokenCursor, table: Table, **changes: object
 ) -> None:
-    """Update a Glue table: set the members in `changes` of its StorageDescriptor."""
+    """Update a Glue table: set the members in `changes` of its StorageDescriptor.
+
+    A statement that has more tokens after those that `words` has passed is refused before.
+    """
     words.done()
     descriptor = {**table.input["StorageDescriptor"], **changes}
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
