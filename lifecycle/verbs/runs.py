@@ -48,7 +48,7 @@ class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):
     log: str
 
 
-class RunProgress(RunState, frozen=True, kw_only=True):
+class RunProgress(Shown, RunState, frozen=True, kw_only=True):
     """The state of a run without a record, with what it has cost so far."""
 
     cost: RunCost | None = None
