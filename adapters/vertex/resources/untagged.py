@@ -1,4 +1,4 @@
-"""Search for what bears a project's name at Google and not its labels, so that `destroy` may miss it."""
+"""Search for what bears a project's name at Google and not its labels: `destroy` may miss it."""
 
 from __future__ import annotations
 
