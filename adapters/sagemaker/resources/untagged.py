@@ -1,4 +1,4 @@
-"""Search for what bears a project's name at AWS and not its tags, so that `destroy` may miss it."""
+"""Search for what bears a project's name at AWS and not its tags: `destroy` may miss it."""
 
 from __future__ import annotations
 
