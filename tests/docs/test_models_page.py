@@ -30,6 +30,7 @@ def test_a_project_without_a_python_file_trains_deploys_and_answers(tmp_path):
     for module in ("ranker.py", "trainers.py"):
         (folder / module).unlink()
     written(folder, "models/history.yaml")
+    written(folder, "models/trees.yaml")
     assert list(folder.glob("*.py")) == []
     try:
         assert {command: as_shown(folder, "models.md", command) for command in COMMANDS[1:]} == {
