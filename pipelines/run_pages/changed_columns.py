@@ -8,7 +8,7 @@ from ...project.specs.description import Model
 from ..transforms.transform_text import transform_text
 from .records import Run
 
-_MOST = 12  # lines of one run
+_MOST = 12  # names, or lines, of one run
 
 
 def model_of(run: Run) -> Model | None:
@@ -20,23 +20,32 @@ def model_of(run: Run) -> Model | None:
 
 
 def changed_columns(first: Run, second: Run) -> list[str]:
-    """Return a line for each feature and transform that only one of two runs has, a few of many.
+    """Return lines that name the features and transforms that only one of two runs has.
 
-    A transform of one name that computes something else in the other run is said of both.
+    The features of a run are one line, each transform is one, a few of many. A transform of one
+    name that computes something else in the other run is said of both.
     """
     lines = []
     for run, other in ((first, second), (second, first)):
-        own = [line for line in _column_texts(run) if line not in _column_texts(other)]
-        lines += [f"only {run.name:<4} {line}" for line in own[:_MOST]]
-        if len(own) > _MOST:
-            lines.append(f"only {run.name:<4} {len(own) - _MOST} more")
+        features = [name for name in run.features if name not in other.features]
+        transforms = [text for text in _transform_texts(run) if text not in _transform_texts(other)]
+        if features:
+            noun = "feature" if len(features) == 1 else "features"
+            lines.append(f"only {run.name:<4} {noun} {_few(features)}")
+        lines += [f"only {run.name:<4} transform {text}" for text in transforms[:_MOST]]
+        if len(transforms) > _MOST:
+            lines.append(f"only {run.name:<4} {len(transforms) - _MOST} transforms more")
     return lines
 
 
-def _column_texts(run: Run) -> list[str]:
-    """Return a run's features and transforms as texts: `transform shown = bucketize seen: ...`."""
+def _few(names: list[str]) -> str:
+    """Return names as a text, the first of many and how many more there are."""
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"{', '.join(names[:_MOST])}{more}"
+
+
+def _transform_texts(run: Run) -> list[str]:
+    """Return a run's transforms as texts: `shown = bucketize seen: ...`."""
     model = model_of(run)
     transforms = model.transforms if model else ()
-    return [f"feature {name}" for name in run.features] + [
-        f"transform {transform.name} = {transform_text(transform)}" for transform in transforms
-    ]
+    return [f"{transform.name} = {transform_text(transform)}" for transform in transforms]

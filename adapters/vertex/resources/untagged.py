@@ -7,7 +7,7 @@ from typing import Any
 
 from ....target import StrayResource, Target, Untagged
 from .. import names
-from ..session import Session, session_of
+from ..session import VertexSession, session_of
 
 _NOT_SEARCHED = (
     "pipeline jobs, feature views and logs, whose names do not begin with the project's; tables "
@@ -58,7 +58,7 @@ def _last(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _missing(session: Session, labels: Mapping[str, str]) -> tuple[str, ...]:
+def _missing(session: VertexSession, labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return the labels of Isthmus that a resource lacks; none if it is another project's."""
     if labels.get(names.PROJECT_LABEL, session.name) != session.name:
         return ()

@@ -157,6 +157,7 @@ class Replacements:
         elif isinstance(recorded, str) and isinstance(answered, str):
             if WORD.fullmatch(recorded) or recorded == STACK:
                 self._here[recorded] = answered
+                self._here.setdefault(f"{recorded}-name", answered.rpartition("/")[2])
             ids, ours = UUID.findall(recorded), UUID.findall(answered)
             if len(ids) == len(ours):
                 self._here.update(zip(ids, ours, strict=True))

@@ -3,7 +3,8 @@
 Of a request all is kept, with the account, keys, people and the caller's own names replaced; of a
 request's body with the names alone replaced. Of an answer only words are kept that a request had
 used before, and those of which the service's model has a list: every other text becomes `text-N`,
-the same text always the same one.
+the same text always the same one. The name of a job that a service has named becomes `text-N-name`,
+where its ARN is `text-N`: who asks for the job by its name has it from the ARN.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ STACK = (
     "http://127.0.0.1:4599"  # what stands for the server that was asked, where that was no account
 )
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
-WORD = re.compile(r"text-\d+")
+WORD = re.compile(r"text-\d+(?:-name)?")
+_JOB = re.compile(r"arn:[^/]+:(?:processing|training)-job/([^/]+)")
 _UUID = "00000000-0000-4000-8000-a{:011d}"  # no account: those are digits alone
 _PRINCIPAL = re.compile(
     r"(arn:aws[a-z-]*:(?:iam|sts)::\d{12}:(?:user|role|assumed-role|federated-user)/)([\w+=,.@/-]+)"
@@ -101,11 +103,13 @@ class Scrubber:
     def word(self, text: str) -> str:
         """Return a response's text, or a stand-in (text-1 ...) unless the caller has sent it."""
         masked = self.text(text)
-        return (
-            masked
-            if masked in self._used
-            else self._words.setdefault(text, f"text-{len(self._words) + 1}")
-        )
+        if masked in self._used:
+            return masked
+        word = self._words.setdefault(text, f"text-{len(self._words) + 1}")
+        job = _JOB.fullmatch(text)
+        if job is not None and self.text(job[1]) not in self._used:
+            self._words.setdefault(job[1], f"{word}-name")
+        return word
 
     def text(self, text: str) -> str:
         """Return a text with the caller's names, accounts, keys, people and ids replaced."""

@@ -118,6 +118,10 @@ def test_the_comparison_is_the_specification_s(project, logistic):
         ),
         "  obs/exp      1.15    0.88 .. 1.48           1.03    0.79 .. 1.32",
         (
+            "only r2   features position, item_profile.item_score, item_profile.item_category, "
+            "item_history.item_ctr_7d, segment_history.segment_ctr_7d"
+        ),
+        (
             "intervals rows taken as independent: the log names no unit, so the true intervals "
             "are wider"
         ),
