@@ -95,19 +95,31 @@ class Console:
         Raises:
             Refused: There is no terminal to confirm on, or the output is JSON.
         """
-        if (
-            yes
-            or self.dry_run
-            or not project.target.adapter.remote
-            or "endpoint_url" in project.target.profile.options
-        ):
+        if self._needs_no_yes(project, yes=yes):
             return
-        if self.as_json or not sys.stdin.isatty():
+        if self._cannot_ask():
             raise Refused(
                 f"{project.target.name}: nothing was changed, as nobody here can say yes",
                 remedy="pass --yes",
             )
         click.confirm(f"{what()}     {question}", abort=True)
+
+    def may_change(self, project: Project, *, yes: bool) -> bool:
+        """Return whether `ask` lets a change through or can ask somebody."""
+        return self._needs_no_yes(project, yes=yes) or not self._cannot_ask()
+
+    def _needs_no_yes(self, project: Project, *, yes: bool) -> bool:
+        """Return whether a change needs no confirmation, as on the laptop or offline."""
+        return (
+            yes
+            or self.dry_run
+            or not project.target.adapter.remote
+            or "endpoint_url" in project.target.profile.options
+        )
+
+    def _cannot_ask(self) -> bool:
+        """Return whether there is no terminal to confirm on, or the output is JSON."""
+        return self.as_json or not sys.stdin.isatty()
 
     def say(self, *parts: str | TextTable) -> None:
         """Print lines for people to read; print nothing with `--json` or `--quiet`."""

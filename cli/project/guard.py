@@ -19,7 +19,7 @@ IDLE = 3  # exit code: as `monitor` with an alarm
     "--stop",
     is_flag=True,
     help="Remove those that are idle; deploy brings them back, with versions and split. `then: "
-    "stop` in profiles.yaml is the same.",
+    "stop` in profiles.yaml is the same; where nobody can be asked, on an account, with --yes.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
@@ -32,7 +32,9 @@ def guard(console: Console, stop: bool, yes: bool, detailed_exitcode: bool) -> N
     with console.open() as project:
         guarded = look(project)
         names = guarded.to_stop
-        stops = bool(names) and (stop or guarded.then == "stop")
+        stops = bool(names) and (
+            stop or (guarded.then == "stop" and console.may_change(project, yes=yes))
+        )
         if stops:
             console.would(guarded)
             console.ask(project, f"stop {', '.join(names)}?", lambda: guarded, yes=yes)
@@ -41,6 +43,6 @@ def guard(console: Console, stop: bool, yes: bool, detailed_exitcode: bool) -> N
     if stops:
         console.next(*(f"deploy {name}" for name in names))
     elif names:
-        console.next("guard --stop")
+        console.next("guard --stop --yes" if guarded.then == "stop" else "guard --stop")
     if guarded.idle and detailed_exitcode:
         raise SystemExit(IDLE)

@@ -105,6 +105,8 @@ def deploy(project: Project, name: str) -> Deployment:
         created = running is None
         if created and not is_stopped(claim):
             claim = _intend(project, name, split, claim)
+        if claim is not None and is_stopped(claim):
+            claim = owner.begin_return(project.target.state, name, claim)
         state = _apply_until_ready(project, spec)
         seconds = time.monotonic() - began
         if claim is not None and is_stopped(claim):

@@ -60,12 +60,20 @@ def _as_stopped(project: Project, endpoint: Endpoint, stop: owner.Owner) -> Plan
     """
     was = {variant.name: variant for variant in stop.stopped}
     variants: list[VariantSpec] = []
-    notes = [f"it comes back as it was when it was stopped, {stop.changed:%Y-%m-%d %H:%M} UTC"]
+    lost = False
+    notes: list[str] = []
     for variant in endpoint.variants:
         spec = _former_version(project, variant, was.get(variant.name))
         declared, error = _declared_version(project, endpoint, variant)
         if spec is None and declared is None:
             raise error or NotFound(f"{endpoint.name}: {variant.name} has no version")
+        former = was.get(variant.name)
+        if spec is None and declared is not None and former is not None:
+            lost = True
+            notes.append(
+                f"{variant.name} was {former.model}@{former.version}, which may not serve any more "
+                f"or is of another model: it is {declared.model}@{declared.version} now"
+            )
         if spec is not None and declared is not None and declared.version != spec.version:
             notes.append(
                 f"{variant.name} is {spec.model}@{spec.version}, and project.yaml names "
@@ -79,15 +87,21 @@ def _as_stopped(project: Project, endpoint: Endpoint, stop: owner.Owner) -> Plan
         gone = [name for name, percent in stop.split.items() if percent and name not in split]
         split = {variant.name: variant.traffic for variant in endpoint.variants}
         notes.append(
-            f"its split is that of project.yaml, which has no {', '.join(gone)} any more "
-            f"({', '.join(f'{percent_text(stop.split[name])} %' for name in gone)})"
+            "its split is that of project.yaml, "
+            + (
+                f"which has no {', '.join(gone)} any more "
+                f"({', '.join(f'{percent_text(stop.split[name])} %' for name in gone)})"
+                if gone
+                else "as it had none yet when it was stopped"
+            )
         )
+    exactly = "as it was" if not lost else "with other versions than it had"
     return Planned(
         resolved=Resolved(
             spec=EndpointSpec(
                 name=endpoint.name, variants=tuple(variants), routing=endpoint.routing
             ),
-            notes=tuple(notes),
+            notes=(f"it comes back {exactly} when it was stopped, {stop.since}", *notes),
         ),
         split=split,
     )

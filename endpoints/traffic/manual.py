@@ -200,8 +200,11 @@ def observe(project: Project, endpoint: str) -> EndpointState:
     state = routed_endpoints(project.target).observe(endpoint)
     if state is None:
         endpoints = project.spec.endpoints
+        claim = owner.read(project.target.state, endpoint)
+        stopped = claim is not None and claim.owner.owner == "guard"
+        why = f": isthmus guard stopped it, {claim.owner.since}" if claim and stopped else ""
         raise NotFound(
-            f"there is no endpoint {endpoint} on {project.target.name}",
+            f"there is no endpoint {endpoint} on {project.target.name}{why}",
             remedy=f"isthmus deploy {endpoint}"
             if endpoint in endpoints
             else did_you_mean(endpoint, endpoints, has="project.yaml has"),

@@ -52,6 +52,12 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=3):
         None
     )
     stopped: tuple[StoppedVariant, ...] = ()  # of the guard: what ran, for `deploy` to bring back
+    returning: bool = False  # of the guard: `deploy` has begun to bring the endpoint back
+
+    @property
+    def since(self) -> str:
+        """Return the moment of the last change for people: `2026-12-03 08:30 UTC`."""
+        return f"{self.changed:%Y-%m-%d %H:%M} UTC"
 
     @property
     def lasting(self) -> bool:
@@ -243,6 +249,17 @@ def record_stop(
     )
 
 
+def begin_return(state: StateStore, endpoint: str, claim: OwnerDocument) -> OwnerDocument:
+    """Record that `deploy` brings a stopped endpoint back: from then on the guard leaves it alone.
+
+    Raises:
+        Conflict: Somebody was faster.
+    """
+    if claim.owner.returning:
+        return claim
+    return _put(state, endpoint, msgspec.structs.replace(claim.owner, returning=True), claim)
+
+
 def settle(
     state: StateStore, endpoint: str, claim: OwnerDocument, *, now: datetime
 ) -> OwnerDocument:
@@ -251,7 +268,14 @@ def settle(
         state,
         endpoint,
         msgspec.structs.replace(
-            claim.owner, owner="none", command="", done=True, changed=now, until=None, stopped=()
+            claim.owner,
+            owner="none",
+            command="",
+            done=True,
+            changed=now,
+            until=None,
+            stopped=(),
+            returning=False,
         ),
         claim,
     )
@@ -297,7 +321,7 @@ def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") 
         )
     if owner.owner == "guard":
         return Refused(
-            f"{endpoint} was stopped at {owner.changed:%Y-%m-%d %H:%M} UTC, as nobody used it",
+            f"{endpoint} was stopped by isthmus guard, as nobody used it ({since})",
             remedy=f"isthmus deploy {endpoint}; it comes back with its versions and its split",
         )
     wait = f"{ABANDONED.total_seconds() / 60:g} minutes"

@@ -161,12 +161,24 @@ def _endpoint_line(
 def _stopped_line(
     name: str, stop: owner.Owner, hourly: Decimal | None, *, stands: bool
 ) -> GuardLine:
-    """Return the line of an endpoint that the guard has stopped, or that still stands in part."""
+    """Return the line of an endpoint that the guard has stopped, or that still stands in part.
+
+    One that `deploy` has begun to bring back is unknown: it is not removed while it comes up.
+    """
+    if stands and stop.returning:
+        return GuardLine(
+            kind="endpoint",
+            name=name,
+            status="unknown",
+            why=f"isthmus deploy {name} is bringing it back, stopped since {stop.since}",
+            hourly_cost=hourly,
+            kept=f"if that was killed: isthmus deploy {name}",
+        )
     return GuardLine(
         kind="endpoint",
         name=name,
         status="stopping" if stands else "stopped",
-        why=f"{'being stopped' if stands else 'stopped'} since {stop.changed:%Y-%m-%d %H:%M} UTC",
+        why=f"{'being stopped' if stands else 'stopped'} since {stop.since}",
         hourly_cost=hourly if stands else Decimal(0),
         kept="" if stands else f"back by: isthmus deploy {name}",
     )

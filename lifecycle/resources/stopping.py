@@ -42,6 +42,8 @@ def _claim(project: Project, name: str) -> bool:
     """
     store = project.target.state
     claim = owner.read(store, name)
+    if claim is not None and claim.owner.returning:  # `deploy` has begun to bring it back
+        return False
     try:
         if claim is None or claim.owner.owner != "guard":
             state = routed_endpoints(project.target).observe(name)

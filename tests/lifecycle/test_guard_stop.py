@@ -65,6 +65,48 @@ def test_what_was_stopped_comes_back_by_deploy_with_its_versions_and_its_split(p
 
 
 @pytest.mark.slow
+def test_what_a_killed_deploy_has_brought_back_is_not_stopped_again(project, monkeypatch):
+    asked(project)
+    before = versions(project), percents(project)
+    later(project, 9)
+    stop(project)
+    project.target.clock = wall_clock
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, "settle", killed)
+        with pytest.raises(KeyboardInterrupt):
+            isthmus.deploy(project, "ranker")
+    assert owner.read(project.target.state, "ranker").owner.owner == "guard"
+    later(project, 18)
+    assert (ranker(project).status, guard(project).to_stop) == ("unknown", ())
+    stop(project)
+    project.target.clock = wall_clock
+    asked(project)
+    assert isthmus.deploy(project, "ranker").created is False
+    assert (versions(project), percents(project)) == before
+    assert ranker(project).status == "active"
+
+
+@pytest.mark.slow
+def test_a_version_that_was_rejected_meanwhile_is_named(project):
+    asked(project)
+    was = versions(project)["challenger"]
+    later(project, 9)
+    stop(project)
+    newer = registered(project, project.folder, project.spec.models["other"], 7.0)
+    project.target.registry.set_approval("ranker", was, "rejected", "tried")
+    project.target.clock = wall_clock
+    notes = isthmus.deploy(project, "ranker").notes
+    assert "comes back with other versions than it had" in notes[0]
+    assert f"challenger was ranker@{was}" in notes[1]
+    assert f"ranker@{newer.version}" in notes[1]
+
+
+def killed(*_, **__):
+    """Stand for a process that is killed here."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
 def test_of_a_sticky_endpoint_every_unit_comes_back_to_its_variant(project):
     isthmus.traffic(project, "ranker", {"challenger": Decimal(0)})
     remove_endpoints(project.target)

@@ -88,11 +88,11 @@ def _of_sagemaker(aws: AwsSession) -> Iterator[StrayResource]:
             name, arn = item[f"{listed.noun}Name"], item[f"{listed.noun}Arn"]
             if not name.startswith(start):
                 continue
-            with aws.reading("ListTags", name):
-                try:
+            try:
+                with aws.reading("ListTags", name):
                     tags = client.list_tags(ResourceArn=arn)["Tags"]
-                except NotFound:
-                    continue
+            except NotFound:  # it was removed since it was listed
+                continue
             yield from _stray(aws, listed.kind, name, arn, tags)
 
 
@@ -103,8 +103,11 @@ def _streams(aws: AwsSession) -> Iterator[StrayResource]:
         pages = client.get_paginator("list_streams").paginate()
         streams = [name for page in pages for name in page["StreamNames"] if name.startswith(start)]
     for name in streams:
-        with aws.reading("ListTagsForStream", name):
-            tags = client.list_tags_for_stream(StreamName=name)["Tags"]
+        try:
+            with aws.reading("ListTagsForStream", name):
+                tags = client.list_tags_for_stream(StreamName=name)["Tags"]
+        except NotFound:
+            continue
         yield from _stray(aws, "stream", name, name, tags)
 
 
@@ -115,9 +118,12 @@ def _tables(aws: AwsSession) -> Iterator[StrayResource]:
         pages = client.get_paginator("list_tables").paginate()
         tables = [name for page in pages for name in page["TableNames"] if name.startswith(start)]
     for name in tables:
-        with aws.reading("ListTagsOfResource", name):
-            arn = client.describe_table(TableName=name)["Table"]["TableArn"]
-            tags = client.list_tags_of_resource(ResourceArn=arn)["Tags"]
+        try:
+            with aws.reading("ListTagsOfResource", name):
+                arn = client.describe_table(TableName=name)["Table"]["TableArn"]
+                tags = client.list_tags_of_resource(ResourceArn=arn)["Tags"]
+        except NotFound:
+            continue
         yield from _stray(aws, "counter table", name, arn, tags)
 
 

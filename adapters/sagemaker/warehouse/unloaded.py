@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 100_000  # rows that are handed over at a time
 _MEMORY = "512MiB"  # a sort that needs more goes on on disk
+_THREADS = 4  # each needs some of the memory
 
 
 def hand_over(
@@ -53,6 +54,7 @@ def _tables(paths: Sequence[Path], schema: pa.Schema, *, ordered: bool) -> Itera
     order = f" ORDER BY {quoted(ROW)}" if ordered else ""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": _MEMORY,
+        "threads": _THREADS,
         "temp_directory": str(paths[0].parent),
         "autoinstall_known_extensions": "false",
     }
