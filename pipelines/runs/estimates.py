@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ...core.runtime.project import Project
 
 _MARGIN = 300.0  # seconds of a provider's own around a step, which it bills
-_LOOKED = 20  # earlier runs that are read, at most
+_LOOKED = 100  # earlier runs that are read, at most; the rounds of a study are runs, too
 
 
 class RunEstimate(Shown, msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from ...errors import Invalid, NotFound, Refused
@@ -40,9 +41,11 @@ def trial_overrides(project: Project, config: str, reference: str) -> tuple[str,
             remedy=f"isthmus train {study.path} --trial {reference}",
         )
     parameters = study.parameters(numbered)
-    overrides = tuple(f"parameters.{name}={json.dumps(v)}" for name, v in parameters.items())
+    overrides = tuple(
+        f"parameters.{name}={json.dumps(v, ensure_ascii=False)}" for name, v in parameters.items()
+    )
     if study.digest != digest_of(project, model):
-        sets = " ".join(f"--set {override}" for override in overrides)
+        sets = " ".join(f"--set {shlex.quote(override)}" for override in overrides)
         raise Refused(
             f"{model.path} or its trainer changed since {study.name} tried it",
             remedy=f"isthmus train {model.path} {sets}",

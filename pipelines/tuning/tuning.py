@@ -47,11 +47,14 @@ class PlannedStudy(msgspec.Struct, frozen=True, kw_only=True):
     tune: Tuning
     study: str | None  # that is gone on with
     done: int  # its finished trials
+    finished: bool  # nothing of it is left to run
     estimate: RunEstimate  # of the trials that are left, and of the last period
 
     def __str__(self) -> str:
         tune = self.tune
         begun = f"goes on with {self.study} after {self.done}: " if self.study else ""
+        if self.finished:
+            begun = f"{self.study} is finished, nothing is left to run: "
         return (
             f"{self.configuration}   {begun}{tune.trials} trials, {tune.parallel} at a time, by "
             f"{tune.metric}: {', '.join(map(_searched, tune.search, tune.search.values()))}"
@@ -94,8 +97,8 @@ def plan_study(
             )
         if stored.study.digest != digest_of(project, model) or stored.study.tune != tune:
             raise Refused(
-                f"{model.path} or its trainer is not what {stored.study.name} began with: the "
-                "trials of before and of now could not be compared",
+                f"{model.path} (its tune, too), its objective or its trainer is not what "
+                f"{stored.study.name} began with: one study has one search and one model",
                 remedy=f"begin another study: isthmus tune {model.path}; or undo the change",
             )
     one_trial, times = _costs(project, model, stored)
@@ -104,6 +107,7 @@ def plan_study(
         tune=tune,
         study=stored.study.name if stored else None,
         done=len(stored.study.trials) if stored else 0,
+        finished=stored is not None and stored.study.last is not None,
         estimate=estimate_run(project, one_trial, times=times),
     )
     return planned, stored
@@ -172,15 +176,17 @@ def _costs(project: Project, model: Model, stored: StoredStudy | None) -> tuple[
     The file's parameters and the last period cost about a trial each.
     """
     done = len(stored.study.trials) if stored else 0
-    left = model.tune.trials - done + 2 if model.tune else 0
+    finished = stored is not None and stored.study.last is not None
+    left = 0 if finished or not model.tune else model.tune.trials - done + 2
     return round_pipeline(project, model, "", {1: {}}), left
 
 
 def digest_of(project: Project, model: Model) -> str:
-    """Return a digest of what a model's trials depend on, and of its trainer's code."""
+    """Return a digest of what a model's trials depend on: settings, objective, trainer's code."""
     settings = {key: value for key, value in step_settings(model).items() if key not in _NOT_READ}
     code = code_digest(project, model)
-    return digest_text(msgspec.json.encode([settings, code], order="sorted"))[:32]
+    objective = project.spec.objectives[model.objective]
+    return digest_text(msgspec.json.encode([settings, objective, code], order="sorted"))[:32]
 
 
 def _begin(project: Project, model: Model) -> StoredStudy:
@@ -295,9 +301,12 @@ def _check(
     number = int(step.removeprefix("trial_")) if step.startswith("trial_") else None
     settings = trials.get(number, {}) if number is not None else {}
     about = f"trial {number} ({settings_text(settings)})" if number is not None else f"step {step}"
+    mended = again.removesuffix(" --resume")
     remedies: Sequence[str | None] = (
         record.remedy if record else None,
-        f"what is finished is kept; go on: {again}",
+        f"mend the trainer or the search, then {mended}; what was finished comes from the cache"
+        if failed and failed[0].phase == "failed"
+        else f"what is finished is kept; go on: {again}",
         f"log: isthmus runs log {run} {step}",
     )
     raise Invalid(

@@ -115,7 +115,7 @@ def _read_choices(plain: list[Any], key: str, report: ProblemReport) -> Any:
                 f"a choice is a number, true, false, or a text of at most {LONGEST} characters",
             )
             return WRONG
-        if any(type(value) is type(other) and value == other for other in plain[:position]):
+        if value in plain[:position]:  # as Optuna compares: True is 1
             report.add(item(key, position), f"{value} is there twice", "take one of them out")
             return WRONG
     return Search(choices=tuple(plain))

@@ -26,7 +26,7 @@ from ..leak_alarm import ALPHA, FeatureFinding, leak_alarm
 from ..statistics import Floats
 
 _LARGEST = 99.0  # percentile of the outcomes other than 0 at which they are cut for the means
-_RARE = 0.01  # of either side of a cut: with fewer rows it is not asked
+_FEWEST = 50  # rows on either side of a cut: with fewer it is not asked
 _CHANCE = 0.5  # an AUC that says nothing
 
 
@@ -76,7 +76,7 @@ def number_leak_alarm(
     cuts = _cuts(outcomes, what)
     if not cuts:
         return tuple(
-            FeatureFinding(feature=name, why_not=f"{what} is the same in nearly all rows")
+            FeatureFinding(feature=name, why_not=f"{what} is the same in all but {_FEWEST} rows")
             for name in features
         )
     place = table.column_names.index(label)
@@ -112,7 +112,7 @@ def _cuts(outcomes: Floats, what: str) -> list[_Cut]:
     middle = float(np.median(other))
     above = outcomes > middle
     words = f"{what} above {middle:,.4g}"
-    if not above.any():  # more than half of them are at the cap
+    if above.sum() < _FEWEST:  # nearly all of the upper half are at the cap, or alike
         above, words = outcomes >= middle, f"{what} of {middle:,.4g} at least"
     low, high = np.percentile(other, [100 - _LARGEST, _LARGEST])
     amounts = np.clip(outcomes, min(float(low), 0.0), max(float(high), 0.0))
@@ -120,7 +120,7 @@ def _cuts(outcomes: Floats, what: str) -> list[_Cut]:
         _Cut(words=f"{what} other than 0", truth=outcomes != 0, near_certain=True),
         _Cut(words=words, truth=above, near_certain=False, amounts=amounts),
     ]
-    return [cut for cut in cuts if _RARE <= cut.truth.mean() <= 1 - _RARE]
+    return [cut for cut in cuts if _FEWEST <= cut.truth.sum() <= len(outcomes) - _FEWEST]
 
 
 def _together(by_cut: Sequence[tuple[_Cut, FeatureFinding]]) -> FeatureFinding:

@@ -88,4 +88,20 @@ def test_losses_are_asked_as_gains_are():
 def test_outcomes_that_are_all_alike_tell_nothing_and_say_so(seconds):
     data = table(seconds, x=np.arange(len(seconds), dtype=float))
     (finding,) = number_leak_alarm(data, "outcome", ["x"], what="stay.seconds")
-    assert str(finding) == "x: not looked at: stay.seconds is the same in nearly all rows"
+    assert str(finding) == "x: not looked at: stay.seconds is the same in all but 50 rows"
+
+
+def test_rare_outcomes_are_asked_as_far_as_there_are_enough_of_them():
+    """309 of 60,000 rows."""
+    random = np.random.default_rng(6)
+    seconds = np.where(np.arange(60_000) % 194 == 0, np.exp(random.normal(2, 1, 60_000)), 0.0)
+    (finding,) = number_leak_alarm(table(seconds, leak=seconds), "outcome", ["leak"])
+    assert any("AUC 1.000 alone" in said for said in finding.warnings)
+
+
+def test_a_grade_that_few_rows_exceed_is_asked_whether_it_is_reached():
+    grade = np.concatenate([np.full(391, 3.0), np.full(602, 4.0), np.full(7, 5.0)])
+    grade = np.random.default_rng(7).permutation(np.tile(grade, 3))
+    (finding,) = number_leak_alarm(table(grade, leak=grade), "outcome", ["leak"], what="stars")
+    assert finding.outcome == "stars of 4 at least"
+    assert finding.warnings
