@@ -37,7 +37,7 @@ def hang(*_):
     threading.Event().wait()
 
 sample.Sampler.sample = hang
-settings = gateway_server.Settings(project=str(Path(sys.argv[1]) / "project.yaml"), port=0)
+settings = gateway_server.GatewaySettings(project=str(Path(sys.argv[1]) / "project.yaml"), port=0)
 with mini.opened(Path(sys.argv[1])) as project, listener(settings.host, settings.port) as listening:
     gateway_server.serve(project, settings, listening)
 """
