@@ -57,7 +57,7 @@ def view_queries(shape: Shape) -> dict[str, str]:
             "mean.\n"
             f"SELECT {key}, event_timestamp, created_timestamp,\n"
             f"       count(*) OVER last_{HISTORY_DAYS}d AS {entity}_shown_{HISTORY_DAYS}d,\n"
-            f"       (sum(outcome) OVER last_{HISTORY_DAYS}d + {_SMOOTHING * rate:.3g}) / "
+            f"       (sum(outcome) OVER last_{HISTORY_DAYS}d + {_SMOOTHING * rate:.9g}) / "
             f"(count(*) OVER last_{HISTORY_DAYS}d + {_SMOOTHING}) AS {_mean_name(shape)}\n"
             f"FROM {objective_name(shape)}\n{window}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
@@ -103,10 +104,10 @@ def _outcome_guesses(shape: Shape) -> Iterator[str]:
         return
     source = shape.second_roles or shape.roles
     column = source.columns["outcome"].source
-    middle = f"{(value.low + value.high) / 2:.3g}"
+    condition = quote(f"outcome={column} >= {value.threshold}")
     yield (
         f"objective {objective_name(shape)}: the sum of {value.name} per {shape.exposure}, "
-        f"{shape.mean:.4g} on average; --as 'outcome={column} >= {middle}' makes it yes or no"
+        f"{shape.mean:.4g} on average; --as {condition} makes it yes or no"
     )
 
 

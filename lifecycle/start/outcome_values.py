@@ -20,6 +20,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     condition: str  # SQL: a row has one
     low: float
     high: float
+    threshold: str  # the value that about half of the rows reach, exactly
 
     @property
     def type(self) -> str:
@@ -62,6 +63,11 @@ def value_of(log: Log, column: Column) -> Value:
             remedy="name another column, or a condition: --as outcome=COLUMN, --as "
             "'outcome=stars >= 4'",
         )
+    ranked = (
+        f"SELECT {sql} AS grade, cume_dist() OVER (ORDER BY {sql} DESC) AS share "
+        f"FROM {log.table} WHERE {condition}"
+    )
+    (threshold,) = log.query(f"SELECT arg_min(grade, abs(share - 0.5)) FROM ({ranked})")
     name = attribute_name(column.source, "outcome")
     return Value(
         name=name if name and column_problem(name) is None else _NAME,
@@ -69,4 +75,5 @@ def value_of(log: Log, column: Column) -> Value:
         condition=condition,
         low=float(low),
         high=float(high),
+        threshold=str(int(threshold) if threshold == int(threshold) else threshold),
     )

@@ -27,6 +27,9 @@ WORDS = {
         liked like opened watched played ordered order rating stars score dwell dwell_time
         watch_time reward geklickt klick gekauft kauf bestellt bewertung sterne verweildauer
         クリック 購入 購買 評価 注文 滞在時間 高評価""",
+    # numbers that are added up though nobody said so, in a file of outcomes
+    "amount": """rating stars dwell dwell_time watch_time reward bewertung sterne verweildauer
+        評価 滞在時間""",
     "kind": """event event_type type action event_name kind ereignis aktion art
         イベント 種別 行動 アクション""",
 }
@@ -84,6 +87,12 @@ def plain(name: str) -> str:
 def is_id(name: str) -> bool:
     """Return whether a column's name looks like that of an id, such as `user_id`."""
     return _SUFFIX.search(plain(name)) is not None
+
+
+def is_outcome_id(name: str) -> bool:
+    """Return whether a column's name is that of an outcome's id: `order_id`, but not `paid`."""
+    text = plain(name)
+    return is_id(name) and (without_id(text) != text or likeness("outcome", name) > 0)
 
 
 def without_id(name: str) -> str:

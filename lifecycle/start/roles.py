@@ -14,7 +14,7 @@ from ...project.reading.names import did_you_mean
 from .log_columns import Column, Log
 from .log_times import instant, instant_of
 from .outcome_values import Value, value_of
-from .role_words import FALSE, FOLLOWED, SHOWN, TRUE, is_id, likeness, plain
+from .role_words import FALSE, FOLLOWED, SHOWN, TRUE, is_id, is_outcome_id, likeness, plain
 
 ROLES = ("id", "time", "user", "item", "request", "position", "outcome", "kind")
 _CONDITION = re.compile(r"(?s)(.*?)\s*(>=|>|<=|<|==|=|!=)\s*(\S+)")
@@ -66,7 +66,11 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
     columns["time"], when = instant(log, columns.get("time"), zone=zone)
     for role in ("id", "kind", "outcome", "request", "user", "item", "position"):
         nobody = named.get(role) == "" or (outcomes and role == "kind")
-        if role not in columns and not nobody and (column := _likeliest(log, role, columns)):
+        if (
+            role not in columns
+            and not nobody
+            and (column := _likeliest(log, role, columns, outcomes=outcomes))
+        ):
             columns[role] = column
     shown, followed = "", ""
     if "kind" in columns:
@@ -85,10 +89,22 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
     return Roles(columns=columns, time=when, outcome=outcome, shown=shown, followed=followed)
 
 
-def _likeliest(log: Log, role: str, columns: Mapping[str, Column]) -> Column | None:
-    """Return the column whose name and values fit a role best, or None."""
+def _likeliest(
+    log: Log, role: str, columns: Mapping[str, Column], *, outcomes: bool
+) -> Column | None:
+    """Return the column whose name and values fit a role best, or None.
+
+    Of columns whose names fit as well, one that says yes or no is a likelier outcome than a number.
+    `outcomes` is whether each row of the log is an outcome: a column may only be its amount then.
+    """
     free = [c for c in log.columns if c not in columns.values() and _may_be(role, c, log.rows)]
-    best = max(free, key=lambda column: likeness(role, column.source), default=None)
+    if role == "outcome" and outcomes:
+        free = [c for c in free if not _is_key(c) and likeness("amount", c.source)]
+    best = max(
+        free,
+        key=lambda c: (likeness(role, c.source), role == "outcome" and _says_yes_or_no(c)),
+        default=None,
+    )
     if best is not None and likeness(role, best.source):
         return best
     if role != "id":
@@ -116,12 +132,31 @@ def _may_be(role: str, column: Column, rows: int) -> bool:
     return {
         "id": key and not column.nulls and column.distinct == rows,
         "kind": column.type == "string" and len(column.values) > 1,
-        "outcome": column.distinct > 1 or (column.distinct == 1 and column.nulls > 0),
+        "outcome": (column.distinct > 1 and not _is_key(column))
+        or (column.distinct > 0 and column.nulls > 0),
         "position": column.type == "int",
         "user": again,
         "request": again,
         "item": again,
     }[role]
+
+
+def _is_binary(column: Column) -> bool:
+    """Return whether a column of numbers has only 0 and 1."""
+    return bool(column.values) and set(column.values) <= {"0", "1", "0.0", "1.0"}
+
+
+def _is_key(column: Column) -> bool:
+    """Return whether a column of numbers holds ids of outcomes, which are not to be added up."""
+    numbers = column.type in ("int", "float") and not _is_binary(column)
+    return numbers and is_outcome_id(column.source)
+
+
+def _says_yes_or_no(column: Column) -> bool:
+    """Return whether a column says that something happened, rather than how much of it."""
+    if column.type == "string":
+        return bool(column.values) and all(plain(v) in TRUE | FALSE for v in column.values)
+    return column.type in ("bool", "timestamp") or _is_binary(column) or _is_key(column)
 
 
 def _kinds(kind: Column, outcome: str) -> tuple[str, str]:
@@ -184,9 +219,18 @@ def _refuse_outcome(column: Column) -> NoReturn:
 
 
 def _number(log: Log, column: Column) -> Outcome:
-    """Return the outcome of a numeric column: `= 1` of 0 and 1, else the number itself."""
-    if column.values and set(column.values) <= {"0", "1", "0.0", "1.0"}:
+    """Return the outcome of a numeric column: `= 1` of 0 and 1, else the number itself.
+
+    An id, such as that of an order, is no amount: it says that there was one.
+    """
+    if _is_binary(column):
         return Outcome(column=column, condition=f"{column.sql} = 1", words=f"{column.source} is 1")
+    if _is_key(column):
+        return Outcome(
+            column=column,
+            condition=f"{column.sql} IS NOT NULL",
+            words=f"{column.source} has a value",
+        )
     value = value_of(log, column)
     return Outcome(
         column=column,

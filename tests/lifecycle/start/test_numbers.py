@@ -2,6 +2,8 @@
 a linear regression; a condition makes it yes or no.
 """
 
+import shlex
+
 import duckdb
 import pyarrow.compute as pc
 import pytest
@@ -112,6 +114,82 @@ def test_a_number_may_be_negative(tmp_path):
     _, _, objective, labels = project_of(tmp_path, log)
     assert objective.sums == "score"
     assert pc.min(labels).as_py() == -4
+
+
+ORDERS = """
+SELECT 100000 + i // 2 AS order_id, 'i' || (i * 3) AS impression_id, i % 5 * 1.5 AS score,
+       TIMESTAMP '2024-01-01' + INTERVAL (i * 3) MINUTE + INTERVAL 20 SECOND AS ts
+FROM range(300) AS t(i)
+"""
+
+
+def test_neither_ids_nor_scores_of_orders_are_added_up(tmp_path):
+    seen = parquet(tmp_path / "imps.parquet", SEEN.format(columns="i % 5 AS position"))
+    orders = parquet(tmp_path / "orders.parquet", ORDERS)
+    _, model, objective, labels = project_of(tmp_path, [seen, orders])
+    assert (objective.outcome, objective.sums) == ("purchase", None)
+    assert model.trainer == "isthmus.logistic"
+    assert pc.sum(labels).as_py() == 300
+
+
+@pytest.mark.parametrize("kind", ["BIGINT", "DOUBLE"])
+def test_a_row_with_an_orders_id_was_followed_by_one(tmp_path, kind):
+    columns = f"CASE WHEN i % 3 = 0 THEN 5000 + i // 6 END::{kind} AS order_id"
+    log = parquet(tmp_path / "views.parquet", SEEN.format(columns=columns))
+    made, model, objective, labels = project_of(tmp_path, log)
+    assert any("order_id has a value; 33.3 % of the rows" in guess for guess in made.guesses)
+    assert (objective.sums, model.trainer) == (None, "isthmus.logistic")
+    assert pc.sum(labels).as_py() == 300
+
+
+def test_an_id_in_every_row_is_no_outcome_but_what_was_paid_is_when_it_is_named(tmp_path):
+    columns = "5000 + i // 6 AS order_id, i % 7 * 10 AS amount_paid"
+    log = parquet(tmp_path / "views.parquet", SEEN.format(columns=columns))
+    assert [missing.role for missing in im.init(tmp_path / "mine", source=log).missing] == [
+        "outcome"
+    ]
+    made = im.init(tmp_path / "other", source=log, roles={"outcome": "amount_paid"})
+    assert any(guess.startswith("objective mean_amount_paid: ") for guess in made.guesses)
+
+
+@pytest.mark.parametrize(
+    "clicked", ["i % 4 = 0", "(i % 4 = 0)::INT", "CASE WHEN i % 4 = 0 THEN 'yes' ELSE 'no' END"]
+)
+def test_yes_or_no_is_a_likelier_outcome_than_a_number_before_it(tmp_path, clicked):
+    columns = f"i % 17 / 16 AS score, {clicked} AS clicked"
+    log = parquet(tmp_path / "views.parquet", SEEN.format(columns=columns))
+    _, model, objective, labels = project_of(tmp_path, log)
+    assert (objective.outcome, objective.sums, model.trainer) == ("click", None, "isthmus.logistic")
+    assert pc.sum(labels).as_py() == 225
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "threshold"),
+    [
+        ("user's rating", "1001 + i % 4", "1003"),
+        ("rating", "4455 + i % 2", "4456"),
+        ("rating", "(4455 + i % 2)::DOUBLE / 1000", "4.456"),
+        ("rating", "CASE WHEN i % 5 = 0 THEN 1 ELSE 4 + i % 2 END", "5"),
+    ],
+)
+def test_the_condition_that_is_proposed_can_be_given_as_it_is_printed(
+    tmp_path, column, values, threshold
+):
+    log = parquet(tmp_path / "views.parquet", SEEN.format(columns=f'{values} AS "{column}"'))
+    made = im.init(tmp_path / "mine", source=log)
+    (guess,) = (guess for guess in made.guesses if guess.startswith("objective mean_"))
+    command = guess.partition("; ")[2].partition(" makes it")[0]
+    option, role = shlex.split(command)
+    assert (option, role) == ("--as", f"outcome={column} >= {threshold}")
+    _, model, _, labels = project_of(tmp_path / "again", log, outcome=role.partition("=")[2])
+    assert model.trainer == "isthmus.logistic"
+    assert 0.3 < pc.mean(labels).as_py() < 0.7
+
+
+def test_an_item_begins_with_the_logs_mean_as_it_is(tmp_path):
+    log = parquet(tmp_path / "views.parquet", SEEN.format(columns="123456 + i % 4 AS rating"))
+    im.init(tmp_path / "mine", source=log)
+    assert "+ 1234575) /" in (tmp_path / "mine" / "features" / "item_history.sql").read_text()
 
 
 @pytest.mark.parametrize(
