@@ -77,7 +77,7 @@ def model_graph(
     edges = tuple(dict.fromkeys((*own, *above, *below, *planned_edges)))
     columns = known_columns(model, run)
     details = {
-        **_column_nodes(model, columns, trained=run is not None),
+        **_column_nodes(model, columns, run),
         top: GraphNode(
             node=top, detail=model.trainer, about=_trainer_text(model.trainer, model.parameters)
         ),
@@ -150,28 +150,26 @@ def _version_edges(top: Node, versions: Sequence[RegisteredVersion]) -> Iterator
 
 
 def _column_nodes(
-    model: Model, columns: dict[str, ModelColumn], *, trained: bool
+    model: Model, columns: dict[str, ModelColumn], run: Run | None
 ) -> dict[Node, GraphNode]:
-    """Return the graph's nodes of a model's features and transforms, with their figures."""
+    """Return the graph's nodes of a model's features and transforms, with their figures.
+
+    Shares are of all columns of the run, also of those that the model has no more.
+    """
     texts = {feature_node(feature): "" for feature in model.features} | {
         Node("transform", transform.name): transform_text(transform)
         for transform in model.transforms
     }
     names = {feature_node(feature): feature.name for feature in model.features}
-    gains = sum(
-        column.weight.value
-        for column in columns.values()
-        if column.weight and column.weight.measure == "gain"
-    )
-    most = max(
-        (abs(column.weight.value) for column in columns.values() if column.weight), default=0
-    )
+    weights = [column.weight for column in (run.columns if run else ()) if column.weight]
+    gains = sum(weight.value for weight in weights if weight.measure == "gain")
+    most = max((abs(weight.value) for weight in weights), default=0)
     nodes = {}
     for node, text in texts.items():
         column = columns.get(node.name)
         is_read = names.get(node, node.name) in model.columns
         weight = column.weight if column else None
-        counts = weight_text(weight, gains) if is_read and trained else ""
+        counts = weight_text(weight, gains) if is_read and run else ""
         figures = [
             *([counts] if counts else []),
             *([f"{percent(column.null_share)} null"] if column else []),

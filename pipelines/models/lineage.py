@@ -262,11 +262,15 @@ def _tree_text(
 
 
 def _mermaid(every: tuple[Node, ...], edges: tuple[LineageEdge, ...]) -> str:
-    """Return the lineage graph as a Mermaid flowchart."""
+    """Return the lineage graph as a Mermaid flowchart; nodes are numbered, texts quoted."""
+    ids = {node: f"n{number}" for number, node in enumerate(every)}
     lines = ["flowchart LR"]
-    lines += [f"  {_id(node)}{_SHAPES[node.kind].format(node.name)}" for node in every]
     lines += [
-        f"  {_id(e.source)} -->{f'|{e.what}|' if e.what else ''} {_id(e.target)}" for e in edges
+        f"  {ids[node]}{_SHAPES[node.kind].format(_mermaid_text(node.name))}" for node in every
+    ]
+    lines += [
+        f"  {ids[e.source]} -->{f'|{_mermaid_text(e.what)}|' if e.what else ''} {ids[e.target]}"
+        for e in edges
     ]
     return "\n".join(lines)
 
@@ -274,14 +278,29 @@ def _mermaid(every: tuple[Node, ...], edges: tuple[LineageEdge, ...]) -> str:
 def _dot(every: tuple[Node, ...], edges: tuple[LineageEdge, ...]) -> str:
     """Return the lineage graph in Graphviz's dot language."""
     lines = ["digraph lineage {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
-    lines += [f'  {_id(node)} [label="{node.name}", shape={_DOT[node.kind]}];' for node in every]
     lines += [
-        f"  {_id(e.source)} -> {_id(e.target)}" + (f' [label="{e.what}"]' if e.what else "") + ";"
+        f"  {_dot_id(node)} [label={_dot_text(node.name)}, shape={_DOT[node.kind]}];"
+        for node in every
+    ]
+    lines += [
+        f"  {_dot_id(e.source)} -> {_dot_id(e.target)}"
+        + (f" [label={_dot_text(e.what)}]" if e.what else "")
+        + ";"
         for e in edges
     ]
     return "\n".join([*lines, "}"])
 
 
-def _id(node: Node) -> str:
-    """Return a lineage node's identifier in Mermaid and dot."""
-    return f"{node.kind}_{node.name}"
+def _mermaid_text(text: str) -> str:
+    """Return a text in Mermaid's quotes."""
+    return '"' + text.replace('"', "#quot;") + '"'
+
+
+def _dot_text(text: str) -> str:
+    """Return a text in dot's quotes."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _dot_id(node: Node) -> str:
+    """Return a lineage node's identifier in dot."""
+    return _dot_text(f"{node.kind}_{node.name}")

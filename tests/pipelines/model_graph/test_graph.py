@@ -1,5 +1,7 @@
 """The graph of one model: every edge from its events to its endpoints, and what is said of each."""
 
+import re
+
 import msgspec
 import pytest
 
@@ -143,6 +145,28 @@ def test_the_text_has_what_counts_most_first_and_each_thing_once_in_full(spec):
 def test_a_drawing_has_every_edge(spec, form, arrow):
     graph = graph_of_size(spec, 12)
     assert drawn(graph, form).count(arrow) == len(graph.edges)
+
+
+def test_a_drawing_for_other_tools_has_legal_ids_and_quoted_texts(spec):
+    graph = graph_of_size(spec, 12)
+    mermaid = drawn(graph, "mermaid").splitlines()[1:]
+    places = [line for line in mermaid if " --> " not in line and "-->|" not in line]
+    ids = [re.fullmatch(r"  (\w+)[^\w\"]+\"[^\"]*\"[^\w\"]+", line) for line in places]
+    assert all(ids)
+    assert len({found[1] for found in ids if found}) == len(graph.nodes)
+    for line in mermaid[len(places) :]:
+        assert re.fullmatch(r"  \w+ -->(\|\"[^\"]*\"\|)? \w+", line)
+    for line in drawn(graph, "dot").splitlines()[3:-1]:
+        assert re.fullmatch(r"  \"[^\"]*\"( -> \"[^\"]*\")?( \[label=\"[^\"]*\".*\])?;", line)
+
+
+def test_a_gain_is_a_share_of_all_that_the_run_had_not_of_what_the_file_has_today(spec):
+    model = model_of_size(3)
+    run = run_of(model)
+    fewer = msgspec.structs.replace(model, transforms=(), listed=())
+    name = "feature item_trend.rate_of_1_days"
+    now, then = model_graph(fewer, spec, run=run), model_graph(model, spec, run=run)
+    assert about(now)[name] == about(then)[name]
 
 
 def test_an_unknown_format_is_refused(spec):
