@@ -202,7 +202,7 @@ def observe(project: Project, endpoint: str) -> EndpointState:
         endpoints = project.spec.endpoints
         claim = owner.read(project.target.state, endpoint)
         stopped = claim is not None and claim.owner.owner == "guard"
-        why = f": isthmus guard stopped it, {claim.owner.since}" if claim and stopped else ""
+        why = f": stopped by isthmus guard, {claim.owner.since}" if claim and stopped else ""
         raise NotFound(
             f"there is no endpoint {endpoint} on {project.target.name}{why}",
             remedy=f"isthmus deploy {endpoint}"

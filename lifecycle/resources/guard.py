@@ -170,7 +170,7 @@ def _stopped_line(
             kind="endpoint",
             name=name,
             status="unknown",
-            why=f"isthmus deploy {name} is bringing it back, stopped since {stop.since}",
+            why=f"it is brought back by isthmus deploy {name}, stopped since {stop.since}",
             hourly_cost=hourly,
             kept=f"if that was killed: isthmus deploy {name}",
         )
