@@ -55,7 +55,7 @@ class Study(StoredDocument, frozen=True, kw_only=True):
     name: str  # t4
     configuration: str  # by name
     path: str
-    digest: str  # of the configuration and the trainer's code, without `tune`, alias and gate
+    digest: str  # of the configuration, without `tune`, alias and gate, its objective and code
     tune: Tuning
     data_run: str  # the run whose step `dataset` made the training set
     began: datetime
