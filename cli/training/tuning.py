@@ -26,7 +26,7 @@ def tune(console: Console, config: str, *, resume: bool) -> None:
     with console.open() as project:
         plan = planned(project, config, resume=resume)
         console.would(plan, f"{project.target.name:<7} tune {plan}")
-        if plan.estimate.billed and not console.dry_run:
+        if plan.estimate and plan.estimate.billed and not console.dry_run:
             console.say(str(plan.estimate))
         tuned = search(project, config, resume=resume)
     console.result(tuned, f"{tuned}\npage      {relative(tuned.page)}")

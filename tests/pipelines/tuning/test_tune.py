@@ -19,6 +19,7 @@ from isthmus.pipelines.tuning.study import newest_study
 from isthmus.storage import wait
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.experiments.chain.test_chain import PROFILES, TARGETS, led_to
+from isthmus.tests.pipelines.runs.test_costs import kept
 
 pytestmark = pytest.mark.slow
 BUDGET = "jobs: {machine: ml.m5.large, budget: 5.00 USD}"
@@ -269,18 +270,20 @@ def test_a_study_that_may_cost_more_than_the_budget_is_refused_before_anything_r
     )
     with opened(folder, "sagemaker") as project:
         one = im.runs.list(project)
-        planned_study = planned(project, "shifted")
-        assert planned_study.estimate.times == 14
-        assert planned_study.estimate.billed
         # an offline stack takes an unknown cost; a known one above the budget it does not
-        monkeypatch.setattr(
-            "isthmus.pipelines.runs.estimates._earlier_seconds",
-            lambda _project, pipeline: (
-                {step.name: 36_000.0 for step in pipeline.steps},
-                ("r0",),
-            ),
-        )
-        with pytest.raises(Refused, match=r"a run of tune_shifted would cost about .* 5\.00 USD"):
+        estimate = planned(project, "shifted").estimate
+        assert (estimate.billed, estimate.usd) == (True, None)
+        assert estimate.unmeasured == ("shifted", "tune_shifted")
+        earlier = {"target": "sagemaker"}
+        kept(project.target, "r7", {"dataset": 36.0}, pipeline="shifted", **earlier)
+        kept(project.target, "r8", {"trial_3": 36_000.0}, pipeline="tune_shifted", **earlier)
+        # 12 trials, the file's parameters and the last period, on ml.m5.large
+        assert planned(project, "shifted").estimate.seconds == 36 + 14 * 36_000
+        with pytest.raises(
+            Refused,
+            match=r"a study of 12 trials of models/shifted\.yaml would cost about 16\.10 USD "
+            r"\(504,036 s as in r7, r8 on ml\.m5\.large\), which is above 5\.00 USD",
+        ):
             im.tune(project, "shifted")
         assert project.target.state.keys("studies/") == ()
         assert im.runs.list(project) == one
