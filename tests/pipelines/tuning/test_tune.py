@@ -1,13 +1,7 @@
 """`isthmus tune`: a known optimum, the same trials whatever was killed, and the same on targets."""
 
 import json
-import os
-import signal
-import sqlite3
 import subprocess
-import sys
-from contextlib import closing
-from datetime import timedelta
 
 import pytest
 
@@ -16,14 +10,13 @@ from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.lifecycle.verbs.tune import planned
 from isthmus.pipelines.runs.document import StepResult, find
 from isthmus.pipelines.tuning.study import newest_study
-from isthmus.storage import wait
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.experiments.chain.test_chain import PROFILES, TARGETS, led_to
+from isthmus.tests.pipelines.killed import kill_at
 from isthmus.tests.pipelines.runs.test_costs import kept
 
 pytestmark = pytest.mark.slow
 BUDGET = "jobs: {machine: ml.m5.large, budget: 5.00 USD}"
-SOON = timedelta(minutes=4)
 # Predictions are the share of clicks, moved by `shift` and `tilt`: log loss is least at 0 of both.
 TRAINER = """
 class Shifted:
@@ -175,35 +168,6 @@ def test_a_trial_that_fails_is_named_with_its_parameters_and_the_rounds_before_a
         assert newest_study(project, "shifted").study.last is None
 
 
-def killed(folder, trials):
-    """Begin to tune, and kill the command and its steps' runner once `trials` of a round are done."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "isthmus", "tune", "shifted"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    store = folder / ".isthmus"
-    try:
-        wait(
-            lambda: (
-                child.poll() is not None
-                or [p for number in trials for p in store.rglob(f"trial_{number}/step.json")]
-            ),
-            bool,
-            deadline=SOON,
-        )
-        assert child.poll() is None, child.communicate()
-        with closing(sqlite3.connect(store / "local.db")) as db:
-            runner = [row[0] for row in db.execute("SELECT pid FROM pipeline_runs")][-1]
-        for pid in (child.pid, runner):
-            os.kill(pid, signal.SIGKILL)
-    finally:
-        child.kill()
-        child.wait()
-
-
 def runs_of_trials(project):
     """Return how often each trial was run and not taken from a run before."""
     blobs, times = project.target.blobs, {}
@@ -219,7 +183,7 @@ def test_killed_in_round_3_and_resumed_it_has_the_same_trials_digit_for_digit(sh
     folder, whole = shop(name="killed"), shop(name="whole")
     with opened(whole, "local") as project:
         expected = digits(im.tune(project, "shifted"))
-    killed(folder, (9, 10, 11, 12))
+    kill_at(folder, "tune", "shifted", files=[f"trial_{n}/step.json" for n in range(9, 13)])
     with opened(folder, "local") as project:
         study = newest_study(project, "shifted").study
         assert (len(study.trials), study.last) == (8, None)
