@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -152,7 +153,7 @@ def run_study(project: Project, model: Model, stored: StoredStudy | None) -> Stu
     tune = stored.study.tune
     while len(stored.study.trials) < tune.trials:
         done = stored.study.trials
-        round_number = len({-(-trial.number // tune.parallel) for trial in done}) + 1
+        round_number = math.ceil(len(done) / tune.parallel) + 1
         suggested = suggest(tune, done, round_number)
         if not suggested:  # all that the search has were tried
             break
