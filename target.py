@@ -68,7 +68,7 @@ class StepRate(msgspec.Struct, frozen=True, kw_only=True):
 class RunPrices(msgspec.Struct, frozen=True, kw_only=True):
     """The prices of a run's steps, by an adapter's dated price table."""
 
-    table: str  # 2026-07
+    table: str | None  # 2026-07; None: there is none
     rates: dict[str, StepRate]  # by the step's name
     fee: Decimal | None = Decimal(0)  # USD of a run itself, beside its steps; None: unknown
 

@@ -18,6 +18,7 @@ import msgspec
 
 from ...core.formats import decoder
 from ...errors import Unavailable
+from ...target import Profile
 from .storage.transfers import arriving
 
 FRESH = timedelta(days=7)  # providers change prices some times a year
@@ -41,6 +42,29 @@ def from_cache(provider: str, region: str) -> PriceList | None:
         return decoder(PriceList).decode(_path(provider, region).read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def current_list(provider: str, region: str, profile: Profile) -> PriceList | None:
+    """Return the cached price list of a region that holds for a profile: none does offline."""
+    return None if profile.options.get("endpoint_url") else from_cache(provider, region)
+
+
+def job_prices(
+    provider: str, region: str, profile: Profile, *, shipped: Mapping[str, str], date: str
+) -> tuple[Mapping[str, Decimal], str]:
+    """Return the prices of jobs in a region by the hour, and their date.
+
+    Args:
+        provider: The provider's name in the cache.
+        region: The region.
+        profile: The target's settings.
+        shipped: The prices that hold where there is no list, or none of jobs in it.
+        date: Of when they are.
+    """
+    listed = current_list(provider, region, profile)
+    if listed is not None and listed.jobs:
+        return listed.jobs, listed.date
+    return {job: Decimal(usd) for job, usd in shipped.items()}, date
 
 
 def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceList]) -> None:

@@ -9,6 +9,7 @@ import click
 from ..console.command import command
 from ..console.console import Console
 from ..console.tables import grid
+from .run_costs import say_cost
 
 
 @command(
@@ -37,8 +38,7 @@ def predict(console: Console, name: str, as_of: datetime | None, limit: int | No
     with console.open() as project:
         plan = planned(project, name, as_of=moment, limit=limit)
         console.would(plan, f"{project.target.name:<7} {plan}")
-        if plan.estimate.billed and not console.dry_run:
-            console.say(str(plan.estimate))
+        say_cost(console, plan.estimate)
         scored = score(project, name, as_of=moment, limit=limit)
     rows = [tuple(row.values()) for row in scored.first]
     table = f"\n{grid(rows, head=tuple(scored.first[0]))}" if rows else ""

@@ -20,12 +20,12 @@ from ..console.command import command
 from ..console.console import Console, relative
 from ..console.project_clock import opened
 from ..console.tables import grid
+from .run_costs import say_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...core.runtime.project import Project
-    from ...pipelines.runs.estimates import RunEstimate
     from ...project.specs.description import Model, ProjectSpec
 
 
@@ -95,7 +95,7 @@ def train(
                     tags=tags,
                     note=note,
                     curve=curve,
-                    on_estimate=lambda cost: _say_cost(console, cost),
+                    on_estimate=lambda cost: say_cost(console, cost),
                 )
             )
             console.say(str(done[-1]))
@@ -129,12 +129,6 @@ def _preview(
             for model, cost in zip(models, estimates, strict=True)
         ),
     )
-
-
-def _say_cost(console: Console, cost: RunEstimate) -> None:
-    """Print what a run will cost, on a target that bills it; a dry run says it at its end."""
-    if cost.billed and not console.dry_run:
-        console.say(str(cost))
 
 
 def _configurations(path: str) -> str:

@@ -6,6 +6,7 @@ import click
 
 from ..console.command import command
 from ..console.console import Console, relative
+from .run_costs import say_cost
 
 
 @command(
@@ -26,8 +27,7 @@ def tune(console: Console, config: str, *, resume: bool) -> None:
     with console.open() as project:
         plan = planned(project, config, resume=resume)
         console.would(plan, f"{project.target.name:<7} tune {plan}")
-        if plan.estimate.billed and not console.dry_run:
-            console.say(str(plan.estimate))
+        say_cost(console, plan.estimate)
         tuned = search(project, config, resume=resume)
     console.result(tuned, f"{tuned}\npage      {relative(tuned.page)}")
     console.next(f"train {tuned.path} --trial {tuned.trial}")

@@ -77,12 +77,12 @@ def replay_version(
         Invalid: The predictor failed; the error names the step's log.
     """
     from ...pipelines.runs import names as run_names
-    from ...pipelines.runs.estimates import require_budget
+    from ...pipelines.runs.estimates import one_run, require_budget
 
     question = checked_question(project, version, endpoint=endpoint, since=since, until=until)
     uri = project.target.registry.get(question.model, question.version).uri
     pipeline = _pipeline(question, uri)
-    require_budget(project, pipeline)
+    require_budget(project, one_run(pipeline))
     name = run_names.next_name(project)
     replayed = _run(project, pipeline, name)
     require_some(replayed)

@@ -9,7 +9,7 @@ import msgspec
 
 from ...endpoints.gateway.request.inputs import manifest_of
 from ...errors import Invalid
-from ...pipelines.runs.estimates import estimate_run
+from ...pipelines.runs.estimates import estimate_runs, one_run
 from ...pipelines.scoring.batch import pipeline
 from ...pipelines.scoring.scoring import find_prediction, plan_batch, read_unfinished
 from ...pipelines.scoring.scoring import score as score_batch
@@ -73,7 +73,7 @@ def planned(
         uri=version.uri,
         started=started,
         resumed=unfinished is not None,
-        estimate=estimate_run(project, pipeline(batch, version.uri, started=started)),
+        estimate=estimate_runs(project, one_run(pipeline(batch, version.uri, started=started))),
     )
 
 

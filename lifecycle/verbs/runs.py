@@ -88,8 +88,7 @@ def show(project: Project, run: str) -> AnnotatedRun | RunProgress:
             state = watch.observe(project, run)
         except NotFound:
             raise missing from None
-        fields = {name: getattr(state, name) for name in state.__struct_fields__}
-        return RunProgress(**fields, cost=known_cost(project, run))
+        return RunProgress(**msgspec.structs.asdict(state), cost=known_cost(project, run))
 
 
 def cancel(project: Project, run: str) -> RunState:

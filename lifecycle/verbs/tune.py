@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...pipelines.training.training import configuration
 from ...pipelines.tuning.result import Tuned, result_of
 from ...pipelines.tuning.study_page import with_page
-from ...pipelines.tuning.tuning import PlannedStudy, plan_study, run_study
+from ...pipelines.tuning.tuning import PlannedStudy, find_study, plan_study, run_study
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -21,7 +21,7 @@ def planned(project: Project, config: str, *, resume: bool = False) -> PlannedSt
         Invalid: the configuration has no `tune`, or Optuna is not installed.
         Refused: the configuration or its trainer changed since that study began.
     """
-    return plan_study(project, configuration(project, config), resume=resume)[0]
+    return plan_study(project, configuration(project, config), resume=resume)
 
 
 def tune(project: Project, config: str, *, resume: bool = False) -> Tuned:
@@ -43,6 +43,5 @@ def tune(project: Project, config: str, *, resume: bool = False) -> Tuned:
     """
     model = configuration(project, config)
     with project.lock("tune"):
-        _, stored = plan_study(project, model, resume=resume)
-        study = run_study(project, model, stored)
+        study = run_study(project, model, find_study(project, model, resume=resume))
         return with_page(project, result_of(project.target.name, study))

@@ -16,12 +16,14 @@ import msgspec
 from ...core.formats import StoredDocument
 from ...reports.results import Shown
 from ...storage import BlobStore
+from ...target import RunPrices, StepRate
+from ..graphs.graph import Step
 from ..port import RunState, StepSpec, StepState
 from .document import RunDocument, StepResult, find, runs_folder, write
 from .step_results import step_folder
 
 if TYPE_CHECKING:
-    from ...target import RunPrices, Target
+    from ...target import Target
 
 _ENDED = ("done", "failed", "cancelled")
 _MICRO = Decimal("0.000001")  # USD: to what a cost is rounded
@@ -74,10 +76,18 @@ def amount_text(usd: Decimal) -> str:
     return f"{usd:.4f}" if usd >= Decimal("0.0001") else f"{usd:.6f}"
 
 
-def prices_of(target: Target, steps: Sequence[StepSpec]) -> RunPrices | None:
-    """Return the prices of steps on a target, or None if it has no price table of them."""
+def prices_of(target: Target, steps: Sequence[Step]) -> RunPrices:
+    """Return the prices of a run's steps on a target.
+
+    Without a price table they are 0 on this machine, and unknown elsewhere.
+    """
     priced = target.adapter.jobs_priced
-    return priced.run_prices(target.profile, steps) if priced is not None else None
+    if priced is not None:
+        specs = [StepSpec(name=step.name, kind=step.kind, machine=step.machine) for step in steps]
+        return priced.run_prices(target.profile, specs)
+    usd = None if bills(target) else Decimal(0)
+    rate = StepRate(machine="", hourly=usd)
+    return RunPrices(table=None, rates={step.name: rate for step in steps}, fee=usd)
 
 
 def bills(target: Target) -> bool:
@@ -96,8 +106,7 @@ def cost_of(target: Target, document: RunDocument, state: RunState) -> RunCost:
         for step in document.steps
         if step.name not in document.settled and phases[step.name].started is not None
     ]
-    specs = [StepSpec(name=step.name, kind=step.kind, machine=step.machine) for step in ran]
-    prices = prices_of(target, specs)
+    prices = prices_of(target, ran)
     priced = target.adapter.jobs_priced
     provider_seconds = (
         priced.billed_seconds(target, document.run_id) if priced is not None and ran else {}
@@ -105,20 +114,20 @@ def cost_of(target: Target, document: RunDocument, state: RunState) -> RunCost:
     costs = tuple(
         StepCost(
             step=step.name,
-            machine=prices.rates[step.name].machine if prices else "",
+            machine=prices.rates[step.name].machine,
             seconds=_seconds(phases[step.name], provider_seconds),
-            hourly=prices.rates[step.name].hourly if prices else _nothing(target),
+            hourly=prices.rates[step.name].hourly,
             cached=_took_earlier(target.blobs, document.run, step.name),
         )
         for step in ran
     )
-    fee = _fee(target, prices) if ran else Decimal(0)
+    fee = prices.fee if ran else Decimal(0)
     return RunCost(
         run=document.run,
         pipeline=document.pipeline,
         target=target.name,
         usd=total(costs, fee),
-        table=prices.table if prices else None,
+        table=prices.table,
         billed=bills(target),
         fee=fee,
         steps=costs,
@@ -135,16 +144,6 @@ def total(costs: Sequence[StepCost], fee: Decimal | None) -> Decimal | None:
             return None
         usd += Decimal(str(step.seconds or 0)) * step.hourly / 3600
     return usd.quantize(_MICRO)
-
-
-def _nothing(target: Target) -> Decimal | None:
-    """Return the price of a step on a target without prices: 0 on this machine, else unknown."""
-    return None if bills(target) else Decimal(0)
-
-
-def _fee(target: Target, prices: RunPrices | None) -> Decimal | None:
-    """Return the USD of a run itself on a target, or None if that is unknown."""
-    return prices.fee if prices is not None else _nothing(target)
 
 
 def _seconds(state: StepState, provider_seconds: Mapping[str, float]) -> float | None:

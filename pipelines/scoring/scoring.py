@@ -21,7 +21,7 @@ from ...times import utc_milliseconds
 from ..models.predictor import ModelManifest
 from ..runs import names as run_names
 from ..runs.document import StepResult, read
-from ..runs.estimates import require_budget
+from ..runs.estimates import one_run, require_budget
 from ..runs.step_results import step_folder
 from ..runs.submission import submit
 from ..runs.watch import artifact_uri, failure, values, watch
@@ -181,7 +181,7 @@ def score(
         Refused: the run may cost more than `jobs: {budget: ...}` of profiles.yaml.
     """
     planned = pipeline(batch, uri, started=utc_milliseconds(started))
-    require_budget(project, planned)
+    require_budget(project, one_run(planned))
     if batch.limit is None:
         _mark_begun(project, batch, started)
     name = run_names.next_name(project)

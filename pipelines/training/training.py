@@ -26,7 +26,7 @@ from ..runs import names as run_names
 from ..runs import step_names
 from ..runs.costs import find_cost
 from ..runs.document import write
-from ..runs.estimates import RunEstimate, estimate_run, require_budget
+from ..runs.estimates import RunEstimate, estimate_runs, one_run, require_budget
 from .stored_events import StoredEvents, previous_run, stored_events
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def estimate(
     project: Project, model: Model, overrides: tuple[str, ...] = (), *, curve: bool = False
 ) -> RunEstimate:
     """Estimate what a training run of a configuration would cost; nothing is changed."""
-    return estimate_run(project, pipeline(project, model, overrides, curve=curve))
+    return estimate_runs(project, one_run(pipeline(project, model, overrides, curve=curve)))
 
 
 def _run(
@@ -232,7 +232,7 @@ def _run(
     planned = pipeline(
         project, model, overrides, curve=curve
     )  # what is wrong with the code is said before a run begins
-    on_estimate(require_budget(project, planned))
+    on_estimate(require_budget(project, one_run(planned)))
     name = run_names.next_name(project)
     total = len(planned.steps)
     with starting(project, name):

@@ -100,10 +100,7 @@ def _up(tuned: Tuned) -> plots.Axis:
 def _dots(tuned: Tuned, places: list[float]) -> list[plots.Series]:
     """Return the trials as dots at these places, the best in a colour of its own."""
     series = []
-    for best, legend, style in (
-        (False, "", "a"),
-        (True, f"trial {tuned.best.number}, the best", "b"),
-    ):
+    for best, legend in ((False, ""), (True, f"trial {tuned.best.number}, the best")):
         chosen = [
             (place, trial)
             for place, trial in zip(places, tuned.trials, strict=True)
@@ -112,7 +109,7 @@ def _dots(tuned: Tuned, places: list[float]) -> list[plots.Series]:
         series.append(
             plots.Series(
                 name=legend,
-                style="b" if style == "b" else "a",
+                style="b" if best else "a",
                 x=[place for place, _ in chosen],
                 y=[trial.value for _, trial in chosen],
                 kind="dots",
@@ -128,13 +125,7 @@ def _dots(tuned: Tuned, places: list[float]) -> list[plots.Series]:
 def _place(search: Search, value: Setting) -> float:
     """Return where a parameter's value lies on its axis: its logarithm, or its place in a list."""
     if search.choices:
-        return float(
-            next(
-                place
-                for place, choice in enumerate(search.choices)
-                if choice == value and type(choice) is type(value)
-            )
-        )
+        return float(search.choices.index(value))
     return math.log10(float(value)) if search.log else float(value)
 
 

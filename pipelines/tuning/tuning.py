@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,22 @@ from ..port import RunState
 from ..runs import names as run_names
 from ..runs.artifacts import digest_text
 from ..runs.document import open_run
-from ..runs.estimates import RunEstimate, estimate_run, require_budget
+from ..runs.estimates import RunEstimate, estimate_runs, require_budget
 from ..runs.submission import pipeline_run, submit
 from ..runs.watch import artifact_uri, failure, has_ended, observe, values, watch
-from ..training.training import code_digest, pipeline, step_settings
+from ..training.training import code_digest, step_settings
 from .result import settings_text
-from .rounds import LAST, OWN, last_pipeline, round_pipeline
+from .rounds import (
+    LAST,
+    OWN,
+    dataset_pipeline,
+    last_pipeline,
+    planned_runs,
+    round_pipeline,
+    trial_number,
+    trial_step,
+    tuning_of,
+)
 from .steps import RESULT
 from .study import (
     LastPeriod,
@@ -48,7 +59,7 @@ class PlannedStudy(msgspec.Struct, frozen=True, kw_only=True):
     study: str | None  # that is gone on with
     done: int  # its finished trials
     finished: bool  # nothing of it is left to run
-    estimate: RunEstimate  # of the trials that are left, and of the last period
+    estimate: RunEstimate | None  # of the runs that are left; None: it is finished
 
     def __str__(self) -> str:
         tune = self.tune
@@ -70,22 +81,36 @@ def _searched(name: str, search: Search) -> str:
     return f"{name} {search.low:g} .. {search.high:g}{kind}"
 
 
-def plan_study(
-    project: Project, model: Model, *, resume: bool = False
-) -> tuple[PlannedStudy, StoredStudy | None]:
-    """Return what `tune` would do, and the study that it would go on with; nothing is changed.
+def plan_study(project: Project, model: Model, *, resume: bool = False) -> PlannedStudy:
+    """Return what `tune` would do; nothing is changed.
 
     Raises:
         Invalid: the configuration has no `tune`, or Optuna is not installed.
         NotFound: there is no study to go on with.
         Refused: the configuration or its trainer changed since that study began.
     """
-    tune = model.tune
-    if tune is None:
-        raise Invalid(
-            f"{model.path} has no tune",
-            remedy="write what is searched: tune: {trials: 20, metric: auc, search: {...}}",
-        )
+    stored = find_study(project, model, resume=resume)
+    study = stored.study if stored else None
+    finished = study is not None and study.last is not None
+    return PlannedStudy(
+        configuration=model.path,
+        tune=tuning_of(model),
+        study=study.name if study else None,
+        done=len(study.trials) if study else 0,
+        finished=finished,
+        estimate=None if finished else estimate_runs(project, planned_runs(project, model, study)),
+    )
+
+
+def find_study(project: Project, model: Model, *, resume: bool = False) -> StoredStudy | None:
+    """Return the study that `tune` would go on with; None if it would begin one.
+
+    Raises:
+        Invalid: the configuration has no `tune`, or Optuna is not installed.
+        NotFound: there is no study to go on with.
+        Refused: the configuration or its trainer changed since that study began.
+    """
+    tune = tuning_of(model)
     check_installed()
     stored = None
     if resume:
@@ -101,16 +126,7 @@ def plan_study(
                 f"{stored.study.name} began with: one study has one search and one model",
                 remedy=f"begin another study: isthmus tune {model.path}; or undo the change",
             )
-    one_trial, times = _costs(project, model, stored)
-    planned = PlannedStudy(
-        configuration=model.path,
-        tune=tune,
-        study=stored.study.name if stored else None,
-        done=len(stored.study.trials) if stored else 0,
-        finished=stored is not None and stored.study.last is not None,
-        estimate=estimate_run(project, one_trial, times=times),
-    )
-    return planned, stored
+    return stored
 
 
 def run_study(project: Project, model: Model, stored: StoredStudy | None) -> Study:
@@ -130,14 +146,14 @@ def run_study(project: Project, model: Model, stored: StoredStudy | None) -> Stu
         Refused: the trials may cost more than `jobs: {budget: ...}` of profiles.yaml; nothing ran.
     """
     if stored is None or stored.study.last is None:
-        one_trial, times = _costs(project, model, stored)
-        require_budget(project, one_trial, times=times)
+        study = stored.study if stored else None
+        require_budget(project, planned_runs(project, model, study))
     stored = _begin(project, model) if stored is None else _await_pending(project, stored)
     data = artifact_uri(project, stored.study.data_run, "dataset", "data")
     tune = stored.study.tune
     while len(stored.study.trials) < tune.trials:
         done = stored.study.trials
-        round_number = len({-(-trial.number // tune.parallel) for trial in done}) + 1
+        round_number = math.ceil(len(done) / tune.parallel) + 1
         suggested = suggest(tune, done, round_number)
         if not suggested:  # all that the search has were tried
             break
@@ -149,7 +165,7 @@ def run_study(project: Project, model: Model, stored: StoredStudy | None) -> Stu
         stored, run = _run(
             project, stored, round_pipeline(project, model, data, by_name), trials=by_name
         )
-        outputs = {number: values(project, run, f"trial_{number}") for number in trials}
+        outputs = {number: values(project, run, trial_step(number)) for number in trials}
         stored = change_study(
             project,
             stored,
@@ -170,17 +186,6 @@ def run_study(project: Project, model: Model, stored: StoredStudy | None) -> Stu
     return _finish(project, model, stored, data).study if not stored.study.last else stored.study
 
 
-def _costs(project: Project, model: Model, stored: StoredStudy | None) -> tuple[Pipeline, int]:
-    """Return a pipeline of one trial, and how often that has to run until a study is finished.
-
-    The file's parameters and the last period cost about a trial each.
-    """
-    done = len(stored.study.trials) if stored else 0
-    finished = stored is not None and stored.study.last is not None
-    left = 0 if finished or not model.tune else model.tune.trials - done + 2
-    return round_pipeline(project, model, "", {1: {}}), left
-
-
 def digest_of(project: Project, model: Model) -> str:
     """Return a digest of what a model's trials depend on: settings, objective, trainer's code."""
     settings = {key: value for key, value in step_settings(model).items() if key not in _NOT_READ}
@@ -190,13 +195,9 @@ def digest_of(project: Project, model: Model) -> str:
 
 
 def _begin(project: Project, model: Model) -> StoredStudy:
-    """Make the training set as `train` does, by the same cache, and store a new study."""
-    if model.tune is None:
-        raise AssertionError(model.path)
-    train = pipeline(project, model)
-    dataset = Pipeline(name=train.name, steps=train.steps[:1])
+    """Make the training set, and store a new study."""
     name = run_names.next_name(project)
-    state = watch(project, submit(project, dataset, run=name))
+    state = watch(project, submit(project, dataset_pipeline(project, model), run=name))
     _check(project, name, state, {}, f"isthmus tune {model.path}")
     return create_study(
         project,
@@ -205,7 +206,7 @@ def _begin(project: Project, model: Model) -> StoredStudy:
             configuration=model.name,
             path=model.path,
             digest=digest_of(project, model),
-            tune=model.tune,
+            tune=tuning_of(model),
             data_run=name,
             began=project.wall(),
         ),
@@ -298,7 +299,7 @@ def _check(
     step = failed[0].name if failed else state.phase
     record = failure(project, run, step) if failed else None
     reason = (record.message if record else None) or (failed[0].reason if failed else "")
-    number = int(step.removeprefix("trial_")) if step.startswith("trial_") else None
+    number = trial_number(step)
     settings = trials.get(number, {}) if number is not None else {}
     about = f"trial {number} ({settings_text(settings)})" if number is not None else f"step {step}"
     mended = again.removesuffix(" --resume")

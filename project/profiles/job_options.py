@@ -9,36 +9,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from ...target import Profile
-from ..reading import yaml
-from ..reading.report import ProblemReport
-from ..reading.shapes import OneOf, Record, RecordKey, Schema, Text
+from ..reading.shapes import Record, RecordKey, Text
+from .budgets import budget_limit, budget_shape, takes_unknown
 
-_LIMIT = Text(what="a run's budget", pattern=r"[0-9]+(\.[0-9]+)? USD", example="5.00 USD")
-_LIMITS = Record(
-    noun="jobs.budget",
-    keys={
-        "limit": RecordKey(shape=_LIMIT, required=True, example="5.00 USD"),
-        "unknown": RecordKey(
-            shape=OneOf(words=("allow", "refuse")),
-            description="What becomes of a run whose cost nobody knows (refuse).",
-        ),
-    },
+_BUDGET = budget_shape(
+    "jobs.budget",
+    what="a run's budget",
+    example="5.00 USD",
+    unknown="What becomes of a run whose cost nobody knows (refuse).",
 )
-
-
-class _RunBudget(msgspec.Struct, frozen=True):
-    """A limit, or a limit and what becomes of an unknown cost."""
-
-    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
-        """Read a run's budget from YAML: a limit as text, or a mapping with a limit."""
-        return (_LIMITS if isinstance(node, yaml.Mapping) else _LIMIT).read(node, key, report)
-
-    def schema(self) -> Schema:
-        """Return the JSON Schema of the YAML values that this shape accepts."""
-        return {"anyOf": [_LIMIT.schema(), _LIMITS.schema()]}
 
 
 def jobs_key(machine: Text) -> RecordKey:
@@ -49,7 +29,7 @@ def jobs_key(machine: Text) -> RecordKey:
             keys={
                 "machine": RecordKey(shape=machine, description="Of steps that name none."),
                 "budget": RecordKey(
-                    shape=_RunBudget(),
+                    shape=_BUDGET,
                     description="A run is refused before it starts if earlier runs say that it "
                     "costs more, and where nobody knows, unless `{limit: 5.00 USD, unknown: "
                     "allow}` says otherwise.",
@@ -68,12 +48,9 @@ def jobs(profile: Profile) -> Mapping[str, Any]:
 
 def run_budget(profile: Profile) -> Decimal | None:
     """Return the most USD that a run may cost on the target, or None if it has no such limit."""
-    written = jobs(profile).get("budget")
-    limit = str((written.get("limit") if isinstance(written, dict) else written) or "")
-    return Decimal(limit.removesuffix(" USD")) if limit else None
+    return budget_limit(jobs(profile).get("budget"))
 
 
 def takes_unknown_run_costs(profile: Profile) -> bool:
     """Return whether the budget of runs accepts a run whose cost is not known."""
-    written = jobs(profile).get("budget")
-    return isinstance(written, dict) and written.get("unknown") == "allow"
+    return takes_unknown(jobs(profile).get("budget"))

@@ -19,7 +19,8 @@ from ..reading import yaml
 from ..reading.names import TARGET, name_problem
 from ..reading.quantities import Mistake
 from ..reading.report import ProblemReport, child
-from ..reading.shapes import FILLED, WRONG, Flag, MapOf, OneOf, Record, RecordKey, Schema, Text
+from ..reading.shapes import FILLED, WRONG, Flag, MapOf, Record, RecordKey, Schema, Text
+from .budgets import budget_limit, budget_shape, takes_unknown
 
 _SECRET_KEY = re.compile(
     r"secret|passw|credential|token|private_?key|access_?key|api_?key|^key$|_key$|^auth$|bearer|cookie|keyfile|key_file",
@@ -73,31 +74,6 @@ class _StandIn(msgspec.Struct, frozen=True):
         return _SERVER.schema()
 
 
-_LIMIT = Text(what="a budget", pattern=r"[0-9]+(\.[0-9]+)? USD/h", example="1.00 USD/h")
-_LIMITS = Record(
-    noun="budget",
-    keys={
-        "limit": RecordKey(shape=_LIMIT, required=True, example="1.00 USD/h"),
-        "unknown": RecordKey(
-            shape=OneOf(words=("allow", "refuse")),
-            description="What becomes of a plan whose price nobody knows (refuse).",
-        ),
-    },
-)
-
-
-class _Budget(msgspec.Struct, frozen=True):
-    """A limit, or a limit and what becomes of an unknown price."""
-
-    def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
-        """Read a budget from YAML: a limit as text, or a mapping with a limit."""
-        return (_LIMITS if isinstance(node, yaml.Mapping) else _LIMIT).read(node, key, report)
-
-    def schema(self) -> Schema:
-        """Return the JSON Schema of the YAML values that this shape accepts."""
-        return {"anyOf": [_LIMIT.schema(), _LIMITS.schema()]}
-
-
 _SERVER = Record(
     noun="offline",
     keys={
@@ -122,7 +98,12 @@ OFFLINE = RecordKey(
     "true` where it is not on this machine.",
 )
 BUDGET = RecordKey(
-    shape=_Budget(),
+    shape=budget_shape(
+        "budget",
+        what="a budget",
+        example="1.00 USD/h",
+        unknown="What becomes of a plan whose price nobody knows (refuse).",
+    ),
     description="`plan` fails above it, and where a price is unknown, unless `{limit: 1.00 USD/h, "
     "unknown: allow}` says otherwise; so does a check for later data that costs more than an "
     "hour of it.",
@@ -141,17 +122,12 @@ def adopted(native: Text, what: str) -> RecordKey:
 
 def budget(profile: Profile) -> Decimal | None:
     """Return the target's cost limit in USD an hour, or None if it has none."""
-    written = profile.options.get("budget")
-    limit = str(
-        (written.get("limit") if isinstance(written, dict) else written) or ""
-    ).removesuffix(" USD/h")
-    return Decimal(limit) if limit else None
+    return budget_limit(profile.options.get("budget"))
 
 
 def takes_unknown_prices(profile: Profile) -> bool:
     """Return whether the budget accepts machines whose price is not known."""
-    written = profile.options.get("budget")
-    return isinstance(written, dict) and written.get("unknown") == "allow"
+    return takes_unknown(profile.options.get("budget"))
 
 
 COMMON: dict[str, RecordKey] = {

@@ -9,11 +9,10 @@ on 2026-07-30. A price that is in neither is unknown. SageMaker's pipelines them
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 from ....pipelines.port import StepSpec
 from ....target import Profile, RunPrices, StepRate
-from ...common.price_list import from_cache
+from ...common.price_list import job_prices
 from ..machines import job_machine
 from .prices import PROVIDER
 
@@ -36,11 +35,9 @@ def run_prices(profile: Profile, steps: Sequence[StepSpec]) -> RunPrices:
     Disks, storage, queries and data transfer are not included.
     """
     region = str(profile.options.get("region", ""))
-    listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, region)
-    if listed is None or not listed.jobs:
-        table, prices = TABLE, {job: Decimal(usd) for job, usd in _TABLE.get(region, {}).items()}
-    else:
-        table, prices = listed.date, dict(listed.jobs)
+    prices, table = job_prices(
+        PROVIDER, region, profile, shipped=_TABLE.get(region, {}), date=TABLE
+    )
     rates = {}
     for step in steps:
         machine = step.machine or job_machine(profile)

@@ -15,7 +15,7 @@ import msgspec
 
 from ....endpoints.port import VariantSpec
 from ....target import Estimate, Profile
-from ...common.price_list import PriceList, from_cache
+from ...common.price_list import PriceList, current_list
 from ..machines import serving_counts, serving_machine
 
 PROVIDER = "aws"  # in the cache
@@ -71,7 +71,7 @@ def current(profile: Profile, region: str | None = None) -> PriceList:
     Without one, and offline, it is the table that Isthmus ships.
     """
     region = region or str(profile.options.get("region", ""))
-    listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, region)
+    listed = current_list(PROVIDER, region, profile)
     table = {machine: Decimal(price) for machine, price in _TABLE.get(region, {}).items()}
     return listed or PriceList(date=TABLE, hourly=table, scanned=_SCANNED.get(region))
 

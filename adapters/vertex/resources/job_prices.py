@@ -16,7 +16,7 @@ from decimal import Decimal
 
 from ....pipelines.port import StepSpec
 from ....target import Profile, RunPrices, StepRate
-from ...common.price_list import from_cache
+from ...common.price_list import job_prices
 from ..machines import job_machine
 from .prices import PROVIDER, machine_price
 
@@ -31,12 +31,9 @@ def run_prices(profile: Profile, steps: Sequence[StepSpec]) -> RunPrices:
     Disks, storage, queries and data transfer are not included.
     """
     location = str(profile.options.get("location", ""))
-    listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, location)
-    if listed is None or not listed.jobs:
-        machines = _TABLE.get(location, {})
-        table, prices = TABLE, {machine: Decimal(usd) for machine, usd in machines.items()}
-    else:
-        table, prices = listed.date, dict(listed.jobs)
+    prices, table = job_prices(
+        PROVIDER, location, profile, shipped=_TABLE.get(location, {}), date=TABLE
+    )
     rates = {}
     for step in steps:
         machine = step.machine or job_machine(profile)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from ....endpoints.port import VariantSpec
 from ....errors import Invalid
 from ....target import Estimate, Profile
-from ...common.price_list import PriceList, from_cache
+from ...common.price_list import PriceList, current_list
 from ..machines import container_limits, serving_machine, serving_replicas
 
 PROVIDER = "google"  # in the cache
@@ -62,7 +62,7 @@ def current(profile: Profile, location: str | None = None) -> PriceList:
     Without one, and offline, it is the table that Isthmus ships.
     """
     location = location or str(profile.options.get("location", ""))
-    listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, location)
+    listed = current_list(PROVIDER, location, profile)
     return listed or PriceList(
         date=TABLE,
         hourly={machine: Decimal(price) for machine, price in _TABLE.get(location, {}).items()},

@@ -23,7 +23,7 @@ from isthmus.pipelines.runs.costs import (
     total,
 )
 from isthmus.pipelines.runs.document import RunDocument, StepResult, write
-from isthmus.pipelines.runs.estimates import estimate_run, require_budget
+from isthmus.pipelines.runs.estimates import PlannedRuns, estimate_runs, one_run, require_budget
 from isthmus.pipelines.runs.step_results import step_folder
 from isthmus.project.load import load
 from isthmus.target import Profile, RunPrices, StepRate
@@ -84,6 +84,7 @@ def project_on(target, description=None):
 
 STEPS = (Step(name="rows", function="a:b"), Step(name="fit", function="a:c", kind="training"))
 PIPELINE = Pipeline(name="history", steps=STEPS)
+RUN = one_run(PIPELINE)
 
 
 def document(target, run="r1", **more):
@@ -172,7 +173,7 @@ def test_where_an_adapter_has_no_prices_of_jobs_the_cost_is_unknown_and_never_ze
     target.adapter = msgspec.structs.replace(target.adapter, jobs_priced=None)
     cost = cost_of(target, document(target), state(lasting("rows", 9), lasting("fit", 9)))
     assert (cost.usd, cost.billed) == (None, True)
-    assert estimate_run(project_on(target), PIPELINE).usd is None
+    assert estimate_runs(project_on(target), RUN).usd is None
 
 
 def test_this_machine_bills_nothing_and_says_so(tmp_path):
@@ -183,9 +184,7 @@ def test_this_machine_bills_nothing_and_says_so(tmp_path):
     cost = cost_of(target, document(target), state(lasting("rows", 9), lasting("fit", 9)))
     assert (cost.usd, cost.billed) == (0, False)
     assert str(cost) == "0.00 USD: local bills nothing   18.0 s of steps"
-    assert (
-        str(estimate_run(project_on(target), PIPELINE)) == "cost    0.00 USD: local bills nothing"
-    )
+    assert str(estimate_runs(project_on(target), RUN)) == "cost    0.00 USD: local bills nothing"
 
 
 def test_a_kept_cost_stays_as_the_prices_of_its_day_were(billed):
@@ -226,14 +225,35 @@ def test_an_estimate_takes_each_step_from_the_newest_run_of_its_pipeline_in_whic
     kept(target, "r9", {"rows": 5.0, "fit": 5.0}, pipeline="another")
     kept(target, "r10", {"rows": 5.0, "fit": 5.0}, target="staging")
     kept(target, "r11", {"fit": 60.0})
-    estimate = estimate_run(project_on(target), PIPELINE)
+    estimate = estimate_runs(project_on(target), RUN)
     assert (estimate.seconds, estimate.usd) == (100, Decimal("0.1"))
     assert estimate.runs == ("r2", "r11")
     assert str(estimate) == (
         "cost    about 0.1000 USD: 100 s as in r2, r11 on big, price table of 2026-07"
     )
-    trials = estimate_run(project_on(target), PIPELINE, times=20)
-    assert (trials.seconds, trials.usd) == (2000, Decimal(2))
+
+
+def test_each_of_several_runs_has_its_fee_and_steps_of_equal_work_the_mean_of_one_run(billed):
+    target = billed(Prices(fee="0.03"))
+    kept(target, "r1", {"rows": 40.0})
+    kept(target, "r2", {"trial_1": 999.0}, pipeline="tune")
+    kept(target, "r3", {"trial_5": 10.0, "trial_6": 30.0, "own": 500.0}, pipeline="tune")
+    rounds = [
+        Pipeline(name="tune", steps=tuple(Step(name=f"trial_{n}", function="a:b") for n in numbers))
+        for numbers in ((1, 2, 3), (4,))
+    ]
+    study = PlannedRuns(
+        about="a study",
+        pipelines=(Pipeline(name="history", steps=STEPS[:1]), *rounds),
+        alike=lambda name: name.partition("_")[0],
+    )
+    estimate = estimate_runs(project_on(target), study)
+    assert (estimate.seconds, estimate.runs) == (40 + 4 * 20, ("r1", "r3"))
+    assert estimate.usd == 3 * Decimal("0.03") + Decimal("0.12")
+    target.blobs.delete(cost_uri(target.blobs, "r1"))
+    assert str(estimate_runs(project_on(target), study)).startswith(
+        "cost    unknown: history has no earlier run on production to judge by; at most "
+    )
 
 
 def test_a_step_that_took_an_earlier_result_is_no_measure_of_its_work(billed):
@@ -254,11 +274,11 @@ def test_a_step_that_took_an_earlier_result_is_no_measure_of_its_work(billed):
     steps = state(lasting("rows", 9), lasting("fit", 9))
     cost = keep_cost(target, document(target, run="r2"), steps)
     assert [step.cached for step in cost.steps] == [False, True]
-    assert estimate_run(project_on(target), PIPELINE).seconds is None
+    assert estimate_runs(project_on(target), RUN).seconds is None
 
 
 def test_without_an_earlier_run_a_cost_is_unknown_and_the_time_limits_say_the_most(billed):
-    estimate = estimate_run(project_on(billed()), PIPELINE)
+    estimate = estimate_runs(project_on(billed()), RUN)
     assert (estimate.usd, estimate.most) == (None, Decimal("7.80"))  # 2 x (1 h + 5 min) x 3.60
     assert str(estimate) == (
         "cost    unknown: history has no earlier run on production to judge by; at most 7.80 USD "
@@ -288,7 +308,7 @@ def test_a_run_above_the_budget_is_refused_with_file_line_key_figures_and_remedy
     project = budgeted(billed, described, "1.00 USD")
     kept(project.target, "r4", {"rows": 1000.0, "fit": 1000.0})
     with pytest.raises(Refused) as refused:
-        require_budget(project, PIPELINE)
+        require_budget(project, RUN)
     assert refused.value.message == (
         "profiles.yaml:10: targets.production.jobs.budget: a run of history would cost about 2.00 "
         "USD (2,000 s as in r4 on big), which is above 1.00 USD; nothing was started"
@@ -299,16 +319,17 @@ def test_a_run_above_the_budget_is_refused_with_file_line_key_figures_and_remedy
 def test_a_run_within_the_budget_is_not_refused_and_twenty_of_it_are(billed, described):
     project = budgeted(billed, described, "1.00 USD")
     kept(project.target, "r4", {"rows": 100.0, "fit": 100.0})
-    assert require_budget(project, PIPELINE).usd == Decimal("0.2")
-    with pytest.raises(Refused, match=r"about 4\.00 USD"):
-        require_budget(project, PIPELINE, times=20)
+    assert require_budget(project, RUN).usd == Decimal("0.2")
+    twenty = PlannedRuns(about="twenty runs", pipelines=(PIPELINE,) * 20)
+    with pytest.raises(Refused, match=r"twenty runs would cost about 4\.00 USD"):
+        require_budget(project, twenty)
 
 
 @pytest.mark.parametrize("prices", [Prices(), Prices(hourly=None)])
 def test_an_unknown_cost_is_refused_with_what_allows_it(billed, described, prices):
     project = budgeted(billed, described, "1.00 USD", prices)
     with pytest.raises(Refused, match="nobody knows what a run of history costs") as refused:
-        require_budget(project, PIPELINE)
+        require_budget(project, RUN)
     assert "budget: {limit: 1.00 USD, unknown: allow}" in refused.value.remedy
 
 
@@ -316,11 +337,11 @@ def test_an_unknown_cost_is_let_through_where_time_limits_fit_it_is_allowed_or_o
     billed, described
 ):
     fits = budgeted(billed, described, "7.80 USD")
-    assert require_budget(fits, PIPELINE).usd is None
+    assert require_budget(fits, RUN).usd is None
     allowed = budgeted(billed, described, "{limit: 1.00 USD, unknown: allow}", Prices(hourly=None))
-    assert require_budget(allowed, PIPELINE).usd is None
+    assert require_budget(allowed, RUN).usd is None
     offline = budgeted(billed, described, "1.00 USD", endpoint_url="http://127.0.0.1:9")
-    assert require_budget(offline, PIPELINE).usd is None
+    assert require_budget(offline, RUN).usd is None
 
 
 def test_a_known_cost_above_the_budget_is_refused_though_unknown_ones_are_allowed(
@@ -329,4 +350,4 @@ def test_a_known_cost_above_the_budget_is_refused_though_unknown_ones_are_allowe
     project = budgeted(billed, described, "{limit: 1.00 USD, unknown: allow}")
     kept(project.target, "r4", {"rows": 1000.0, "fit": 1000.0})
     with pytest.raises(Refused, match="is above"):
-        require_budget(project, PIPELINE)
+        require_budget(project, RUN)

@@ -1,13 +1,8 @@
 """`isthmus predict` on a laptop: what is scored, once, by whom; kills; what is refused before."""
 
-import os
-import signal
-import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
-from datetime import timedelta
 
 import msgspec
 import pytest
@@ -18,8 +13,8 @@ from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.pipelines.models.predictor import ModelFeature, load
 from isthmus.pipelines.runs.document import local_path
 from isthmus.pipelines.scoring.scoring import plan_batch
-from isthmus.storage import wait
 from isthmus.tests.cli.running import edit, isthmus
+from isthmus.tests.pipelines.killed import kill_at
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +27,6 @@ FROM events_impression
 WHERE event_timestamp > $as_of - INTERVAL 30 DAY AND event_timestamp <= $as_of
 GROUP BY item_id
 """
-SOON = timedelta(minutes=4)
 COUNT = "SELECT count(*) AS n FROM ranking_nightly"
 
 
@@ -142,23 +136,8 @@ def test_two_at_once_add_one_batch(shop):
 
 @pytest.mark.soak
 def test_killed_after_a_shard_it_goes_on_and_does_not_score_that_shard_again(shop):
-    child = subprocess.Popen(
-        [sys.executable, "-m", "isthmus", "predict", "nightly"],
-        cwd=shop,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    kill_at(shop, "predict", "nightly", files=["score_*/step.json"])
     store = shop / ".isthmus"
-    try:
-        wait(lambda: list(store.rglob("score_*/step.json")), bool, deadline=SOON)
-        with closing(sqlite3.connect(store / "local.db")) as db:
-            runners = [row[0] for row in db.execute("SELECT pid FROM pipeline_runs")]
-        for pid in (child.pid, runners[-1]):
-            os.kill(pid, signal.SIGKILL)
-    finally:
-        child.kill()
-        child.wait()
     done = len(list(store.rglob("score_*/step.json")))
     assert not list(store.rglob("publish/step.json"))
     with im.open(shop / "project.yaml") as project:

@@ -1,13 +1,7 @@
 """`isthmus tune`: a known optimum, the same trials whatever was killed, and the same on targets."""
 
 import json
-import os
-import signal
-import sqlite3
 import subprocess
-import sys
-from contextlib import closing
-from datetime import timedelta
 
 import pytest
 
@@ -16,13 +10,13 @@ from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.lifecycle.verbs.tune import planned
 from isthmus.pipelines.runs.document import StepResult, find
 from isthmus.pipelines.tuning.study import newest_study
-from isthmus.storage import wait
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.experiments.chain.test_chain import PROFILES, TARGETS, led_to
+from isthmus.tests.pipelines.killed import kill_at
+from isthmus.tests.pipelines.runs.test_costs import kept
 
 pytestmark = pytest.mark.slow
 BUDGET = "jobs: {machine: ml.m5.large, budget: 5.00 USD}"
-SOON = timedelta(minutes=4)
 # Predictions are the share of clicks, moved by `shift` and `tilt`: log loss is least at 0 of both.
 TRAINER = """
 class Shifted:
@@ -174,35 +168,6 @@ def test_a_trial_that_fails_is_named_with_its_parameters_and_the_rounds_before_a
         assert newest_study(project, "shifted").study.last is None
 
 
-def killed(folder, trials):
-    """Begin to tune, and kill the command and its steps' runner once `trials` of a round are done."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "isthmus", "tune", "shifted"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    store = folder / ".isthmus"
-    try:
-        wait(
-            lambda: (
-                child.poll() is not None
-                or [p for number in trials for p in store.rglob(f"trial_{number}/step.json")]
-            ),
-            bool,
-            deadline=SOON,
-        )
-        assert child.poll() is None, child.communicate()
-        with closing(sqlite3.connect(store / "local.db")) as db:
-            runner = [row[0] for row in db.execute("SELECT pid FROM pipeline_runs")][-1]
-        for pid in (child.pid, runner):
-            os.kill(pid, signal.SIGKILL)
-    finally:
-        child.kill()
-        child.wait()
-
-
 def runs_of_trials(project):
     """Return how often each trial was run and not taken from a run before."""
     blobs, times = project.target.blobs, {}
@@ -218,7 +183,7 @@ def test_killed_in_round_3_and_resumed_it_has_the_same_trials_digit_for_digit(sh
     folder, whole = shop(name="killed"), shop(name="whole")
     with opened(whole, "local") as project:
         expected = digits(im.tune(project, "shifted"))
-    killed(folder, (9, 10, 11, 12))
+    kill_at(folder, "tune", "shifted", files=[f"trial_{n}/step.json" for n in range(9, 13)])
     with opened(folder, "local") as project:
         study = newest_study(project, "shifted").study
         assert (len(study.trials), study.last) == (8, None)
@@ -269,18 +234,20 @@ def test_a_study_that_may_cost_more_than_the_budget_is_refused_before_anything_r
     )
     with opened(folder, "sagemaker") as project:
         one = im.runs.list(project)
-        planned_study = planned(project, "shifted")
-        assert planned_study.estimate.times == 14
-        assert planned_study.estimate.billed
         # an offline stack takes an unknown cost; a known one above the budget it does not
-        monkeypatch.setattr(
-            "isthmus.pipelines.runs.estimates._earlier_seconds",
-            lambda _project, pipeline: (
-                {step.name: 36_000.0 for step in pipeline.steps},
-                ("r0",),
-            ),
-        )
-        with pytest.raises(Refused, match=r"a run of tune_shifted would cost about .* 5\.00 USD"):
+        estimate = planned(project, "shifted").estimate
+        assert (estimate.billed, estimate.usd) == (True, None)
+        assert estimate.unmeasured == ("shifted", "tune_shifted")
+        earlier = {"target": "sagemaker"}
+        kept(project.target, "r7", {"dataset": 36.0}, pipeline="shifted", **earlier)
+        kept(project.target, "r8", {"trial_3": 36_000.0}, pipeline="tune_shifted", **earlier)
+        # 12 trials, the file's parameters and the last period, on ml.m5.large
+        assert planned(project, "shifted").estimate.seconds == 36 + 14 * 36_000
+        with pytest.raises(
+            Refused,
+            match=r"a study of 12 trials of models/shifted\.yaml would cost about 16\.10 USD "
+            r"\(504,036 s as in r7, r8 on ml\.m5\.large\), which is above 5\.00 USD",
+        ):
             im.tune(project, "shifted")
         assert project.target.state.keys("studies/") == ()
         assert im.runs.list(project) == one

@@ -26,9 +26,8 @@ _NEW = re.compile(
 )
 _MANY = 4  # from so many names of one kind on, they become a common prefix and *
 
-RequestedAction = tuple[
-    str, str, str
-]  # action, resource, the service that a role is passed to (else empty)
+# action, resource, the service that a role is passed to (else empty)
+RequestedAction = tuple[str, str, str]
 
 
 class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
