@@ -63,23 +63,26 @@ def _as_stopped(project: Project, endpoint: Endpoint, stop: owner.Owner) -> Plan
     lost = False
     notes: list[str] = []
     for variant in endpoint.variants:
-        spec = _former_version(project, variant, was.get(variant.name))
-        declared, error = _declared_version(project, endpoint, variant)
-        if spec is None and declared is None:
-            raise error or NotFound(f"{endpoint.name}: {variant.name} has no version")
         former = was.get(variant.name)
-        if spec is None and declared is not None and former is not None:
+        spec = _former_version(project, variant, former)
+        declared, error = _declared_version(project, endpoint, variant)
+        chosen = spec or declared
+        if chosen is None:
+            raise error or NotFound(f"{endpoint.name}: {variant.name} has no version")
+        variants.append(chosen)
+        if declared is None:
+            continue
+        if spec is None and former is not None:
             lost = True
             notes.append(
                 f"{variant.name} was {former.model}@{former.version}, which may not serve any more "
                 f"or is of another model: it is {declared.model}@{declared.version} now"
             )
-        if spec is not None and declared is not None and declared.version != spec.version:
+        if spec is not None and declared.version != spec.version:
             notes.append(
                 f"{variant.name} is {spec.model}@{spec.version}, and project.yaml names "
                 f"{declared.model}@{declared.version} by now: deploy again"
             )
-        variants.append(spec or declared)  # type: ignore[arg-type]  # one of them is there
     split = {
         variant.name: stop.split.get(variant.name, Decimal(0)) for variant in endpoint.variants
     }

@@ -12,7 +12,7 @@ from ...experiments.replay.version import replay_version
 from ...experiments.simulation.clock import by_simulated_clock
 from ...pipelines.model_graph import page, text
 from ...pipelines.model_graph.graph import ModelGraph, model_graph
-from ...pipelines.model_graph.trained import trained_graph
+from ...pipelines.model_graph.trained import trained_graphs
 from ...pipelines.models import lineage
 from ...pipelines.run_pages import report_store
 from ...pipelines.training.promotion import promote, versions
@@ -20,6 +20,7 @@ from ...pipelines.training.training import configuration, named
 from ...reports.results import Shown, StructRows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ...experiments.replay.version_replay import VersionReplay
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["graph", "list", "promote", "replay"]
 __dir__ = __all__.copy  # what completion offers
 Form = Literal["text", "mermaid", "dot", "html"]
+UNREAD = "no figures: the description alone was read, and no runs"
 
 
 class Graph(Shown, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,7 +101,7 @@ def graph(
     elif config is None:
         drawn, name = lineage.graph(description, form=form), ""
     else:
-        drawn, name = text.drawn(_graph(project, config), form), ""
+        drawn, name = text.drawn(_graphs(project, [config])[0], form), ""
     if output is not None:
         output.write_text(f"{drawn.rstrip()}\n", encoding="utf-8")
         return Graph(form=form, graph=drawn, page=str(output))
@@ -109,18 +111,19 @@ def graph(
     return Graph(form=form, graph=drawn)
 
 
-def _graph(project: Project | ParsedProject, config: str) -> ModelGraph:
-    """Return the graph of one model, with figures and versions if the project is open."""
+def _graphs(project: Project | ParsedProject, configs: Sequence[str]) -> Sequence[ModelGraph]:
+    """Return the graphs of some models, with figures and versions if the project is open."""
     if isinstance(project, Project):
-        return trained_graph(project, configuration(project, config))
-    return model_graph(named(project.spec, config), project.spec)
+        return trained_graphs(project, [configuration(project, config) for config in configs])
+    models = [named(project.spec, config) for config in configs]
+    return [model_graph(model, project.spec, notes=[UNREAD]) for model in models]
 
 
 def _page(project: Project | ParsedProject, config: str | None) -> tuple[str, str]:
     """Return the page of one model's graph or of all, as HTML, and the name to keep it by."""
     spec = project.spec
     names = [config] if config is not None else [*spec.models]
-    graphs = [_graph(project, name) for name in names]
+    graphs = _graphs(project, names)
     if isinstance(project, Project):
         when, target = project.wall(), project.target.name
     else:

@@ -215,7 +215,6 @@ def _trainer_text(trainer: str, parameters: dict[str, Any]) -> str:
 def _notes(model: Model, run: Run | None, columns: dict[str, ModelColumn]) -> Iterator[str]:
     """Yield what the graph's figures do not say, as sentences."""
     if run is None:
-        yield f"no figures yet: isthmus train {model.path}"
         return
     if not run.columns:
         yield (f"{run.name} was trained before weights were kept: isthmus train {model.path}")

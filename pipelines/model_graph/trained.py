@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import IsthmusError
 from ...project.specs.description import Model, ProjectSpec
 from ..port import ModelVersion
 from ..run_pages import runs
+from ..run_pages.records import Run
 from .graph import ModelGraph, RegisteredVersion, model_graph
 
 if TYPE_CHECKING:
@@ -18,27 +19,37 @@ _RUNS = 200  # that are read to find those of the configuration
 _VERSIONS = 5  # that nobody serves and that have no alias, of the newest
 
 
-def trained_graph(project: Project, model: Model) -> ModelGraph:
-    """Return the graph of a model with the figures of its newest run, and its versions.
+def trained_graphs(project: Project, models: Sequence[Model]) -> list[ModelGraph]:
+    """Return the graph of each model with the figures of its newest run, and its versions.
 
     What cannot be read is a note in the graph.
     """
     try:
-        own = [
-            run
-            for run in runs.list_runs(project, newest=_RUNS)
-            if run.configuration == model.name and run.status == "done"
-        ]
-        registered = project.target.registry.versions(model.model) if own else ()
+        newest = runs.list_runs(project, newest=_RUNS)
     except IsthmusError as error:
-        return model_graph(
-            model, project.spec, notes=[f"runs and versions could not be read: {error}"]
-        )
+        notes = [f"runs and versions could not be read: {error}"]
+        return [model_graph(model, project.spec, notes=notes) for model in models]
+    return [_trained_graph(project, model, newest) for model in models]
+
+
+def _trained_graph(project: Project, model: Model, newest: Sequence[Run]) -> ModelGraph:
+    """Return the graph of a model with what is in the newest runs of all configurations."""
+    own = [run for run in newest if run.configuration == model.name and run.status == "done"]
+    if not own:
+        note = f"no figures: none of the newest {_RUNS} runs trained it: isthmus train {model.path}"
+        return model_graph(model, project.spec, notes=[note])
+    notes = []
+    registered: tuple[ModelVersion, ...] = ()
+    try:
+        registered = project.target.registry.versions(model.model)
+    except IsthmusError as error:
+        notes.append(f"versions could not be read: {error}")
     makers = {run.version: run.name for run in own if run.version}
     versions, left_out = registered_versions(registered, makers, project.spec)
-    notes = [f"{left_out} older versions without an alias are not drawn"] if left_out else []
-    newest = max(own, key=lambda run: run.started, default=None)
-    return model_graph(model, project.spec, run=newest, versions=versions, notes=notes)
+    if left_out:
+        notes.append(f"{left_out} older versions without an alias are not drawn")
+    run = max(own, key=lambda run: run.started)
+    return model_graph(model, project.spec, run=run, versions=versions, notes=notes)
 
 
 def registered_versions(

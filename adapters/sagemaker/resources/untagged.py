@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -65,7 +66,7 @@ _NOT_SEARCHED = (
 def untagged(target: Target) -> Untagged:
     """Return the AWS resources whose names begin with the project's and that lack its tags.
 
-    What another project's tags are on is not counted.
+    What another project's tags are on is not counted, nor what is removed while this looks.
     """
     aws = aws_of(target)
     return Untagged(
@@ -88,12 +89,9 @@ def _of_sagemaker(aws: AwsSession) -> Iterator[StrayResource]:
             name, arn = item[f"{listed.noun}Name"], item[f"{listed.noun}Arn"]
             if not name.startswith(start):
                 continue
-            try:
-                with aws.reading("ListTags", name):
-                    tags = client.list_tags(ResourceArn=arn)["Tags"]
-            except NotFound:  # it was removed since it was listed
-                continue
-            yield from _stray(aws, listed.kind, name, arn, tags)
+            with suppress(NotFound), aws.reading("ListTags", name):
+                tags = client.list_tags(ResourceArn=arn)["Tags"]
+                yield from _stray(aws, listed.kind, name, arn, tags)
 
 
 def _streams(aws: AwsSession) -> Iterator[StrayResource]:
@@ -103,12 +101,9 @@ def _streams(aws: AwsSession) -> Iterator[StrayResource]:
         pages = client.get_paginator("list_streams").paginate()
         streams = [name for page in pages for name in page["StreamNames"] if name.startswith(start)]
     for name in streams:
-        try:
-            with aws.reading("ListTagsForStream", name):
-                tags = client.list_tags_for_stream(StreamName=name)["Tags"]
-        except NotFound:
-            continue
-        yield from _stray(aws, "stream", name, name, tags)
+        with suppress(NotFound), aws.reading("ListTagsForStream", name):
+            tags = client.list_tags_for_stream(StreamName=name)["Tags"]
+            yield from _stray(aws, "stream", name, name, tags)
 
 
 def _tables(aws: AwsSession) -> Iterator[StrayResource]:
@@ -118,13 +113,10 @@ def _tables(aws: AwsSession) -> Iterator[StrayResource]:
         pages = client.get_paginator("list_tables").paginate()
         tables = [name for page in pages for name in page["TableNames"] if name.startswith(start)]
     for name in tables:
-        try:
-            with aws.reading("ListTagsOfResource", name):
-                arn = client.describe_table(TableName=name)["Table"]["TableArn"]
-                tags = client.list_tags_of_resource(ResourceArn=arn)["Tags"]
-        except NotFound:
-            continue
-        yield from _stray(aws, "counter table", name, arn, tags)
+        with suppress(NotFound), aws.reading("ListTagsOfResource", name):
+            arn = client.describe_table(TableName=name)["Table"]["TableArn"]
+            tags = client.list_tags_of_resource(ResourceArn=arn)["Tags"]
+            yield from _stray(aws, "counter table", name, arn, tags)
 
 
 def _stray(

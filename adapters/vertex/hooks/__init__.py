@@ -76,7 +76,7 @@ class JobPrices:
 
         return run_prices(profile, steps)
 
-    def billed_seconds(self, target: Target, run_id: str) -> Mapping[str, float]:  # noqa: ARG002
+    def billed_seconds(self, target: Target, run_id: str) -> Mapping[str, float]:  # noqa: ARG002  as JobsPriced
         """Return nothing: Vertex AI bills a step from its begin to its end."""
         return {}
 

@@ -92,10 +92,9 @@ def test_the_largest_weight_is_the_measure_of_the_others_whatever_its_sign(spec)
     assert about(graph)["transform place"].endswith("; weight unknown")
 
 
-def test_before_the_first_run_the_graph_says_how_to_get_figures(spec):
+def test_without_a_run_the_graph_has_no_figures(spec):
     graph = model_graph(model_of_size(3), spec)
-    assert graph.run is None
-    assert graph.notes == ("no figures yet: isthmus train models/history.yaml",)
+    assert (graph.run, graph.notes) == (None, ())
     assert "gain" not in drawn(graph, "text")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 import isthmus
 from isthmus.errors import NotFound, Unavailable
+from isthmus.pipelines.run_pages import runs
 from isthmus.project.load import load
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.tests.pipelines import trained
@@ -53,7 +54,7 @@ def test_a_run_keeps_its_columns_and_the_graph_has_them(project):
 def test_a_description_alone_has_the_graph_without_figures(folder):
     graph = isthmus.models.graph(load(folder / "project.yaml"), "file", form="html")
     assert graph.page is None
-    assert "No figures yet: isthmus train models/file.yaml" in graph.graph
+    assert "No figures: the description alone was read" in graph.graph
 
 
 def test_a_page_is_kept_among_the_reports_and_written_where_it_is_said(project, tmp_path):
@@ -91,5 +92,29 @@ def test_a_registry_that_is_away_leaves_the_graph_and_a_note(project, monkeypatc
 
     monkeypatch.setattr(type(project.target.registry), "versions", away)
     text = str(isthmus.models.graph(project, "file"))
+    assert "versions could not be read: nobody answers" in text
+    assert "feature item_history.item_ctr   weight " in text, "its run was read"
+
+
+def test_runs_that_cannot_be_read_are_a_note_and_no_advice_to_train(project, monkeypatch):
+    def away(*_, **__):
+        raise Unavailable("nobody answers")
+
+    monkeypatch.setattr(runs, "list_runs", away)
+    text = str(isthmus.models.graph(project, "file"))
     assert "runs and versions could not be read: nobody answers" in text
-    assert "feature item_history.item_ctr" in text
+    assert "isthmus train" not in text
+
+
+def test_a_model_that_no_newest_run_trained_is_said_so_and_runs_are_read_once(project, monkeypatch):
+    asked, list_runs = [], runs.list_runs
+
+    def newest(*arguments, **options):
+        asked.append(options["newest"])
+        return [run for run in list_runs(*arguments, **options) if run.configuration == "good"]
+
+    monkeypatch.setattr(runs, "list_runs", newest)
+    page = isthmus.models.graph(project, form="html").graph
+    assert asked == [200]
+    assert "Figures are those of run r1." in page
+    assert "none of the newest 200 runs trained it: isthmus train models/file.yaml" in page

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ....core.runtime.project import Project
 from ....pipelines.model_graph import page as graph_page
-from ....pipelines.model_graph.trained import trained_graph
+from ....pipelines.model_graph.trained import trained_graphs
 from ....pipelines.training.training import configuration
 from ....reports import page as kit
 from ...parts.links import run_link
@@ -20,7 +20,7 @@ def page(project: Project, query: Mapping[str, str]) -> PageContent:
         NotFound: There is no such configuration.
     """
     model = configuration(project, query["config"])
-    graph = trained_graph(project, model)
+    (graph,) = trained_graphs(project, [model])
     run = [kit.line(kit.MarkupCell(f"run {run_link(graph.run)}"))] if graph.run else []
     return PageContent(
         title=f"Model {model.name}",
