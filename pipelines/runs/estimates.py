@@ -186,7 +186,7 @@ def _earlier_seconds(
     in that run the mean counts. Steps that took an earlier result did nothing, and runs of another
     target do not count. A work that was never done is left out.
     """
-    wanted = {(p.name, planned.alike(step.name)) for p in planned.pipelines for step in p.steps}
+    works = {(p.name, planned.alike(step.name)) for p in planned.pipelines for step in p.steps}
     measured: dict[tuple[str, str], float] = {}
     runs: list[str] = []
     blobs = project.target.blobs
@@ -197,11 +197,11 @@ def _earlier_seconds(
         news: dict[tuple[str, str], list[float]] = {}
         for step in cost.steps:
             work = (cost.pipeline, planned.alike(step.step))
-            if work in wanted - measured.keys() and step.seconds is not None and not step.cached:
+            if work in works - measured.keys() and step.seconds is not None and not step.cached:
                 news.setdefault(work, []).append(step.seconds)
         if news:
             measured |= {work: fmean(seconds) for work, seconds in news.items()}
             runs.append(name)
-        if len(measured) == len(wanted):
+        if len(measured) == len(works):
             break
     return measured, tuple(reversed(runs))

@@ -80,8 +80,8 @@ def planned_runs(project: Project, model: Model, study: Study | None) -> Planned
     tune = tuning_of(model)
     trials, parallel = tune.trials, tune.parallel
     done = len(study.trials) if study else 0
-    begun = range(done + 1, trials + 1)
-    rounds = [begun[first : first + parallel] for first in range(0, len(begun), parallel)]
+    left = range(done + 1, trials + 1)
+    rounds = [left[first : first + parallel] for first in range(0, len(left), parallel)]
     (step,) = round_pipeline(project, model, "", {1: {}}).steps
     pipelines = [
         Pipeline(

@@ -15,7 +15,7 @@ SOON = timedelta(minutes=4)
 def kill_at(folder, *arguments, files):
     """Start a command in a project, and kill it and its run once one of these files is stored.
 
-    `files` are patterns of paths: `trial_9/step.json`.
+    `files` are patterns of paths: `cache/*/trial_9/last.json`.
     """
     store = folder / ".isthmus"
     child = start(folder, *arguments)

@@ -183,7 +183,7 @@ def test_killed_in_round_3_and_resumed_it_has_the_same_trials_digit_for_digit(sh
     folder, whole = shop(name="killed"), shop(name="whole")
     with opened(whole, "local") as project:
         expected = digits(im.tune(project, "shifted"))
-    kill_at(folder, "tune", "shifted", files=[f"trial_{n}/step.json" for n in range(9, 13)])
+    kill_at(folder, "tune", "shifted", files=[f"cache/*/trial_{n}/last.json" for n in range(9, 13)])
     with opened(folder, "local") as project:
         study = newest_study(project, "shifted").study
         assert (len(study.trials), study.last) == (8, None)
