@@ -9,7 +9,6 @@ from random import Random
 import msgspec
 import pytest
 
-from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.log.streams import EXPOSURES, RANKINGS
 from isthmus.events.intake.emit import emit
 from isthmus.experiments.replay.step import replayed_from
@@ -28,6 +27,7 @@ from .test_version import (
     VISITORS,
     Predicting,
 )
+from .visits import shown_to
 
 CAP = 60.0
 STAY = """
@@ -65,18 +65,7 @@ def seconds(item, number):
 
 def visited(project):
     """Everybody stays with item 1 and 2, and longer with 2."""
-    with Gateway(project, "ranker", rng=Random(11)) as gateway:
-        answers = [
-            gateway.rank({**REQUEST, "visitor_id": f"v{number}"}) for number in range(VISITORS)
-        ]
-    shown = [
-        pair for answer in answers for pair in zip(answer.items, answer.exposures, strict=True)
-    ]
-    about = {"event_timestamp": NOW, "segment_id": "a", "position": 1}
-    impressions = [
-        {"event_id": f"i-{exposure}", "exposure_id": exposure, "item_id": item, **about}
-        for item, exposure in shown
-    ]
+    impressions = shown_to(project, REQUEST, visitors=VISITORS, at=NOW)
     stays = [
         {
             "event_id": f"s-{row['event_id']}-{half}",

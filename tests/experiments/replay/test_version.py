@@ -7,12 +7,10 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from random import Random
 
 import msgspec
 import pytest
 
-from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.log.streams import EXPOSURES, RANKINGS
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.intake.emit import emit, emit_stream
@@ -28,6 +26,7 @@ from isthmus.tests.cli.running import isthmus as command
 
 from ...endpoints import mini
 from ...endpoints.shop import Host
+from .visits import shown_to
 
 VISITORS, SLOTS, EXPLORE, CANDIDATES = 60, 3, 0.5, [1, 2, 3, 4]
 NOW, TODAY, EARLIER = (
@@ -69,18 +68,7 @@ def project(tmp_path_factory):
 
 def visited(project):
     """Item 2 is clicked by everybody who sees it, item 1 by every second, the others by nobody."""
-    with Gateway(project, "ranker", rng=Random(11)) as gateway:
-        answers = [
-            gateway.rank({**REQUEST, "visitor_id": f"v{number}"}) for number in range(VISITORS)
-        ]
-    shown = [
-        pair for answer in answers for pair in zip(answer.items, answer.exposures, strict=True)
-    ]
-    about = {"event_timestamp": NOW, "segment_id": "a", "position": 1}
-    impressions = [
-        {"event_id": f"i-{exposure}", "exposure_id": exposure, "item_id": item, **about}
-        for item, exposure in shown
-    ]
+    impressions = shown_to(project, REQUEST, visitors=VISITORS, at=NOW)
     liked = [
         row
         for number, row in enumerate(impressions)

@@ -135,18 +135,20 @@ def tables(people, seed, leak=None):
         clicks = rate(person * 80 + item, time, outcome, -WITHIN)
         now["leaky"] = np.where(time < DAY, clicks, now["noise"]) if leak == "first day" else clicks
         then["leaky"] = rate(person * 80 + item, time, outcome, WITHIN)
+    return (*sides(now, then, stamps, outcome, (person, item, of_row)), list(now))
+
+
+def sides(now, then, stamps, outcome, keys):
+    """Two tables of the same rows, with the features as they are joined and as they were before."""
     shared = {
         "event_timestamp": stamps,
         "outcome": outcome,
-        "user_id": person,
-        "item_id": item,
-        "list_id": of_row,
+        **dict(zip(("user_id", "item_id", "list_id"), keys, strict=True)),
     }
-    sides = (
+    return [
         pa.table({**shared, **{name: pa.array(v, from_pandas=True) for name, v in side.items()}})
         for side in (now, then)
-    )
-    return (*sides, list(now))
+    ]
 
 
 def alarmed(people, seed, leak=None):

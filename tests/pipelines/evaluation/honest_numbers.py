@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from isthmus.pipelines.evaluation.leaks.number_alarm import number_leak_alarm
 
-from .honest_logs import DAY, PAST, WITHIN, features, log, rate
+from .honest_logs import DAY, PAST, WITHIN, features, log, rate, sides
 
 WORLDS = ("log-normal", "zero-inflated", "pareto with a cap")
 CAP = 60.0
@@ -73,18 +73,8 @@ def tables(world, people, seed, leak=None):
         )
     elif leak is not None:
         now["leaky"] = leaky(leak, drawn, seed)
-    shared = {
-        "event_timestamp": pa.array((time * 1000).astype("int64")).cast(pa.timestamp("ms")),
-        "outcome": seconds,
-        "user_id": person,
-        "item_id": item,
-        "list_id": of_row,
-    }
-    sides = (
-        pa.table({**shared, **{name: pa.array(v, from_pandas=True) for name, v in side.items()}})
-        for side in (now, then)
-    )
-    return (*sides, list(now))
+    stamps = pa.array((time * 1000).astype("int64")).cast(pa.timestamp("ms"))
+    return (*sides(now, then, stamps, seconds, (person, item, of_row)), list(now))
 
 
 def looked_at(world, people, seed, leak=None):
