@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @waits
 def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
     from ...endpoints.deploy.deploy import deploy as put
-    from ...endpoints.deploy.restoration import is_stopped, planned
+    from ...endpoints.deploy.restoration import planned
     from ...endpoints.traffic import owner
     from ...endpoints.traffic.convergence import variants_ready
     from ...endpoints.traffic.resolution import ranking_endpoint_of
@@ -53,7 +53,7 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
         if console.dry_run:
             spec, words = resolved_spec()
             # its smoke test would be counted in the metrics
-            if variants_ready(spec, running) and not is_stopped(claim):
+            if variants_ready(spec, running) and not owner.is_stopped(claim):
                 console.result(
                     {"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do"
                 )

@@ -27,10 +27,12 @@ from ..split import check, percent_text
 from ..traffic import owner
 from ..traffic.convergence import variants_ready
 from ..traffic.manual import read_back
+from ..traffic.owner import is_stopped
+from ..traffic.owner_document import OwnerDocument
 from ..traffic.resolution import ranking_endpoint_of, with_owned_counts
 from ..traffic.router import resolution, routed_endpoints
 from .parameters import comparison
-from .restoration import is_stopped, planned
+from .restoration import planned
 
 DEADLINE = timedelta(minutes=30)  # clouds start machines
 
@@ -105,11 +107,11 @@ def deploy(project: Project, name: str) -> Deployment:
         created = running is None
         if created and not is_stopped(claim):
             claim = _intend(project, name, split, claim)
-        if claim is not None and is_stopped(claim):
+        if is_stopped(claim):
             claim = owner.begin_return(project.target.state, name, claim)
         state = _apply_until_ready(project, spec)
         seconds = time.monotonic() - began
-        if claim is not None and is_stopped(claim):
+        if is_stopped(claim):
             state = _first_split(project, state, claim, split)
         elif claim is not None and claim.owner.owner == "deploy" and not claim.owner.done:
             if set(claim.owner.split) != set(split):
@@ -200,8 +202,8 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
 
 
 def _intend(
-    project: Project, name: str, split: Mapping[str, Decimal], claim: owner.OwnerDocument | None
-) -> owner.OwnerDocument:
+    project: Project, name: str, split: Mapping[str, Decimal], claim: OwnerDocument | None
+) -> OwnerDocument:
     """Record the traffic split that a deploy will set, before it changes any; return the record.
 
     A deploy that is repeated after a crash goes on from this record. `claim` is the record on who
@@ -215,7 +217,7 @@ def _intend(
 def _first_split(
     project: Project,
     state: EndpointState,
-    claim: owner.OwnerDocument,
+    claim: OwnerDocument,
     intended: Mapping[str, Decimal],
 ) -> EndpointState:
     """Set a new endpoint's traffic to its intended split, and wait until the target serves it.

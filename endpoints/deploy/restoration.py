@@ -14,7 +14,8 @@ from ...errors import NotFound, Refused
 from ...project.specs.description import Endpoint, Variant
 from ..port import EndpointSpec, EndpointState, VariantSpec
 from ..split import HUNDRED, percent_text
-from ..traffic import owner
+from ..traffic.owner import is_stopped
+from ..traffic.owner_document import Owner, OwnerDocument, StoppedVariant
 from ..traffic.resolution import Resolved, resolve, version_of
 
 
@@ -25,16 +26,11 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     split: dict[str, Decimal]
 
 
-def is_stopped(claim: owner.OwnerDocument | None) -> bool:
-    """Return whether `isthmus guard` has stopped an endpoint, or begun to, by its owner."""
-    return claim is not None and claim.owner.owner == "guard"
-
-
 def planned(
     project: Project,
     endpoint: Endpoint,
     running: EndpointState | None,
-    claim: owner.OwnerDocument | None,
+    claim: OwnerDocument | None,
 ) -> Planned:
     """Return the versions and the first split that `deploy` gives an endpoint.
 
@@ -44,7 +40,7 @@ def planned(
         NotFound: No version has an alias.
         Refused: A version was rejected.
     """
-    if claim is not None and is_stopped(claim):
+    if is_stopped(claim):
         return _as_stopped(project, endpoint, claim.owner)
     return Planned(
         resolved=resolve(project, endpoint, running),
@@ -52,7 +48,7 @@ def planned(
     )
 
 
-def _as_stopped(project: Project, endpoint: Endpoint, stop: owner.Owner) -> Planned:
+def _as_stopped(project: Project, endpoint: Endpoint, stop: Owner) -> Planned:
     """Return a stopped endpoint with its versions and split, as far as project.yaml allows.
 
     A variant that is new in project.yaml gets no traffic. Where one with traffic is gone from it,
@@ -65,24 +61,23 @@ def _as_stopped(project: Project, endpoint: Endpoint, stop: owner.Owner) -> Plan
     for variant in endpoint.variants:
         former = was.get(variant.name)
         spec = _former_version(project, variant, former)
-        declared, error = _declared_version(project, endpoint, variant)
-        chosen = spec or declared
-        if chosen is None:
-            raise error or NotFound(f"{endpoint.name}: {variant.name} has no version")
-        variants.append(chosen)
-        if declared is None:
-            continue
-        if spec is None and former is not None:
-            lost = True
-            notes.append(
-                f"{variant.name} was {former.model}@{former.version}, which may not serve any more "
-                f"or is of another model: it is {declared.model}@{declared.version} now"
-            )
-        if spec is not None and declared.version != spec.version:
+        declared = _declared_version(project, endpoint, variant)
+        if spec is None:
+            if not isinstance(declared, VariantSpec):
+                raise declared
+            if former is not None:
+                lost = True
+                notes.append(
+                    f"{variant.name} was {former.model}@{former.version}, which may not serve any "
+                    f"more or is of another model: it is {declared.model}@{declared.version} now"
+                )
+            spec = declared
+        elif isinstance(declared, VariantSpec) and declared.version != spec.version:
             notes.append(
                 f"{variant.name} is {spec.model}@{spec.version}, and project.yaml names "
                 f"{declared.model}@{declared.version} by now: deploy again"
             )
+        variants.append(spec)
     split = {
         variant.name: stop.split.get(variant.name, Decimal(0)) for variant in endpoint.variants
     }
@@ -111,7 +106,7 @@ def _as_stopped(project: Project, endpoint: Endpoint, stop: owner.Owner) -> Plan
 
 
 def _former_version(
-    project: Project, variant: Variant, former: owner.StoppedVariant | None
+    project: Project, variant: Variant, former: StoppedVariant | None
 ) -> VariantSpec | None:
     """Return the version that a variant had, or None if it had none or it may not serve now.
 
@@ -130,9 +125,9 @@ def _former_version(
 
 def _declared_version(
     project: Project, endpoint: Endpoint, variant: Variant
-) -> tuple[VariantSpec | None, NotFound | Refused | None]:
-    """Return the version that project.yaml names for a variant, or None and why there is none."""
+) -> VariantSpec | NotFound | Refused:
+    """Return the version that project.yaml names for a variant, or the error why it has none."""
     try:
-        return version_of(project, endpoint, variant), None
+        return version_of(project, endpoint, variant)
     except (NotFound, Refused) as error:
-        return None, error
+        return error

@@ -201,8 +201,7 @@ def observe(project: Project, endpoint: str) -> EndpointState:
     if state is None:
         endpoints = project.spec.endpoints
         claim = owner.read(project.target.state, endpoint)
-        stopped = claim is not None and claim.owner.owner == "guard"
-        why = f": stopped by isthmus guard, {claim.owner.since}" if claim and stopped else ""
+        why = f": stopped by isthmus guard, {claim.owner.since}" if owner.is_stopped(claim) else ""
         raise NotFound(
             f"there is no endpoint {endpoint} on {project.target.name}{why}",
             remedy=f"isthmus deploy {endpoint}"

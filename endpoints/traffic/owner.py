@@ -7,73 +7,18 @@ needs a StateStore alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import msgspec
 
-from ...core.formats import StoredDocument, decode
-from ...errors import Refused
+from ...core.formats import decode
 from ...storage import StateStore
 from ..port import EndpointState
-
-ABANDONED = timedelta(
-    minutes=15
-)  # a hand's change that is not seen after so long will not come: `traffic` itself waits no longer
-
-
-class StoppedVariant(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant that ran when its endpoint was stopped; the owner's `split` has its percent."""
-
-    name: str
-    model: str
-    version: int
-
-
-class Owner(StoredDocument, frozen=True, kw_only=True, tag=3):
-    """The owner of an endpoint's traffic. `owner` none: whoever comes next may move it.
-
-    `done` False: the intent was not yet seen in the target. `guard`: it stops the endpoint, or has
-    stopped it, and `deploy` alone takes it over.
-    """
-
-    owner: Literal["none", "deploy", "traffic", "rollout", "experiment", "guard"]
-    # percent by variant; of a rollout, an experiment or the guard: what it found
-    split: dict[str, Decimal]
-    done: bool
-    changed: datetime
-    name: str = ""  # of the rollout or the experiment
-    command: str = ""  # that ends it: isthmus rollout abort ranker
-    until: datetime | None = (
-        # of one that has ended, and keeps the traffic until then: something may still come late
-        None
-    )
-    stopped: tuple[StoppedVariant, ...] = ()  # of the guard: what ran, for `deploy` to bring back
-    returning: bool = False  # of the guard: `deploy` has begun to bring the endpoint back
-
-    @property
-    def since(self) -> str:
-        """Return the moment of the last change for people: `2026-12-03 08:30 UTC`."""
-        return f"{self.changed:%Y-%m-%d %H:%M} UTC"
-
-    @property
-    def lasting(self) -> bool:
-        """Return whether the owner keeps the traffic until it releases it, as a rollout does."""
-        return self.owner in ("rollout", "experiment")
-
-    def is_of(self, kind: Literal["rollout", "experiment"], name: str) -> bool:
-        """Return whether the owner is the rollout or experiment of this name."""
-        return (self.owner, self.name) == (kind, name)
-
-
-class OwnerDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """An owner's document as it was read."""
-
-    owner: Owner
-    token: str
+from .owner_document import ABANDONED, Owner, OwnerDocument, StoppedVariant
+from .refusals import refusal
 
 
 def key(endpoint: str) -> str:
@@ -108,6 +53,11 @@ def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
         still and {variant.name: variant.percent for variant in endpoint.variants} == owner.split
     )
     return not arrived and not (still and now - owner.changed >= ABANDONED)
+
+
+def is_stopped(claim: OwnerDocument | None) -> TypeGuard[OwnerDocument]:
+    """Return whether `isthmus guard` has stopped an endpoint, or begun to, by its owner."""
+    return claim is not None and claim.owner.owner == "guard"
 
 
 def whose(
@@ -297,60 +247,6 @@ def announce_end(
     claim = read(state, endpoint)
     if claim is not None and claim.owner.is_of(kind, name) and claim.owner.until != until:
         _put(state, endpoint, msgspec.structs.replace(claim.owner, until=until), claim)
-
-
-def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
-    """Return the error for changing the traffic of an endpoint that has another owner.
-
-    `meanwhile` is a clause on what is not allowed as long as that lasts.
-    """
-    since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
-    if owner.lasting and owner.until is not None:
-        return _ended_refusal(endpoint, owner, owner.until, now)
-    if owner.lasting:
-        ending = owner.command or f"isthmus {owner.owner} abort {endpoint}"
-        until = (
-            f"it says until when: isthmus rollout status {endpoint}"
-            if owner.owner == "rollout"
-            else "traffic has one owner at a time"
-        )
-        return Refused(
-            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since "
-            f"{since}{meanwhile and f'; {meanwhile}'}",
-            remedy=f"{ending}, or let it end: {until}",
-        )
-    if owner.owner == "guard":
-        return Refused(
-            f"{endpoint} was stopped by isthmus guard, as nobody used it ({since})",
-            remedy=f"isthmus deploy {endpoint}; it comes back with its versions and its split",
-        )
-    wait = f"{ABANDONED.total_seconds() / 60:g} minutes"
-    return Refused(
-        f"{endpoint}'s traffic is being moved by isthmus {owner.owner} since {since}",
-        remedy=f"let it end; if it was killed, its traffic is free {wait} after that: "
-        "isthmus status",
-    )
-
-
-def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) -> Refused:
-    """Return the error for changing traffic that an ended rollout or experiment still keeps.
-
-    It says until when, and what gives it back then.
-    """
-    driving = f"isthmus {owner.owner} run {endpoint}"
-    if (seconds := (until - now).total_seconds()) <= 0:
-        return Refused(
-            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name}, which has ended: "
-            f"since {until:%H:%M:%S} UTC it may be given back, and nobody has looked",
-            remedy=f"{driving} gives it back; so do deploy, traffic and destroy with --wait",
-        )
-    span = f"{math.ceil(seconds / 60)} min" if seconds > 60 else f"{math.ceil(seconds)} s"
-    return Refused(
-        f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} until {until:%H:%M:%S} UTC, "
-        f"in {span}: it has ended, and looks whether a late call changes what it left",
-        remedy=f"{driving} waits until then, and gives it back; deploy, traffic and destroy do so "
-        "with --wait",
-    )
 
 
 def _put(

@@ -17,7 +17,8 @@ from ...project.specs.description import Endpoint, Variant
 from ..port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from ..revision import revision_of
 from ..split import percent_text
-from . import owner
+from .owner_document import OwnerDocument
+from .refusals import refusal
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ def _versions(
 
 
 def with_owned_counts(
-    claim: owner.OwnerDocument | None,
+    claim: OwnerDocument | None,
     spec: EndpointSpec,
     running: EndpointState | None,
     *,
@@ -137,7 +138,7 @@ def with_owned_counts(
     if claim is None or not claim.owner.lasting or running is None:
         return spec
     if running.revision != revision_of(spec):
-        raise owner.refusal(
+        raise refusal(
             spec.name,
             claim.owner,
             now=now,

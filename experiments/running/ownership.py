@@ -7,6 +7,7 @@ from contextlib import suppress
 from ...core.runtime.project import Project
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic import owner
+from ...endpoints.traffic.refusals import refusal
 from ...errors import Conflict, Refused
 from ..design import runs
 
@@ -23,7 +24,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
     if claim is None or endpoint is None or not owner.holds(claim.owner, endpoint, project.wall()):
         return
     if claim.owner.owner != "experiment" or runs.experiment_of(claim.owner.name) != name:
-        raise owner.refusal(endpoint.name, claim.owner, now=project.wall())
+        raise refusal(endpoint.name, claim.owner, now=project.wall())
     _check_home(project, claim.owner.name)
 
 

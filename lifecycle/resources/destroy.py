@@ -11,6 +11,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...endpoints.traffic import owner
+from ...endpoints.traffic.refusals import refusal
 from ...errors import Conflict, Refused
 from ...experiments.design import runs
 from ...experiments.simulation import clock as simulated_time
@@ -85,7 +86,7 @@ def to_destroy(project: Project) -> Destruction:
     for key in project.target.state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))
         if (claim := owner.read(project.target.state, endpoint)) and claim.owner.lasting:
-            raise owner.refusal(
+            raise refusal(
                 endpoint,
                 claim.owner,
                 now=project.wall(),

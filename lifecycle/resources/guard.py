@@ -11,6 +11,7 @@ import msgspec
 from ...core.runtime.project import Project
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic import owner
+from ...endpoints.traffic.owner_document import Owner
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import NotFound
 from ...experiments.design import runs
@@ -123,7 +124,7 @@ def _endpoint_line(
     state = routed_endpoints(project.target).observe(name)
     claim = owner.read(project.target.state, name)
     hourly = None if resource is None else resource.hourly_cost
-    if claim is not None and claim.owner.owner == "guard":
+    if owner.is_stopped(claim):
         return _stopped_line(name, claim.owner, hourly, stands=bool(state or resource))
     if state is None:
         return None
@@ -158,9 +159,7 @@ def _endpoint_line(
     )
 
 
-def _stopped_line(
-    name: str, stop: owner.Owner, hourly: Decimal | None, *, stands: bool
-) -> GuardLine:
+def _stopped_line(name: str, stop: Owner, hourly: Decimal | None, *, stands: bool) -> GuardLine:
     """Return the line of an endpoint that the guard has stopped, or that still stands in part.
 
     One that `deploy` has begun to bring back is unknown: it is not removed while it comes up.

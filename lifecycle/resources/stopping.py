@@ -45,7 +45,7 @@ def _claim(project: Project, name: str) -> bool:
     if claim is not None and claim.owner.returning:  # `deploy` has begun to bring it back
         return False
     try:
-        if claim is None or claim.owner.owner != "guard":
+        if not owner.is_stopped(claim):
             state = routed_endpoints(project.target).observe(name)
             if state is None or (
                 claim is not None and owner.holds(claim.owner, state, project.wall())

@@ -23,6 +23,7 @@ from ...core.user_state import FOLDER, make
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic import owner
 from ...endpoints.traffic.manual import observe
+from ...endpoints.traffic.refusals import refusal
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import IsthmusError, NotFound, Refused
 from ...pipelines.runs.document import local_path
@@ -156,7 +157,7 @@ def _check_owner(project: Project, endpoint: str) -> None:
     """Raise Refused if the endpoint's traffic has another owner."""
     claim = owner.read(project.target.state, endpoint)
     if claim is not None and owner.holds(claim.owner, observe(project, endpoint), project.wall()):
-        raise owner.refusal(endpoint, claim.owner, now=project.wall())
+        raise refusal(endpoint, claim.owner, now=project.wall())
 
 
 def _check_over(state: RolloutState) -> None:

@@ -57,7 +57,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "state_promotion": "pipelines.training.promotion:Promotion",
     "state_study": "pipelines.tuning.study:Study",
     "state_table": "feature_store.tables.static_tables:_Loaded",
-    "state_traffic": "endpoints.traffic.owner:Owner",
+    "state_traffic": "endpoints.traffic.owner_document:Owner",
     "state_view": "feature_store.offline.watermarks:Watermark",
     "step": "pipelines.runs.document:StepResult",
     "supervisor": "adapters.local.endpoints.rows:SupervisorAddress",

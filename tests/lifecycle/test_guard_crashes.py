@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 import isthmus
 from isthmus.core.formats import decode
-from isthmus.endpoints.deploy.restoration import is_stopped
 from isthmus.endpoints.traffic import owner
 from isthmus.errors import Conflict, Refused
 from isthmus.lifecycle.resources.guard import guard
@@ -183,7 +182,7 @@ def beginning(project):
         decode(written, RolloutState, what="rollout"), endpoint="ranker", released=False
     )
     documents.write(project.target.state, state, expect=None)
-    return not is_stopped(claim)
+    return not owner.is_stopped(claim)
 
 
 def at_call(store, number, act):

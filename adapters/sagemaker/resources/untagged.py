@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -13,6 +12,8 @@ from ....target import StrayResource, Target, Untagged
 from .. import names
 from ..online import store as online
 from ..session import AwsSession, aws_of
+
+_Tagged: TypeAlias = tuple[str, list[dict[str, Any]]]  # a resource's id, and its tags
 
 
 class _List(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,32 +67,34 @@ _NOT_SEARCHED = (
 def untagged(target: Target) -> Untagged:
     """Return the AWS resources whose names begin with the project's and that lack its tags.
 
-    What another project's tags are on is not counted, nor what is removed while this looks.
+    What another project's tags are on is not counted.
     """
     aws = aws_of(target)
     return Untagged(
-        resources=(*_of_sagemaker(aws), *_streams(aws), *_tables(aws)),
+        resources=(
+            *(stray for listed in _LISTS for stray in _of_sagemaker(aws, listed)),
+            *_streams(aws),
+            *_tables(aws),
+        ),
         not_searched=_NOT_SEARCHED,
     )
 
 
-def _of_sagemaker(aws: AwsSession) -> Iterator[StrayResource]:
-    """Yield SageMaker's own resources of the project's name without its tags."""
-    client = aws.client("sagemaker")
-    for listed in _LISTS:
-        start = listed.prefix(aws.project, "")
-        with aws.reading(listed.operation, start):
-            pages = client.get_paginator(listed.operation).paginate(
-                **{listed.filter: start.rstrip("-")}  # a filter does not end in a hyphen
-            )
-            items = [item for page in pages for item in page[listed.items]]
-        for item in items:
-            name, arn = item[f"{listed.noun}Name"], item[f"{listed.noun}Arn"]
-            if not name.startswith(start):
-                continue
-            with suppress(NotFound), aws.reading("ListTags", name):
-                tags = client.list_tags(ResourceArn=arn)["Tags"]
-                yield from _stray(aws, listed.kind, name, arn, tags)
+def _of_sagemaker(aws: AwsSession, listed: _List) -> Iterator[StrayResource]:
+    """Yield SageMaker's own resources of one kind, of the project's name without its tags."""
+    client, start = aws.client("sagemaker"), listed.prefix(aws.project, "")
+    with aws.reading(listed.operation, start):
+        pages = client.get_paginator(listed.operation).paginate(
+            **{listed.filter: start.rstrip("-")}  # a filter does not end in a hyphen
+        )
+        items = [item for page in pages for item in page[listed.items]]
+    arns = {item[f"{listed.noun}Name"]: item[f"{listed.noun}Arn"] for item in items}
+
+    def tagged(name: str) -> _Tagged:
+        return arns[name], client.list_tags(ResourceArn=arns[name])["Tags"]
+
+    ours = [name for name in arns if name.startswith(start)]
+    return _strays(aws, listed.kind, ours, "ListTags", tagged)
 
 
 def _streams(aws: AwsSession) -> Iterator[StrayResource]:
@@ -100,10 +103,11 @@ def _streams(aws: AwsSession) -> Iterator[StrayResource]:
     with aws.reading("ListStreams", start):
         pages = client.get_paginator("list_streams").paginate()
         streams = [name for page in pages for name in page["StreamNames"] if name.startswith(start)]
-    for name in streams:
-        with suppress(NotFound), aws.reading("ListTagsForStream", name):
-            tags = client.list_tags_for_stream(StreamName=name)["Tags"]
-            yield from _stray(aws, "stream", name, name, tags)
+
+    def tagged(name: str) -> _Tagged:
+        return name, client.list_tags_for_stream(StreamName=name)["Tags"]
+
+    return _strays(aws, "stream", streams, "ListTagsForStream", tagged)
 
 
 def _tables(aws: AwsSession) -> Iterator[StrayResource]:
@@ -112,18 +116,37 @@ def _tables(aws: AwsSession) -> Iterator[StrayResource]:
     with aws.reading("ListTables", start):
         pages = client.get_paginator("list_tables").paginate()
         tables = [name for page in pages for name in page["TableNames"] if name.startswith(start)]
-    for name in tables:
-        with suppress(NotFound), aws.reading("ListTagsOfResource", name):
-            arn = client.describe_table(TableName=name)["Table"]["TableArn"]
-            tags = client.list_tags_of_resource(ResourceArn=arn)["Tags"]
-            yield from _stray(aws, "counter table", name, arn, tags)
+
+    def tagged(name: str) -> _Tagged:
+        arn = client.describe_table(TableName=name)["Table"]["TableArn"]
+        return arn, client.list_tags_of_resource(ResourceArn=arn)["Tags"]
+
+    return _strays(aws, "counter table", tables, "ListTagsOfResource", tagged)
 
 
-def _stray(
-    aws: AwsSession, kind: str, name: str, native_id: str, tags: list[dict[str, Any]]
+def _strays(
+    aws: AwsSession,
+    kind: str,
+    resources: Iterable[str],
+    operation: str,
+    tagged: Callable[[str], _Tagged],
 ) -> Iterator[StrayResource]:
-    """Yield the resource if its tags do not say whose it is, or not what it is."""
-    by_key = {tag["Key"]: tag["Value"] for tag in tags}
-    missing = tuple(tag for tag in _TAGS if tag not in by_key)
-    if missing and by_key.get(names.PROJECT_TAG, aws.project) == aws.project:
-        yield StrayResource(kind=kind, name=name, native_id=native_id, missing=missing)
+    """Yield those of some resources whose tags do not say whose they are, or not what they are.
+
+    Args:
+        aws: The session.
+        kind: What they are.
+        resources: Their names.
+        operation: The one that reads the tags, for errors.
+        tagged: Returns the id and the tags of a resource by its name.
+    """
+    for name in resources:
+        try:
+            with aws.reading(operation, name):
+                native_id, tags = tagged(name)
+        except NotFound:  # it was removed since it was listed
+            continue
+        by_key = {tag["Key"]: tag["Value"] for tag in tags}
+        missing = tuple(tag for tag in _TAGS if tag not in by_key)
+        if missing and by_key.get(names.PROJECT_TAG, aws.project) == aws.project:
+            yield StrayResource(kind=kind, name=name, native_id=native_id, missing=missing)

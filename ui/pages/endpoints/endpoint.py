@@ -17,7 +17,7 @@ from ....endpoints.operations.rule_hits import RuleHits
 from ....endpoints.operations.unit_counts import unit_counts
 from ....endpoints.port import Bucket, EndpointState, VariantState, Window
 from ....endpoints.split import percent_text
-from ....endpoints.traffic import owner
+from ....endpoints.traffic.owner_document import Owner
 from ....endpoints.traffic.router import routed_endpoints
 from ....errors import NotFound
 from ....project.endpoints.rules import counts_units
@@ -44,7 +44,7 @@ _DAYS, _MOST_DAYS = 7, 366
 
 class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: EndpointState | ReadFailure | None
-    owner: owner.Owner | ReadFailure | None
+    owner: Owner | ReadFailure | None
     layers: list[LayerNow] | ReadFailure  # of the experiments on it
     rollout: Status | ReadFailure | None
     minutes: Mapping[str, tuple[Bucket, ...]] | ReadFailure  # as `isthmus endpoints metrics --json`
@@ -135,7 +135,7 @@ def _parts(
     holder, status = data.owner, data.rollout
     ends = (
         [Form(action="", button="", command=holder.command, note="What ends that:")]
-        if isinstance(holder, owner.Owner) and holder.lasting
+        if isinstance(holder, Owner) and holder.lasting
         else []
     )
     deploy = Form(action="", button="", command=f"isthmus deploy {endpoint.name}")

@@ -16,6 +16,7 @@ from ....endpoints.operations.listing import Listing, listing
 from ....endpoints.port import EndpointState
 from ....endpoints.split import percent_text
 from ....endpoints.traffic import owner
+from ....endpoints.traffic.owner_document import Owner
 from ....reports import page as kit
 from ...parts.forms import Form
 from ...parts.reads import ReadFailure, Reads
@@ -25,7 +26,7 @@ from ...parts.view import PageContent
 class EndpointsData(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: dict[str, EndpointState | None]  # as `isthmus endpoints list --json`
     urls: dict[str, str | None]
-    owners: dict[str, owner.Owner | ReadFailure | None]
+    owners: dict[str, Owner | ReadFailure | None]
     unread: tuple[ReadFailure, ...]
 
 
@@ -70,14 +71,14 @@ def path(endpoint: str) -> str:
     return f"/endpoints/{quote(endpoint, safe='')}"
 
 
-def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
+def owner_of(project: Project, endpoint: str) -> Owner | None:
     """Return the rollout, experiment or command that may change an endpoint's traffic, or None."""
     claim = owner.read(project.target.state, endpoint)
     return None if claim is None else claim.owner
 
 
 def _row(
-    name: str, state: EndpointState | None, holder: owner.Owner | ReadFailure | None
+    name: str, state: EndpointState | None, holder: Owner | ReadFailure | None
 ) -> tuple[str, ...]:
     """Return an endpoint's cells in the table: link, phase, traffic split, owner of the traffic.
 
@@ -91,7 +92,7 @@ def _row(
     return (kit.link(name, path(name)), state.phase, split, owner_text(holder))
 
 
-def owner_text(holder: owner.Owner | ReadFailure | None) -> str:
+def owner_text(holder: Owner | ReadFailure | None) -> str:
     """Return text on who may change an endpoint's traffic (`holder`), and since when."""
     if isinstance(holder, ReadFailure):
         return "not known"
