@@ -22,7 +22,7 @@ from .times import Clock, wall_clock
 
 if TYPE_CHECKING:
     from .endpoints.port import Adopter, Counters, EndpointHost, MetricSource, VariantSpec
-    from .events.port import EventLog, Sources
+    from .events.port import EventLog, EventSource, Sources
     from .feature_store.port import OnlineStore, Warehouse
     from .pipelines.port import ModelRegistry, PipelineEngine, StepSpec
     from .project.reading.shapes import RecordKey
@@ -491,6 +491,11 @@ class Target:
     def events(self) -> EventLog:
         """Return the port to the log of events, to which events are appended."""
         return self._build("events")  # type: ignore[no-any-return]
+
+    @cached_property
+    def event_source(self) -> EventSource:
+        """Return the port that reads streams of events as they come, for named consumers."""
+        return self._build("event_source")  # type: ignore[no-any-return]
 
     @cached_property
     def sources(self) -> Sources:
