@@ -175,9 +175,10 @@ class OnlineStore(Protocol):
     def put(self, view: OnlineViewSpec, rows: pa.Table, *, written_at: datetime) -> None:
         """Write entities' rows to the online store, each in place of the one that it serves.
 
-        A view has either `put` or `sync`, never both, and its one writer's `written_at` grows with every
-        call: a row of an earlier `written_at` than the stored one is not served, so that a writer that
-        was paused takes nothing back. The same rows may be put again at the same `written_at`.
+        A view has either `put` or `sync`, never both, and its one writer's `written_at` grows with
+        every call: a row of an earlier `written_at` than the stored one is not served, so that a
+        writer that was paused takes nothing back. The same rows may be put again at the same
+        `written_at`.
 
         Args:
             view: The view; it must have been applied.
