@@ -21,6 +21,7 @@ LEFTOVERS = (
     "build/lib/isthmus/removed.py",  # of an earlier build
     "core/.isthmus/lock",
     "deploy/__pycache__/tick.cpython-311.pyc",
+    "examples/ratings/data/viewings.csv",
     "examples/shop/.isthmus/lock",
     "examples/shop/__pycache__/ranker.cpython-311.pyc",
     "examples/starter/.pytest_cache/README.md",
