@@ -95,13 +95,14 @@ class LocalEventSource:
             self._check(stream, consumer)
             place = _read_place(after)
             while not self._has_events(stream, place):
+                self._check(stream, consumer)  # also of what is removed meanwhile
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return EventBatch(events=(), receipt=place.receipt(), behind=timedelta(0))
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, _PAUSE_AT_MOST)
             with _one_state(self._database.connection) as db:
-                # while it waited the stream may have gained columns, or have been removed
+                # with the rows, as the stream may just have gained columns
                 events, place = _events(db, _existing(db, stream), place, limit)
                 behind = _behind(db, stream, place, self._target.clock())
         return EventBatch(events=events, receipt=place.receipt(), behind=behind)
