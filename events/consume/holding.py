@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, final
 
 import msgspec
@@ -211,9 +212,8 @@ _pause: Callable[[float], object] = threading.Event().wait
 def _machine() -> str:
     """Return a digest of this boot and this process namespace, or "" where they are not told."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot = file.read().strip()
-        namespace = os.readlink("/proc/self/ns/pid")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = Path("/proc/self/ns/pid").readlink()
     except OSError:
         return ""
     return hashlib.sha256(f"{boot} {namespace}".encode()).hexdigest()[:12]

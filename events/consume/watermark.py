@@ -57,6 +57,4 @@ def advanced(progress: Progress, streams: Sequence[str], *, lateness: timedelta)
     if any(stream not in progress.newest for stream in streams):
         return progress
     least = min(progress.newest[stream] for stream in streams)
-    return msgspec.structs.replace(
-        progress, watermark=max(least - lateness, progress.watermark)
-    )
+    return msgspec.structs.replace(progress, watermark=max(least - lateness, progress.watermark))
