@@ -15,6 +15,7 @@ import msgspec
 from ...times import epoch_milliseconds
 
 _CHECKPOINTS = 2  # for which an id stays, however old its event is
+FAR = 2**62  # the number of a checkpoint after all others: an id's event time alone decides
 
 
 class StoredIds(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ world for it is done again, with the same values.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, final
 
@@ -23,7 +23,7 @@ from .cold_start import PAGE, past_events
 from .consumer import Consumer, Effect, State, StreamInput
 from .holding import Holding
 from .lag import Lag, is_hopeless
-from .recent_ids import RecentIds
+from .recent_ids import FAR, RecentIds
 from .watermark import BEGINNING, Progress, advanced, after_read
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ MOST_EVENTS = 100_000  # or so many events
 BATCH = 10_000  # events of one read
 _PATIENCE = timedelta(milliseconds=250)  # how long a read waits, where nothing came before it
 _MARGIN = timedelta(minutes=5)  # of a cold start: how far before its end the stream is read
+_OVERLAP = 8  # checkpoints within which the events of that margin have come again
 _TELL = timedelta(seconds=5)  # between two reports
 _RETRIES = timedelta(seconds=60)  # for which a provider that asks for a pause is asked again
 
@@ -179,14 +180,12 @@ class Worker(Generic[State]):
             self._holding.keep()
             for number, source in enumerate(consumer.inputs):
                 events = [row for _, place, row in page if place == number]
-                self._take(source, events, watermark)
+                self._take(source, events, watermark, longer=_OVERLAP)
             last = page[-1][0]
             watermark = max(watermark, min(last, settled))
             self._advance(watermark, now=last)
-            for source in consumer.inputs:
-                self._recent[source.stream].forget(
-                    watermark=watermark, checkpoint=self._holding.document.number + 3
-                )
+            for recent in self._recent.values():
+                recent.forget(watermark=min(watermark, settled - _MARGIN), checkpoint=FAR)
         self._progress = advanced(
             Progress(newest={source.stream: complete for source in consumer.inputs}),
             [source.stream for source in consumer.inputs],
@@ -244,10 +243,13 @@ class Worker(Generic[State]):
         return None
 
     def _take(
-        self, source: StreamInput, events: tuple[Row, ...] | list[Row], watermark: datetime
+        self, source: StreamInput, events: Sequence[Row], watermark: datetime, *, longer: int = 0
     ) -> None:
-        """Apply those events of a stream that were not applied before."""
-        recent, number = self._recent[source.stream], self._holding.document.number
+        """Apply those events of a stream that were not applied before.
+
+        Their ids are remembered for two checkpoints and `longer` more, at least.
+        """
+        recent, number = self._recent[source.stream], self._holding.document.number + longer
         fresh = [
             row
             for row in events
