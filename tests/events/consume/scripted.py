@@ -16,6 +16,7 @@ from isthmus.events.consume.worker import Worker
 from isthmus.events.port import Column, EventBatch
 from isthmus.feature_store.port import TableState
 from isthmus.storage import BlobInfo, Versioned
+from isthmus.target import Capability
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 AFTER = timedelta(minutes=4)  # for which the clock goes on after the last arrival
@@ -103,7 +104,9 @@ class Process:
         self.state, self.blobs = _State(script, call), _Blobs(script, call)
         self.event_source = _Source(script, call)
         self.warehouse, self.world = _Warehouse(script, call), _World(script, call)
-        self.capabilities = {}
+        self.capabilities = {
+            "events.delay": Capability(name="events.delay", level="native", value=script.delay)
+        }
         self.stop = threading.Event()
 
     def clock(self):

@@ -104,7 +104,9 @@ def test_of_two_workers_one_that_is_paused_anywhere_takes_nothing_back(seed, aft
             lost += 1
             Process(script, Call()).work()
         assert script.values() == expected(script.events), f"paused at {pause}"
-        assert stored(script).events == len(script.events), f"paused at {pause}"
+        # one that slept as it was about to place the reader makes an old event come again, late
+        document = stored(script)
+        assert document.events - document.figures["late"] == len(script.events), pause
     assert lost > calls / 2, "who slept through its lease goes on no more"
 
 
