@@ -1,4 +1,4 @@
-"""What a kind of consumer of streams is to the runner, which knows none of them."""
+"""Define what a kind of consumer of streams is to the runner, which knows none of them."""
 
 from __future__ import annotations
 

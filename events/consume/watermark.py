@@ -29,7 +29,7 @@ def after_read(
     *,
     newest: datetime | None,
     behind: timedelta | None,
-    asked: datetime,
+    moment: datetime,
 ) -> Progress:
     """Return the progress after one read of a stream.
 
@@ -38,14 +38,14 @@ def after_read(
         stream: The stream that was read.
         newest: The newest event time among the events; None: there were none.
         behind: How far the reader is behind; zero: everything has been read; None: not known.
-        asked: The clock's time just before the read. No stream counts as read beyond it, so that
+        moment: The clock's time just before the read. No stream counts as read beyond it, so that
             an event with a wrong date in the future does not make all others late.
     """
     if newest is None:  # an idle stream that is not behind has been read up to now
         if behind is None or behind > timedelta():
             return progress
-        newest = asked
-    newest = max(min(newest, asked), progress.newest.get(stream, BEGINNING))
+        newest = moment
+    newest = max(min(newest, moment), progress.newest.get(stream, BEGINNING))
     return msgspec.structs.replace(progress, newest={**progress.newest, stream: newest})
 
 

@@ -199,14 +199,14 @@ class Worker(Generic[State]):
         consumer, count = self._consumer, 0
         watermark = self._progress.watermark
         for source in consumer.inputs:
-            asked = utc_milliseconds(self._now())
+            moment = utc_milliseconds(self._now())
             batch = self._read(stop, source, patience / len(consumer.inputs))
             if batch is None:
                 continue
             newest = max((_moment(row) for row in batch.events), default=None)
             self._take(source, batch.events, watermark)
             self._progress = after_read(
-                self._progress, source.stream, newest=newest, behind=batch.behind, asked=asked
+                self._progress, source.stream, newest=newest, behind=batch.behind, moment=moment
             )
             self._receipts[source.stream] = batch.receipt
             self._behind[source.stream] = batch.behind
@@ -312,8 +312,8 @@ class Worker(Generic[State]):
     def _behind_all(self) -> timedelta | None:
         """Return how far the worker is behind in the stream in which it is most; None: unknown."""
         values = [self._behind.get(source.stream) for source in self._consumer.inputs]
-        known = [value for value in values if value is not None]
-        return max(known) if known and len(known) == len(values) else None
+        ages = [value for value in values if value is not None]
+        return max(ages) if ages and len(ages) == len(values) else None
 
     def _report(self, stop: threading.Event | None) -> WorkerReport | None:
         """Tell how the worker is getting on, every few seconds; None where it is not time yet.

@@ -23,6 +23,6 @@ def work(context: StepContext) -> None:
         chosen(project, [name]).values(),
         stop=threading.Event(),
         duration=timedelta(seconds=float(context.parameters["seconds"])),
-        tell=lambda told: context.log(report_line(project.target.name, told)),
+        tell=lambda sent: context.log(report_line(project.target.name, sent)),
     )
     context.set("events", report.events)

@@ -75,7 +75,7 @@ class StreamStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What `start`, `stop` or `rebuild` did with a consumer of streams."""
+    """The result of `start`, `stop` or `rebuild` of a consumer of streams."""
 
     target: str
     consumer: str

@@ -31,8 +31,8 @@ class Counting:
     digest = "1"
     history = timedelta(hours=1)
 
-    def __init__(self, name="counts", events=("click",), lateness=timedelta(seconds=30)):
-        self.name, self.lateness = name, lateness
+    def __init__(self, name="counts", events=("click",), lateness=timedelta(seconds=30), put=Put):
+        self.name, self.lateness, self.put = name, lateness, put
         self.inputs = tuple(
             StreamInput(event=event, stream=f"{event}_raw", relation=f"events_{event}")
             for event in events
@@ -53,15 +53,15 @@ class Counting:
             state["changed"].add(key)
         return state
 
-    def advance(self, state, *, watermark, now):
-        effects = [Put(key, state["counts"][key]) for key in sorted(state["changed"])]
+    def advance(self, state, *, watermark, now):  # noqa: ARG002  the runner passes it
+        effects = [self.put(key, state["counts"][key]) for key in sorted(state["changed"])]
         state["changed"] = set()
         ended = [
             minute
             for minute in state["minutes"]
             if from_epoch(int(minute.partition("/")[0])) + MINUTE <= watermark
         ]
-        effects += [Put(minute, state["minutes"].pop(minute)) for minute in sorted(ended)]
+        effects += [self.put(minute, state["minutes"].pop(minute)) for minute in sorted(ended)]
         state["rows"] += len(effects)
         return Reaction(state=state, effects=tuple(effects))
 

@@ -27,8 +27,8 @@ def test_an_id_is_forgotten_when_its_event_is_too_late_and_two_checkpoints_have_
     assert ids.add("old", NOW - MINUTE, checkpoint=8)
 
 
-def _read(progress, stream, *, newest=None, behind=ZERO, asked=NOW):
-    return after_read(progress, stream, newest=newest, behind=behind, asked=asked)
+def _read(progress, stream, *, newest=None, behind=ZERO):
+    return after_read(progress, stream, newest=newest, behind=behind, moment=NOW)
 
 
 def test_the_watermark_waits_for_the_stream_that_was_read_least_far_and_never_goes_back():
