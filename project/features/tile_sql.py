@@ -17,7 +17,7 @@ from .stream_build import tile_unit
 _UNIT_NAMES = {86_400: "day", 3_600: "hour", 60: "minute", 1: "second"}
 
 
-class _Total(msgspec.Struct, frozen=True):
+class TileTotal(msgspec.Struct, frozen=True):
     """A figure of a tile: a count of events, of values that are not null, or what they add up to.
 
     `function` is how the figures of several tiles make one.
@@ -43,7 +43,7 @@ def stream_view_sql(name: str, entity: Entity, definition: StreamDefinition) -> 
     totals = {
         total: f"{prefix}_{number}"
         for number, total in enumerate(
-            dict.fromkeys(t for f in definition.features for t in _totals(f)), start=1
+            dict.fromkeys(t for f in definition.features for t in tile_totals(f)), start=1
         )
     }
     columns = "".join(f", {column}" for column in totals.values())
@@ -96,17 +96,17 @@ def stream_view_sql(name: str, entity: Entity, definition: StreamDefinition) -> 
     )
 
 
-def _totals(feature: StreamFeature) -> tuple[_Total, ...]:
+def tile_totals(feature: StreamFeature) -> tuple[TileTotal, ...]:
     """Return the figures of tiles that a feature is made of; a mean has a sum and a count."""
     of = (feature.event, feature.attribute)
     if feature.aggregate == "count":
-        return (_Total(*of, "count", "int64"),)
+        return (TileTotal(*of, "count", "int64"),)
     if feature.aggregate == "mean":
-        return (_Total(*of, "sum", "float64"), _Total(*of, "count", "int64"))
-    return (_Total(*of, feature.aggregate, feature.type),)
+        return (TileTotal(*of, "sum", "float64"), TileTotal(*of, "count", "int64"))
+    return (TileTotal(*of, feature.aggregate, feature.type),)
 
 
-def _of_event(total: _Total, event: str) -> str:
+def _of_event(total: TileTotal, event: str) -> str:
     """Return SQL for what one event adds to a figure of its tile."""
     if total.event != event:
         return _nothing(total)
@@ -118,18 +118,18 @@ def _of_event(total: _Total, event: str) -> str:
     return f"CAST({total.attribute} AS {kind})"
 
 
-def _nothing(total: _Total) -> str:
+def _nothing(total: TileTotal) -> str:
     """Return SQL for a figure of a tile in which nothing happened."""
     if total.function == "count":
         return "0"
     return f"CAST(NULL AS {'DOUBLE' if total.type == 'float64' else 'BIGINT'})"
 
 
-def _value(feature: StreamFeature, totals: dict[_Total, str], window: str) -> str:
+def _value(feature: StreamFeature, totals: dict[TileTotal, str], window: str) -> str:
     """Return SQL for a feature's value over its window of tiles."""
     over = [
         f"{'sum' if total.function == 'count' else total.function}({totals[total]}) OVER {window}"
-        for total in _totals(feature)
+        for total in tile_totals(feature)
     ]
     if feature.aggregate == "mean":
         return f"{over[0]} / nullif({over[1]}, 0)"
