@@ -15,6 +15,7 @@ ADAPTER = Adapter(
         "state": f"{__name__}.storage.state:LocalStateStore",
         "inventory": f"{__name__}.inventory:LocalInventory",
         "events": f"{__name__}.events.log:LocalEventLog",
+        "event_source": f"{__name__}.events.source:LocalEventSource",
         "warehouse": f"{__name__}.warehouse.warehouse:LocalWarehouse",
         "online": f"{__name__}.online.store:LocalOnlineStore",
         "pipelines": f"{__name__}.pipelines.engine:LocalPipelineEngine",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from ...target import Capability
+from .warehouse.kept import KEPT
 
 _ROWS = (
     Capability(
@@ -58,6 +59,15 @@ _ROWS = (
     Capability(name="metrics.percentiles", level="native", why="exact, from every request"),
     Capability(name="events.delay", level="native", value=timedelta(0)),
     Capability(
+        name="events.read", level="native", why="the spool in SQLite, by its running number"
+    ),
+    Capability(
+        name="events.replay",
+        level="native",
+        value=KEPT,
+        why="compaction keeps what a consumer has not committed; without consumers nothing",
+    ),
+    Capability(
         name="warehouse.batch_atomic",
         level="native",
         why="a batch is a folder that one rename publishes",
@@ -68,6 +78,7 @@ _ROWS = (
         why="DuckDB's ASOF JOIN; elsewhere the point-in-time join is window functions",
     ),
     Capability(name="online.sync", level="native", why="incremental"),
+    Capability(name="online.put", level="native", why="one transaction"),
     Capability(name="registry.alias", level="native"),
     Capability(
         name="pipelines.fail_fast",

@@ -22,7 +22,7 @@ from ...common.warehouse.tables import TableDocument
 from .. import inventory
 from ..errors import translated
 from ..sqlite import Database
-from ..warehouse import catalogue, contents, spool, warehouse
+from ..warehouse import catalogue, contents, kept, spool, warehouse
 
 
 class _Ticket:
@@ -76,7 +76,7 @@ class LocalEventLog:
         """
         document = self._document(stream)
         if document is None or document.stream_key is None:
-            raise _absent(stream)
+            raise absent(stream)
         rules = rules_of(document)
         rows, rejected = encode_events(
             events, lambda event: event_values(rules, event, _stored_value)[0]
@@ -114,9 +114,10 @@ class LocalEventLog:
                 # a stream that was deleted since must not swallow events
                 document = catalogue.read(db, ticket.stream)
                 if document is None or document.stream_key is None:
-                    ticket.error = _absent(ticket.stream)
+                    ticket.error = absent(ticket.stream)
                 else:
-                    spool.insert(db, ticket.stream, ticket.rows)
+                    sequence = spool.insert(db, ticket.stream, ticket.rows)
+                    kept.note_arrival(db, ticket.stream, sequence, self._target.clock())
 
     def _document(self, stream: str) -> TableDocument | None:
         """Read the stored description of a stream's table."""
@@ -133,7 +134,7 @@ def _stored_value(_column: Column, value: object) -> object:
     return epoch_milliseconds(value) if isinstance(value, datetime) else value
 
 
-def _absent(stream: str) -> NotFound:
+def absent(stream: str) -> NotFound:
     """Return the error for a stream that does not exist."""
     return NotFound(
         f"there is no stream {stream}",

@@ -20,7 +20,7 @@ from ....feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ....storage import Resource
 from ....target import Target
 from ....times import epoch_milliseconds, from_epoch
-from ...common.online import latest_sql, merged, not_found
+from ...common.online import latest_sql, merged, not_found, put_rows
 from ...common.warehouse.relations import quoted
 from .. import inventory
 from ..errors import translated
@@ -139,20 +139,8 @@ class LocalOnlineStore:
                         remedy="run it again",
                     )
                 db.execute(f"DELETE FROM {table}")
-            names = [
-                "entity_key",
-                "event_ms",
-                "created_ms",
-                *(feature.name for feature in document.features),
-            ]
-            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
-            db.executemany(
-                f"INSERT INTO {table} ({', '.join(map(quoted, names))}) VALUES "
-                f"({', '.join('?' * len(names))}) ON CONFLICT (entity_key) DO UPDATE SET "
-                f"{changes} WHERE (excluded.event_ms, excluded.created_ms) >= ({table}.event_ms, "
-                f"{table}.created_ms)",
-                _rows(latest),
-            )
+            newest = ("event_ms", "created_ms")
+            db.executemany(_replace_sql(view.name, document.features, newest), _rows(latest))
             db.execute(
                 "UPDATE online_views SET synced = max(coalesce(synced, ?2), ?2) WHERE name = ?1",
                 (view.name, end),
@@ -172,6 +160,34 @@ class LocalOnlineStore:
         if start is not None:
             params["since"] = from_epoch(start)
         return self._target.warehouse.query(sql, params)
+
+    def put(self, view: OnlineViewSpec, rows: pa.Table, *, written_at: datetime) -> None:
+        """Write entities' rows in one transaction, each in place of the one that is served.
+
+        A row stays if it was written later than `written_at`.
+
+        Raises:
+            NotFound: There is no such view.
+            Invalid: The rows have not the columns of the view.
+        """
+        document = self._view(view.name)
+        if document is None:
+            raise not_found(view.name)
+        moment = epoch_milliseconds(written_at)
+        data = put_rows(view, document.features, rows)
+        if not data.num_rows:
+            return
+        with (
+            self._calls.mutating("online.put", view.name),
+            self._database.transaction(f"writing {view.name}") as db,
+        ):
+            if _read(db, view.name) is None:  # it was deleted meanwhile
+                raise not_found(view.name)
+            # what `sync` calls the moment of creation is here the moment of writing
+            db.executemany(
+                _replace_sql(view.name, view.features, ("created_ms",)),
+                ((key, event, moment, *values) for key, event, *values in _rows(data)),
+            )
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         """Return for each view the feature values of its entity keys, in order; None without a row.
@@ -289,6 +305,26 @@ def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
 def _table(view: str) -> str:
     """Return the quoted name of the SQLite table that holds a view's rows."""
     return quoted(f"online_{view}")
+
+
+def _replace_sql(view: str, features: Sequence[Column], newest: Sequence[str]) -> str:
+    """Return SQL that inserts an entity's row, or replaces the one that is there if it is older.
+
+    Args:
+        view: The view.
+        features: Those of the row; before them it has key, time of the event and of creation.
+        newest: The columns by which two rows are compared; of equals the new one stays.
+    """
+    table = _table(view)
+    names = ["entity_key", "event_ms", "created_ms", *(feature.name for feature in features)]
+    changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
+    new = ", ".join(f"excluded.{name}" for name in newest)
+    old = ", ".join(f"{table}.{name}" for name in newest)
+    return (
+        f"INSERT INTO {table} ({', '.join(map(quoted, names))}) VALUES "
+        f"({', '.join('?' * len(names))}) ON CONFLICT (entity_key) DO UPDATE SET {changes} "
+        f"WHERE ({new}) >= ({old})"
+    )
 
 
 def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:

@@ -64,6 +64,7 @@ class Engine:
         self._spill = self._folder / files.temporary_name()
         self._database = database
         self._calls = target.calls
+        self._clock = target.clock
         self._lock = threading.Lock()  # one thread at a time registers
         self._registered: dict[str, _Registered] = {}
         # table, its incarnation, batch: found as they were written
@@ -298,7 +299,11 @@ class Engine:
             return False
         with suppress(OSError, IsthmusError):
             return spool.compact(
-                self._database, self._folder / document.name, document, about=spool.COMPACT
+                self._database,
+                self._folder / document.name,
+                document,
+                now=self._clock(),
+                about=spool.COMPACT,
             )
         return False
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,7 @@ from ....core.durable import make_folder
 from ...common.warehouse.conformance import arrow_schema, in_time_order
 from ...common.warehouse.tables import PARTITION, SPOOL, TableDocument
 from ..sqlite import Database
-from . import batches, contents
+from . import batches, contents, kept
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS event_spool (sequence INTEGER PRIMARY KEY AUTOINCREME
     stream TEXT NOT NULL, rows BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS event_spool_stream ON event_spool (stream, sequence);
 """
+SCHEMA += kept.SCHEMA
 SEQUENCE = "isthmus_sequence"
 # events that wait before a reader makes a batch of files of them; it reads no more at a time
 COMPACT = 20_000
@@ -136,11 +138,17 @@ def last_published(published: Sequence[batches.Batch]) -> int:
 
 
 def compact(
-    database: Database, table: Path, document: TableDocument, *, about: int | None = None
+    database: Database,
+    table: Path,
+    document: TableDocument,
+    *,
+    now: datetime,
+    about: int | None = None,
 ) -> bool:
     """Move a stream's events from the SQLite spool into Parquet files, about `about` or all.
 
-    It returns False if another process is doing so.
+    What a consumer of the stream may still read at `now` is kept for it. It returns False if
+    another process is doing so.
     """
     make_folder(table.parent)
     with (table.parent / f".compact-{document.name}.lock").open("w") as lock:
@@ -160,5 +168,6 @@ def compact(
             written = batches.write(table, f"{SPOOL}{last:020d}", document, iter(rows.to_batches()))
             contents.note(database, table, f"{SPOOL}{last:020d}", again=not written)
         with database.transaction(f"compacting {document.name}") as db:
+            kept.keep(db, document.name, up_to=last, now=now)
             remove(db, document.name, up_to=last)
     return True

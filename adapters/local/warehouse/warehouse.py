@@ -24,7 +24,7 @@ from .. import files, inventory
 from ..errors import translated
 from ..home import home
 from ..sqlite import Database
-from . import batches, catalogue, contents, spool
+from . import batches, catalogue, contents, kept, spool
 from .engine import Engine
 
 if TYPE_CHECKING:
@@ -186,6 +186,7 @@ class LocalWarehouse:
         with self._database.transaction(f"deleting {name}") as db:
             catalogue.remove(db, name)
             spool.remove(db, name)
+            kept.forget(db, name)
             contents.forget(db, name)
             for kind in ("stream", "table", "view"):
                 inventory.forget(self._target, kind, name, connection=db)
@@ -199,9 +200,10 @@ class LocalWarehouse:
             document = catalogue.read(db, name)
             if document is None or document.stream_key is None:
                 return
-        spool.compact(self._database, self._folder / name, document)
+        spool.compact(self._database, self._folder / name, document, now=self._target.clock())
         with self._database.transaction(f"closing {name}") as db:
             catalogue.write(db, without_stream(document))
+            kept.forget(db, name)
             inventory.forget(self._target, "stream", name, connection=db)
 
     def close(self) -> None:

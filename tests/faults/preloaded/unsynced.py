@@ -146,7 +146,7 @@ def _spool_emptied_first(_):
     from isthmus.adapters.common.warehouse.conformance import arrow_schema, in_time_order
     from isthmus.adapters.local.warehouse import batches, contents, spool
 
-    def compact(database, table, document, *, about=None):
+    def compact(database, table, document, *, now, about=None):
         waiting = spool.read(
             database.connection,
             document,
