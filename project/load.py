@@ -24,7 +24,7 @@ from .experiments import build as experiment_build
 from .experiments import checks as experiment_checks
 from .features import checks as feature_checks
 from .features import files as feature_files
-from .features.build import build_feature_view, build_table
+from .features.build import build_table, build_views
 from .metrics import metrics as unit_metrics
 from .models import checks as model_checks
 from .models import trainers
@@ -198,21 +198,9 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
     tables = {name: build_table(name, values) for name, values in sound("tables").items()}
     for table in tables.values():
         feature_files.table_file(fenced, table.name, table.path, report)
-    views = {
-        name: build_feature_view(
-            name,
-            values,
-            f"features/{name}.sql",
-            files.read_sql(
-                fenced,
-                f"features/{name}.sql",
-                f"feature_views.{name}",
-                report,
-                remedy="write a SELECT: the entity's key, event_timestamp and the features",
-            ),
-        )
-        for name, values in sound("feature_views").items()
-    }
+    views = build_views(
+        sound("feature_views"), entities, events, declared, fenced, report
+    )
     files.orphans(folder, "features", declared.feature_views, "a feature view", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
     models, registered = _models(fenced, report)

@@ -58,11 +58,14 @@ def materialize(
             console.say(f"first, whether they see later data ({paid}): {', '.join(new)}")
         reports = compute(project, views or None, until=moment, moments=moments)
         served = None if console.as_json else compare(project)
+        views_by_name = project.spec.feature_views
+        streams = {name for name, view in views_by_name.items() if view.stream is not None}
         models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
     width = max((len(r.view) for r in reports), default=0)
     lines = [
         f"{r.view:<{width}}   {plural(r.rows, 'row'):>12}   "
-        f"{plural(r.keys_online, 'key'):>11} online   known up to {r.until:%Y-%m-%d %H:%M}"
+        + ("by its stream" if r.view in streams else f"{plural(r.keys_online, 'key'):>11} online")
+        + f"   known up to {r.until:%Y-%m-%d %H:%M}"
         for r in reports
     ]
     checks = [str(report.as_known) for report in reports if report.as_known is not None]

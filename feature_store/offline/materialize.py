@@ -19,6 +19,7 @@ Killed at any point, running again doubles and loses nothing:
 3. the watermark moves to `until`. Readers filter by created_timestamp <= watermark, and all rows of
    a half-written batch are above it;
 4. the online store is synced over (synced, until] and `synced` is noted. A sync may be repeated.
+   A stream view is not synced: the consumer of its streams puts it online.
 
 `until` grows with every batch that has rows. Where the project's clock stands still (`now:` of an
 old log), a further batch is dated one millisecond after the last: its corrections must be newer
@@ -51,7 +52,7 @@ _TICK = timedelta(milliseconds=1)
 class MaterializeReport(msgspec.Struct, frozen=True, kw_only=True):
     view: str
     rows: int  # appended to the history
-    keys_online: int
+    keys_online: int  # 0 of a stream view, which its stream's consumer puts online
     until: datetime  # what was known then is in the history and served
     seconds: float
     as_known: AsKnown | None = None  # what was checked before this batch
@@ -140,11 +141,13 @@ def _materialize(
         current = _record_begin(project, source, current, last + _TICK, checked)
     elif checked != current.mark.checked:
         current = watermarks.move(project, view, current, checked=checked)
-    current = _sync(project, source, current)
+    is_stream = source.view.stream is not None  # its rows are put by one writer, the consumer
+    if not is_stream:
+        current = _sync(project, source, current)
     return MaterializeReport(
         view=view,
         rows=current.mark.rows - rows_before,
-        keys_online=_online_key_count(project, source, current.mark),
+        keys_online=0 if is_stream else _online_key_count(project, source, current.mark),
         until=current.mark.until or until,
         seconds=time.monotonic() - started,
         as_known=check,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..reading.common_shapes import DURATION, NAME_SHAPE, path_inside
 from ..reading.quantities import Mistake
 from ..reading.shapes import OneOf, Record, RecordKey, Text
+from .stream_keys import STREAM, STREAM_FEATURES
 
 
 def _path(text: str) -> str:
@@ -38,6 +39,14 @@ FEATURE_VIEW = Record(
             shape=OneOf(words=("known",)),
             description="Known: the view reads an objective's outcome event on purpose, and is not "
             "warned.",
+        ),
+        "stream": RecordKey(
+            shape=STREAM,
+            description="The view is counted in tiles, from `features`, and has no SQL file.",
+        ),
+        "features": RecordKey(
+            shape=STREAM_FEATURES,
+            description="The features of a stream view: counts, sums, means, minima, maxima.",
         ),
     },
 )

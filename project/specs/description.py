@@ -15,6 +15,7 @@ from .experiments import Analysis, Experiment, Layer, Metric
 from .monitors import Monitor
 from .predictions import Prediction
 from .rules import Rule
+from .stream_views import StreamDefinition
 from .tuning import Tuning
 
 AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
@@ -96,11 +97,13 @@ class StaticTable(msgspec.Struct, frozen=True, kw_only=True):
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     entity: str
-    path: str  # features/<name>.sql
+    path: str  # features/<name>.sql; project.yaml where the SQL is generated
     sql: str
     ttl: timedelta | None = None
     # "known": it reads an objective's outcome event on purpose
     outcome_events: Literal["known"] | None = None
+    # windows that are counted in tiles, also by a consumer of the streams; `sql` is made from it
+    stream: StreamDefinition | None = None
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
