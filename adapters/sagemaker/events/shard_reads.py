@@ -89,10 +89,10 @@ class ShardReads:
         last = place.read.get(shard)
         if iterator is None or (iterator.since, iterator.last) != (place.since, last):
             iterator = self._made(place, shard)
-        answer = self._records(iterator.token, shard, limit)
+        answer = self._records(iterator.token, limit)
         if answer is None:  # it has expired
             iterator = self._made(place, shard)
-            answer = self._records(iterator.token, shard, limit)
+            answer = self._records(iterator.token, limit)
             if answer is None:
                 raise Invalid(f"stream {self._stream}: an iterator expired as soon as it was made")
         told, following = answer
@@ -137,7 +137,7 @@ class ShardReads:
             )
         return str(answer["ShardIterator"])
 
-    def _records(self, token: str, shard: str, limit: int) -> tuple[Answer, str | None] | None:
+    def _records(self, token: str, limit: int) -> tuple[Answer, str | None] | None:
         """Return an answer of GetRecords and the iterator of the next; None if this has expired."""
         client = self._aws.client("kinesis", retrying=False)  # the pace is ours
         with self._aws.reading("GetRecords", self._name):

@@ -46,6 +46,19 @@ class _Reading(msgspec.Struct, kw_only=True):
     behind: dict[str, tuple[int, float]] = {}  # by shard: milliseconds, and when that was told
 
 
+class _Work(msgspec.Struct, kw_only=True):
+    """One call of `read`: what it has to go by, and how far it is."""
+
+    stream: str
+    known: _Known
+    reading: _Reading
+    place: places.Place
+    limit: int
+    events: list[Row] = []
+    asked: set[str] = set()  # shards that were asked at least once
+    refused: dict[str, IsthmusError] = {}  # the last answer of shards that refused
+
+
 @final
 class KinesisEventSource:
     """The EventSource port over Kinesis."""
@@ -82,13 +95,14 @@ class KinesisEventSource:
         place = places.decode(after, stream)
         if place.made != reading.reads.made:  # another stream of the same name: all of it is new
             place = places.Place(made=reading.reads.made, since=place.since)
+        work = _Work(stream=stream, known=known, reading=reading, place=place, limit=limit)
         try:
-            events = self._read(stream, known, reading, place, limit, patience)
+            self._read(work, patience)
         except NotFound:
             self._forget(stream)
             raise
         return EventBatch(
-            events=tuple(events),
+            events=tuple(work.events),
             receipt=places.encode(place),
             behind=_behind(reading, place, began),
         )
@@ -128,60 +142,57 @@ class KinesisEventSource:
         for key in [key for key in self._readings if key[0] == stream]:
             self._readings.pop(key, None)
 
-    def _read(
-        self,
-        stream: str,
-        known: _Known,
-        reading: _Reading,
-        place: places.Place,
-        limit: int,
-        patience: timedelta,
-    ) -> list[Row]:
-        """Read shards by turns until there are events or patience is over; move the place.
+    def _read(self, work: _Work, patience: timedelta) -> None:
+        """Read shards by turns until there are events or patience is over; each at least once.
 
         Raises:
             Throttled, Unavailable: There are no events, and a shard could not be read.
         """
         deadline = time.monotonic() + patience.total_seconds()
-        events: list[Row] = []
-        asked: set[str] = set()
-        refused: dict[str, IsthmusError] = {}
         while True:
-            self._list(reading, place)
-            for shard in _by_turns(places.readable(place, reading.shards), reading.turn):
-                if len(events) >= limit:
-                    break
-                if not self._pace.take(stream, shard):
-                    continue
-                asked.add(shard)
-                reading.turn = shard
-                try:
-                    answer = reading.reads.get(place, shard, limit - len(events))
-                except (Throttled, Unavailable) as error:
-                    refused[shard] = error
-                    self._pace.refused(stream, shard)
-                    continue
-                except NotFound:
-                    reading.listed = None
-                    if shard in {kept.name for kept in reading.reads.shards()}:
-                        raise
-                    continue  # it is trimmed with its last record
-                refused.pop(shard, None)
-                self._pace.answered(stream, shard, answer.size)
-                events += self._rows(stream, known, answer.records)
-                _move(reading, place, shard, answer)
-            if events:
-                return events
-            current = places.readable(place, reading.shards)
-            left = [shard for shard in current if shard not in asked]
+            self._round(work)
+            if work.events:
+                return
+            current = places.readable(work.place, work.reading.shards)
+            left = [shard for shard in current if shard not in work.asked]
             now = time.monotonic()
             if not left and now >= deadline:
                 break
-            wait = self._pace.wait(stream, left or current)
+            wait = self._pace.wait(work.stream, left or current)
             time.sleep(wait if left else max(0.0, min(wait, deadline - now)))
-        for error in refused.values():
-            raise error
-        return events
+        if work.refused:
+            raise next(iter(work.refused.values()))
+
+    def _round(self, work: _Work) -> None:
+        """Read each shard that may be read now, as far as the limit of events goes."""
+        self._list(work.reading, work.place)
+        readable = places.readable(work.place, work.reading.shards)
+        for shard in _by_turns(readable, work.reading.turn):
+            if len(work.events) >= work.limit:
+                return
+            if self._pace.take(work.stream, shard):
+                work.reading.turn = shard
+                self._ask(work, shard)
+
+    def _ask(self, work: _Work, shard: str) -> None:
+        """Read a shard once: take its events, and move the place."""
+        reads = work.reading.reads
+        work.asked.add(shard)
+        try:
+            answer = reads.get(work.place, shard, work.limit - len(work.events))
+        except (Throttled, Unavailable) as error:
+            work.refused[shard] = error
+            self._pace.refused(work.stream, shard)
+            return
+        except NotFound:
+            work.reading.listed = None
+            if shard in {kept.name for kept in reads.shards()}:
+                raise
+            return  # the stream has trimmed it, with its last record
+        work.refused.pop(shard, None)
+        self._pace.answered(work.stream, shard, answer.size)
+        work.events += self._rows(work.stream, work.known, answer.records)
+        _move(work.reading, work.place, shard, answer)
 
     def _list(self, reading: _Reading, place: places.Place) -> None:
         """List a stream's shards, unless the list is new enough."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 import msgspec
 
 from ....core.formats import StoredDocument, decode
-from ....errors import AlreadyExists, Busy, Conflict, NotFound
+from ....errors import AlreadyExists, Busy, Conflict, IsthmusError, NotFound
 from ....events.port import Column
 from ....feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ....storage import Phase, wait
@@ -73,6 +73,7 @@ class FeatureStoreOnline:
         self._aws = aws_of(target)
         self._documents = documents(self._aws, "online")
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
+        self._writable: dict[str, float] = {}  # view -> until when `put` does not look at it
 
     def apply(self, view: OnlineViewSpec) -> None:
         """Make a feature group for an online view, or add features to it.
@@ -215,6 +216,33 @@ class FeatureStoreOnline:
 
         self._keep(view.name, done, _creation_time(group))
         return SyncReport(rows=latest.num_rows, until=from_epoch(end))
+
+    def put(self, view: OnlineViewSpec, rows: pa.Table, *, written_at: datetime) -> None:
+        """Write entities' rows to Feature Store with `written_at` as their EventTime.
+
+        Feature Store serves no row whose EventTime is before that of the stored one.
+
+        Raises:
+            NotFound: There is no such view.
+        """
+        name = self._name(view.name)
+        if self._writable.get(view.name, 0.0) < time.monotonic():
+            if self._stored_view(view.name, self._group(name)) is None:
+                raise not_found(view.name)
+            self._settled_group(name)
+            self._writable[view.name] = time.monotonic() + _KNOWN
+        if not rows.num_rows:
+            return
+        stamp = records.event_time(epoch_milliseconds(written_at))
+        rows = rows.rename_columns(
+            ["event_timestamp" if c == records.FEATURE_TIME else c for c in rows.column_names]
+        )
+        try:
+            with self._aws.mutating("BatchWriteRecord", name):
+                record_batches.write(self._aws, name, rows, view.features, stamp)
+        except IsthmusError:
+            self._writable.pop(view.name, None)  # it may be gone, or another one by now
+            raise
 
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int
