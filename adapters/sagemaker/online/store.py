@@ -22,7 +22,7 @@ from ....feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ....storage import Phase, wait
 from ....target import Target
 from ....times import epoch_milliseconds, from_epoch
-from ...common.online import latest_sql, merged, not_found
+from ...common.online import latest_sql, merged, not_found, put_rows
 from .. import names
 from ..errors import translated
 from ..session import AwsSession, aws_of
@@ -73,7 +73,7 @@ class FeatureStoreOnline:
         self._aws = aws_of(target)
         self._documents = documents(self._aws, "online")
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
-        self._writable: dict[str, float] = {}  # view -> until when `put` does not look at it
+        self._writers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
         """Make a feature group for an online view, or add features to it.
@@ -226,23 +226,34 @@ class FeatureStoreOnline:
             NotFound: There is no such view.
         """
         name = self._name(view.name)
-        if self._writable.get(view.name, 0.0) < time.monotonic():
-            if self._stored_view(view.name, self._group(name)) is None:
-                raise not_found(view.name)
-            self._settled_group(name)
-            self._writable[view.name] = time.monotonic() + _KNOWN
-        if not rows.num_rows:
+        latest = put_rows(view, self._writer(view), rows)
+        if not latest.num_rows:
             return
         stamp = records.event_time(epoch_milliseconds(written_at))
-        rows = rows.rename_columns(
-            ["event_timestamp" if c == records.FEATURE_TIME else c for c in rows.column_names]
-        )
+        latest = latest.rename_columns(["entity_key", "event_timestamp", *latest.column_names[2:]])
         try:
             with self._aws.mutating("BatchWriteRecord", name):
-                record_batches.write(self._aws, name, rows, view.features, stamp)
+                record_batches.write(self._aws, name, latest, view.features, stamp)
         except IsthmusError:
-            self._writable.pop(view.name, None)  # it may be gone, or another one by now
+            self._writers.pop(view.name, None)  # it may be gone, or another one by now
             raise
+
+    def _writer(self, view: OnlineViewSpec) -> tuple[Column, ...]:
+        """Return the features of a view that takes records, cached for some seconds.
+
+        Raises:
+            NotFound: There is no such view.
+        """
+        expires, features = self._writers.get(view.name, (0.0, ()))
+        if expires < time.monotonic() or not set(view.features).issubset(features):
+            name = self._name(view.name)
+            stored = self._stored_view(view.name, self._group(name))
+            if stored is None:
+                raise not_found(view.name)
+            self._settled_group(name)
+            features = stored.view.features
+            self._writers[view.name] = (time.monotonic() + _KNOWN, features)
+        return features
 
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int
