@@ -16,7 +16,7 @@ _PAUSE, _LONGEST = 0.5, 8.0  # seconds after a refusal, doubled each time, and a
 
 
 class Pace:
-    """When each shard may be read next by this process."""
+    """Keeps when each shard may be read next by this process."""
 
     def __init__(self) -> None:
         self._free: dict[tuple[str, str], float] = {}
@@ -32,13 +32,13 @@ class Pace:
             self._free[stream, shard] = now + _INTERVAL
             return True
 
-    def answered(self, stream: str, shard: str, size: int) -> None:
+    def note_answer(self, stream: str, shard: str, size: int) -> None:
         """Take note that a shard gave so many bytes."""
         with self._lock:
             self._refusals.pop((stream, shard), None)
             self._later(stream, shard, size / _RATE)
 
-    def refused(self, stream: str, shard: str) -> None:
+    def note_refusal(self, stream: str, shard: str) -> None:
         """Take note that a shard refused a read: the next has to wait, longer each time."""
         with self._lock:
             count = self._refusals.get((stream, shard), 0)

@@ -25,7 +25,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
 class Place(msgspec.Struct, kw_only=True):
     """How far a consumer has read each shard of a stream."""
 
-    made: str  # when the stream was created: another stream of the name has other shards
+    created: str  # when the stream was created: another stream of the name has other shards
     since: int  # ms: shards that were never read are read from then on
     # the sequence number of the last record that was read, by shard
     read: dict[str, str] = {}

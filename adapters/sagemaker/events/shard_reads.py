@@ -20,7 +20,7 @@ _NEARLY = timedelta(minutes=1)  # less than the retention: what is so far behind
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What GetRecords gave of a shard."""
+    """One answer of GetRecords, of one shard."""
 
     records: tuple[bytes, ...] = ()
     last: str | None = None  # the sequence number of the last of them
@@ -51,7 +51,7 @@ class ShardReads:
         self._stream = stream
         self._name = names.underscored(aws.project, stream)
         self._iterators: dict[str, _Iterator] = {}
-        self.made = ""  # when the stream was created
+        self.created = ""  # when the stream was created
 
     def summary(self) -> tuple[str, timedelta]:
         """Return when the stream was created, and for how long it keeps records.
@@ -62,8 +62,8 @@ class ShardReads:
         with self._aws.reading("DescribeStreamSummary", self._name):
             summary = self._aws.client("kinesis").describe_stream_summary(StreamName=self._name)
         description = summary["StreamDescriptionSummary"]
-        self.made = description["StreamCreationTimestamp"].isoformat()
-        return self.made, timedelta(hours=description["RetentionPeriodHours"])
+        self.created = description["StreamCreationTimestamp"].isoformat()
+        return self.created, timedelta(hours=description["RetentionPeriodHours"])
 
     def shards(self) -> tuple[places.Shard, ...]:
         """List the stream's shards, closed ones too as long as they have records."""
@@ -88,37 +88,37 @@ class ShardReads:
         iterator = self._iterators.pop(shard, None)
         last = place.read.get(shard)
         if iterator is None or (iterator.since, iterator.last) != (place.since, last):
-            iterator = self._made(place, shard)
-        answer = self._records(iterator.token, limit)
-        if answer is None:  # it has expired
-            iterator = self._made(place, shard)
-            answer = self._records(iterator.token, limit)
-            if answer is None:
+            iterator = self._new_iterator(place, shard)
+        result = self._records(iterator.token, limit)
+        if result is None:  # it has expired
+            iterator = self._new_iterator(place, shard)
+            result = self._records(iterator.token, limit)
+            if result is None:
                 raise Invalid(f"stream {self._stream}: an iterator expired as soon as it was made")
-        told, following = answer
-        if self._is_trimmed(told, iterator):
+        answer, following = result
+        if self._is_trimmed(answer, iterator):
             # AWS goes on from a record that it no longer has with empty answers
             token = self._iterator(shard, {"ShardIteratorType": "TRIM_HORIZON"})
             iterator = _Iterator(token=token, since=place.since, last=last, oldest=True)
             self._iterators[shard] = iterator
-            return Answer(behind=told.behind)
+            return Answer(behind=answer.behind)
         if following is not None:
             self._iterators[shard] = _Iterator(
                 token=following,
                 since=place.since,
-                last=told.last or last,
-                oldest=iterator.oldest and told.last is None,
+                last=answer.last or last,
+                oldest=iterator.oldest and answer.last is None,
             )
-        return told
+        return answer
 
-    def _is_trimmed(self, told: Answer, iterator: _Iterator) -> bool:
+    def _is_trimmed(self, answer: Answer, iterator: _Iterator) -> bool:
         """Return whether an iterator goes on from a record that the stream has trimmed."""
-        if told.records or told.ended or iterator.last is None or iterator.oldest:
+        if answer.records or answer.ended or iterator.last is None or iterator.oldest:
             return False
-        behind = timedelta(milliseconds=told.behind) + _NEARLY
+        behind = timedelta(milliseconds=answer.behind) + _NEARLY
         return behind >= timedelta(days=1) and behind >= self.summary()[1]
 
-    def _made(self, place: places.Place, shard: str) -> _Iterator:
+    def _new_iterator(self, place: places.Place, shard: str) -> _Iterator:
         """Make an iterator by which a shard is read on from a place."""
         try:
             token = self._iterator(shard, places.start(place, shard))

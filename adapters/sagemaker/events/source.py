@@ -28,8 +28,8 @@ _SOON = 1.0  # seconds after which the list is asked for again where no shard of
 _COLUMNS = 60.0  # seconds after which a name that is no column makes us look for new columns again
 
 
-class _Known(msgspec.Struct, kw_only=True):
-    """What this process knows of a stream."""
+class _StreamColumns(msgspec.Struct, kw_only=True):
+    """The columns of a stream, as this process last read them."""
 
     columns: tuple[Column, ...]
     looked: float  # when the columns were read, on the machine's clock
@@ -37,7 +37,7 @@ class _Known(msgspec.Struct, kw_only=True):
 
 
 class _Reading(msgspec.Struct, kw_only=True):
-    """What this process knows of a consumer's reading of a stream."""
+    """A consumer's reading of a stream, as far as this process keeps it."""
 
     reads: ShardReads
     shards: Sequence[places.Shard] = ()
@@ -50,12 +50,12 @@ class _Work(msgspec.Struct, kw_only=True):
     """One call of `read`: what it has to go by, and how far it is."""
 
     stream: str
-    known: _Known
+    cached: _StreamColumns
     reading: _Reading
     place: places.Place
     limit: int
     events: list[Row] = []
-    asked: set[str] = set()  # shards that were asked at least once
+    tried: set[str] = set()  # shards that were asked at least once
     refused: dict[str, IsthmusError] = {}  # the last answer of shards that refused
 
 
@@ -66,7 +66,7 @@ class KinesisEventSource:
     def __init__(self, target: Target) -> None:
         self._aws = aws_of(target)
         self._pace = Pace()
-        self._known: dict[str, _Known] = {}
+        self._columns_by_stream: dict[str, _StreamColumns] = {}
         self._readings: dict[tuple[str, str], _Reading] = {}
 
     def apply(self, stream: str, consumer: str, *, since: datetime) -> bytes:
@@ -77,8 +77,8 @@ class KinesisEventSource:
         """
         self._look(stream)
         self._readings.pop((stream, consumer), None)
-        made, _ = ShardReads(self._aws, stream).summary()
-        return places.encode(places.Place(made=made, since=epoch_milliseconds(since)))
+        created, _ = ShardReads(self._aws, stream).summary()
+        return places.encode(places.Place(created=created, since=epoch_milliseconds(since)))
 
     def read(
         self, stream: str, consumer: str, *, after: bytes, limit: int, patience: timedelta
@@ -90,12 +90,14 @@ class KinesisEventSource:
             Throttled: A shard refused as long as there was patience; nothing is lost.
         """
         began = time.monotonic()
-        known = self._known.get(stream) or self._look(stream)
+        cached = self._columns_by_stream.get(stream) or self._look(stream)
         reading = self._open(stream, consumer)
         place = places.decode(after, stream)
-        if place.made != reading.reads.made:  # another stream of the same name: all of it is new
-            place = places.Place(made=reading.reads.made, since=place.since)
-        work = _Work(stream=stream, known=known, reading=reading, place=place, limit=limit)
+        if (
+            place.created != reading.reads.created
+        ):  # another stream of the same name: all of it is new
+            place = places.Place(created=reading.reads.created, since=place.since)
+        work = _Work(stream=stream, cached=cached, reading=reading, place=place, limit=limit)
         try:
             self._read(work, patience)
         except NotFound:
@@ -114,7 +116,7 @@ class KinesisEventSource:
         """Forget what this process knows of a consumer of a stream; Kinesis knows nothing of it."""
         self._readings.pop((stream, consumer), None)
 
-    def _look(self, stream: str) -> _Known:
+    def _look(self, stream: str) -> _StreamColumns:
         """Read the columns of a stream's table.
 
         Raises:
@@ -123,12 +125,12 @@ class KinesisEventSource:
         stored = catalogue.read(self._aws, stream)
         if stored is None or stored.document.stream_key is None:
             raise _no_stream(stream)
-        known = _Known(columns=stored.document.columns, looked=time.monotonic())
-        self._known[stream] = known
-        return known
+        cached = _StreamColumns(columns=stored.document.columns, looked=time.monotonic())
+        self._columns_by_stream[stream] = cached
+        return cached
 
     def _open(self, stream: str, consumer: str) -> _Reading:
-        """Return what is known of a consumer's reading; begin it where nothing is."""
+        """Return what is cached of a consumer's reading; begin it where nothing is."""
         reading = self._readings.get((stream, consumer))
         if reading is None:
             reads = ShardReads(self._aws, stream)
@@ -138,7 +140,7 @@ class KinesisEventSource:
 
     def _forget(self, stream: str) -> None:
         """Forget all that this process knows of a stream."""
-        self._known.pop(stream, None)
+        self._columns_by_stream.pop(stream, None)
         for key in [key for key in self._readings if key[0] == stream]:
             self._readings.pop(key, None)
 
@@ -154,7 +156,7 @@ class KinesisEventSource:
             if work.events:
                 return
             current = places.readable(work.place, work.reading.shards)
-            left = [shard for shard in current if shard not in work.asked]
+            left = [shard for shard in current if shard not in work.tried]
             now = time.monotonic()
             if not left and now >= deadline:
                 break
@@ -172,26 +174,26 @@ class KinesisEventSource:
                 return
             if self._pace.take(work.stream, shard):
                 work.reading.turn = shard
-                self._ask(work, shard)
+                self._read_shard(work, shard)
 
-    def _ask(self, work: _Work, shard: str) -> None:
+    def _read_shard(self, work: _Work, shard: str) -> None:
         """Read a shard once: take its events, and move the place."""
         reads = work.reading.reads
-        work.asked.add(shard)
+        work.tried.add(shard)
         try:
             answer = reads.get(work.place, shard, work.limit - len(work.events))
         except (Throttled, Unavailable) as error:
             work.refused[shard] = error
-            self._pace.refused(work.stream, shard)
+            self._pace.note_refusal(work.stream, shard)
             return
         except NotFound:
             work.reading.listed = None
-            if shard in {kept.name for kept in reads.shards()}:
+            if shard in {listed.name for listed in reads.shards()}:
                 raise
             return  # the stream has trimmed it, with its last record
         work.refused.pop(shard, None)
-        self._pace.answered(work.stream, shard, answer.size)
-        work.events += self._rows(work.stream, work.known, answer.records)
+        self._pace.note_answer(work.stream, shard, answer.size)
+        work.events += self._rows(work.stream, work.cached, answer.records)
         _move(work.reading, work.place, shard, answer)
 
     def _list(self, reading: _Reading, place: places.Place) -> None:
@@ -203,16 +205,16 @@ class KinesisEventSource:
             reading.listed = time.monotonic()
             places.forget_absent(place, reading.shards)
 
-    def _rows(self, stream: str, known: _Known, records: Sequence[bytes]) -> list[Row]:
+    def _rows(self, stream: str, cached: _StreamColumns, records: Sequence[bytes]) -> list[Row]:
         """Return the events in records. What does not fit the stream is left out, as by Firehose.
 
         Others may have put it there; `append` does not.
         """
-        rows, strange = stream_records.events(known.columns, records)
-        if strange - known.strange or (strange and time.monotonic() - known.looked > _COLUMNS):
+        rows, strange = stream_records.events(cached.columns, records)
+        if strange - cached.strange or (strange and time.monotonic() - cached.looked > _COLUMNS):
             newer = self._look(stream)  # a column may have been added since
-            known.columns, known.looked = newer.columns, newer.looked
-            rows, known.strange = stream_records.events(known.columns, records)
+            cached.columns, cached.looked = newer.columns, newer.looked
+            rows, cached.strange = stream_records.events(cached.columns, records)
         return rows
 
 
@@ -235,7 +237,7 @@ def _move(reading: _Reading, place: places.Place, shard: str, answer: Answer) ->
 
 
 def _behind(reading: _Reading, place: places.Place, began: float) -> timedelta | None:
-    """Return the age of the oldest event that is not read yet, at most; None: it is not known.
+    """Return the age of the oldest event that is not read yet, at most; None: it is not cached.
 
     Of a shard that was not asked since `began`, events may be unread since it last was.
     """
@@ -244,8 +246,8 @@ def _behind(reading: _Reading, place: places.Place, began: float) -> timedelta |
     for shard in places.readable(place, reading.shards):
         if shard not in reading.behind:
             return None
-        milliseconds, told = reading.behind[shard]
-        ages.append(milliseconds / 1000 + (now - told if told < began else 0.0))
+        milliseconds, moment = reading.behind[shard]
+        ages.append(milliseconds / 1000 + (now - moment if moment < began else 0.0))
     oldest = max(ages, default=0.0)
     if not oldest and (not ages or places.waiting(place, reading.shards)):
         return None
