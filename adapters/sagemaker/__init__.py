@@ -27,6 +27,7 @@ ADAPTER = Adapter(
         "state": f"{__name__}.storage.state:state",
         "inventory": f"{__name__}.resources.inventory:AwsInventory",
         "events": f"{__name__}.events.log:KinesisEventLog",
+        "event_source": f"{__name__}.events.source:KinesisEventSource",
         "sources": f"{__name__}.warehouse.sources:AwsSources",
         "warehouse": f"{__name__}.warehouse.warehouse:AthenaWarehouse",
         "online": f"{__name__}.online.store:FeatureStoreOnline",

@@ -102,6 +102,19 @@ _ROWS = (
         why="Firehose's buffer of 60 s, up to 1.5 times",
     ),
     Capability(
+        name="events.read",
+        level="native",
+        known="sdk",
+        why="GetRecords of Kinesis, shard by shard; the place is the consumer's",
+    ),
+    Capability(
+        name="events.replay",
+        level="native",
+        value=timedelta(hours=24),
+        known="docs",
+        why="a stream of Kinesis keeps its records so long unless told otherwise",
+    ),
+    Capability(
         name="warehouse.batch_atomic",
         level="refused",
         known="docs",
@@ -118,6 +131,12 @@ _ROWS = (
         level="native",
         known="sdk",
         why="incremental: BatchWriteRecord of the entities that changed",
+    ),
+    Capability(
+        name="online.put",
+        level="native",
+        known="sdk",
+        why="BatchWriteRecord; the EventTime is the writer's moment, so an older row is not served",
     ),
     Capability(
         name="registry.alias", level="emulated", known="sdk", why="a tag of the model package group"

@@ -21,7 +21,7 @@ from .core import in_process
 from .core.caller import on_behalf_of
 from .core.environment import ACCOUNT, REGION
 from .core.identity import authentication as door
-from .core.incoming import IncomingRequest
+from .core.incoming import INTERNAL, IncomingRequest
 from .core.policy import managed as managed_policies
 from .core.policy.enforcement import Access
 from .core.policy.evaluation import AccessRequest, Used
@@ -41,7 +41,6 @@ _MOTO_RESET = (
 )
 # what a fault calls the start of a job's host
 _ASKED_INSIDE = frozenset({"TrainingJob", "ProcessingJob", "TransformJob"})
-_INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
     "s3": ("SlowDown", 503),
@@ -152,7 +151,7 @@ class Front(StackFront):
         named = self._names(incoming)
         faults = (
             {}
-            if _INTERNAL in incoming.environ
+            if incoming.is_internal
             else take_faults(self.stack, incoming.service, incoming.operation, named)
         )
         done: WsgiAnswer | None = None
@@ -284,7 +283,7 @@ class Front(StackFront):
         Raises:
             AwsError: The caller lacks a right.
         """
-        inside = _INTERNAL in incoming.environ
+        inside = incoming.is_internal
         caller = on_behalf_of() if inside else incoming.caller
         if (
             caller is None
@@ -324,7 +323,7 @@ class Front(StackFront):
 
         A request of the stack to itself has none.
         """
-        if _INTERNAL in incoming.environ:
+        if incoming.is_internal:
             return ()
         try:
             return names(wire.parameters(incoming))
@@ -351,7 +350,7 @@ class Front(StackFront):
             cut: Whether a fault has cut the connection.
             refused: Whether its sender was refused.
         """
-        if _INTERNAL in incoming.environ:
+        if incoming.is_internal:
             return
         if (
             incoming.model is not None
@@ -390,7 +389,7 @@ class Front(StackFront):
 
     def _internal(self, environ: dict[str, Any]) -> WsgiAnswer:
         """Return the response to an internal request, sent by the stack's own boto3 clients."""
-        environ[_INTERNAL] = True
+        environ[INTERNAL] = True
         return self.answer(wire.understand(environ))
 
 

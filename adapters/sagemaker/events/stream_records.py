@@ -1,10 +1,11 @@
-"""Events as the records that Kinesis takes and Firehose reads as JSON. Pure."""
+"""Events as the records that Kinesis takes and Firehose reads as JSON, and back. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from ....errors import Invalid
 from ....events.port import Column, Row
 from ....times import utc_milliseconds
-from ...common.event_values import EventRules, event_values
+from ...common.event_values import EventRules, checked, event_values
 from ...common.warehouse.tables import PARTITION
 
 _RECORDS = 500  # a call
@@ -71,3 +72,40 @@ def calls(records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         calls[-1].append(record)
         size += bytes_
     return calls
+
+
+def events(columns: Sequence[Column], records: Sequence[bytes]) -> tuple[list[Row], frozenset[str]]:
+    """Return the events in Kinesis records, and names in them that are no columns of the stream.
+
+    A record that is no event of the stream is left out.
+    """
+    rows: list[Row] = []
+    strange: set[str] = set()
+    for data in records:
+        try:
+            values = msgspec.json.decode(data, type=dict[str, Any])
+            rows.append(
+                {
+                    column.name: _from_json(column, values.pop(column.name, None))
+                    for column in columns
+                }
+            )
+        except (msgspec.MsgspecError, UnicodeDecodeError, Invalid):
+            continue
+        strange.update(values)
+    return rows, frozenset(strange - {PARTITION})
+
+
+def _from_json(column: Column, value: object) -> object:
+    """Convert a column's value back from JSON: a timestamp from text, in UTC.
+
+    Raises:
+        Invalid: It does not fit the column.
+    """
+    if column.type == "timestamp" and isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise Invalid(f"{column.name} is no timestamp: {value!r}") from error
+        value = utc_milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
+    return checked(column, value)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, final
 import msgspec
 
 from ....core.formats import StoredDocument, decode
-from ....errors import AlreadyExists, Busy, Conflict, NotFound
+from ....errors import AlreadyExists, Busy, Conflict, IsthmusError, NotFound
 from ....events.port import Column
 from ....feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ....storage import Phase, wait
 from ....target import Target
 from ....times import epoch_milliseconds, from_epoch
-from ...common.online import latest_sql, merged, not_found
+from ...common.online import latest_sql, merged, not_found, put_rows
 from .. import names
 from ..errors import translated
 from ..session import AwsSession, aws_of
@@ -73,6 +73,7 @@ class FeatureStoreOnline:
         self._aws = aws_of(target)
         self._documents = documents(self._aws, "online")
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
+        self._writers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
         """Make a feature group for an online view, or add features to it.
@@ -215,6 +216,44 @@ class FeatureStoreOnline:
 
         self._keep(view.name, done, _creation_time(group))
         return SyncReport(rows=latest.num_rows, until=from_epoch(end))
+
+    def put(self, view: OnlineViewSpec, rows: pa.Table, *, written_at: datetime) -> None:
+        """Write entities' rows to Feature Store with `written_at` as their EventTime.
+
+        Feature Store serves no row whose EventTime is before that of the stored one.
+
+        Raises:
+            NotFound: There is no such view.
+        """
+        name = self._name(view.name)
+        latest = put_rows(view, self._writer(view), rows)
+        if not latest.num_rows:
+            return
+        stamp = records.event_time(epoch_milliseconds(written_at))
+        latest = latest.rename_columns(["entity_key", "event_timestamp", *latest.column_names[2:]])
+        try:
+            with self._aws.mutating("BatchWriteRecord", name):
+                record_batches.write(self._aws, name, latest, view.features, stamp)
+        except IsthmusError:
+            self._writers.pop(view.name, None)  # it may be gone, or another one by now
+            raise
+
+    def _writer(self, view: OnlineViewSpec) -> tuple[Column, ...]:
+        """Return the features of a view that takes records, cached for some seconds.
+
+        Raises:
+            NotFound: There is no such view.
+        """
+        expires, features = self._writers.get(view.name, (0.0, ()))
+        if expires < time.monotonic() or not set(view.features).issubset(features):
+            name = self._name(view.name)
+            stored = self._stored_view(view.name, self._group(name))
+            if stored is None:
+                raise not_found(view.name)
+            self._settled_group(name)
+            features = stored.view.features
+            self._writers[view.name] = (time.monotonic() + _KNOWN, features)
+        return features
 
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int

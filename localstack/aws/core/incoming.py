@@ -10,6 +10,7 @@ from .caller import Caller
 from .moto_internals import OperationModel, Request
 
 UNKNOWN = "?"
+INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 
 
 class IncomingRequest(msgspec.Struct, kw_only=True):
@@ -25,3 +26,8 @@ class IncomingRequest(msgspec.Struct, kw_only=True):
     request: Request | None = None  # None: its parameters were read without moto's router
     url_params: dict[str, Any] = {}
     params: dict[str, Any] | None = None  # None: not read yet
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether the stack asks itself, as when Firehose reads a stream."""
+        return INTERNAL in self.environ

@@ -21,6 +21,7 @@ from ...core.moto_internals import KinesisStream as Stream
 from ...core.protocol.moto_server import SERIAL
 from ...core.protocol.wire import malformed_error
 from ...core.registry import AwsError, Context, handles
+from . import limits
 
 _LIVES = 300.0  # seconds of an iterator
 _MOST, _LARGEST = 10_000, 10 << 20  # records and bytes of an answer
@@ -48,6 +49,7 @@ class _Iterator(msgspec.Struct, frozen=True, array_like=True):
     shard: str
     last: int  # the number of the record before the first that it gives
     created: float  # seconds since 1970, on the stack's clock
+    trimmed: bool = False  # made for a record that was kept no more
 
 
 _decode = msgspec.json.Decoder(_Iterator).decode
@@ -147,11 +149,21 @@ def get_shard_iterator(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with SERIAL:
         shard = _shard(ctx, stream, params["ShardId"])
         last = _number_before(ctx, params, shard)
-    return {
-        "ShardIterator": _token(
-            _Iterator(stream.stream_name, shard.shard_id, last, ctx.clock.now().timestamp())
+        now = ctx.clock.now()
+        # Users tell that such an iterator gives nothing, and stays as far behind as records are
+        # kept: github.com/harlow/kinesis-consumer, issues 98 and 125. AWS's documents are silent.
+        trimmed = (
+            "StartingSequenceNumber" in params
+            and not _is_internal(ctx)
+            and limits.is_trimmed(stream, shard, int(params["StartingSequenceNumber"]), now)
         )
-    }
+    iterator = _Iterator(stream.stream_name, shard.shard_id, last, now.timestamp(), trimmed)
+    return {"ShardIterator": _token(iterator)}
+
+
+def _is_internal(ctx: Context) -> bool:
+    """Return whether the stack asks itself."""
+    return ctx.incoming is not None and ctx.incoming.is_internal
 
 
 def _number_before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
@@ -209,9 +221,20 @@ def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     stream = _stream(ctx, iterator.stream)
     with SERIAL:
         shard = _shard(ctx, stream, iterator.shard)
-        left = [record for number, record in shard.records.items() if number > iterator.last]
+        if not _is_internal(ctx):
+            limits.check_rate(stream, shard, now)
+        if iterator.trimmed:
+            limits.note_read(shard, now, 0)
+            return _nothing_kept(stream, iterator, now)
+        left = [
+            record
+            for record in limits.kept_records(stream, shard, now)
+            if record.sequence_number > iterator.last
+        ]
         is_open, children = shard.is_open, _children(stream, shard.shard_id)
     some = _fitting(left, params.get("Limit", _MOST))
+    if not _is_internal(ctx):
+        limits.note_read(shard, now, sum(map(_size, some)))
     behind = left[len(some)] if len(left) > len(some) else None
     answer: dict[str, Any] = {
         "Records": [record.to_json() for record in some],
@@ -234,10 +257,25 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
     """Return the first records that fit the limits: `most` records, and bytes; at least one."""
     size = 0
     for index, record in enumerate(records[:most]):
-        size += len(record.data) * 3 // 4  # it is base64
+        size += _size(record)
         if size > _LARGEST and index:
             return records[:index]
     return records[:most]
+
+
+def _size(record: Record) -> int:
+    """Return the bytes of a record's data, which moto keeps as base64."""
+    return len(record.data) * 3 // 4 - record.data[-2:].count("=")
+
+
+def _nothing_kept(stream: Stream, iterator: _Iterator, now: datetime) -> dict[str, Any]:
+    """Return GetRecords' answer to an iterator that was made for a record that is trimmed."""
+    following = msgspec.structs.replace(iterator, created=now.timestamp())
+    return {
+        "Records": [],
+        "NextShardIterator": _token(following),
+        "MillisBehindLatest": stream.retention_period_hours * 3_600_000,
+    }
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
@@ -297,6 +335,8 @@ def reshard(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """
     with SERIAL:
         stream = _stream(ctx, _name(params))
+        if "TargetShardCount" in params:
+            limits.check_shard_count(stream, params)
         records = {name: OrderedDict(shard.records) for name, shard in stream.shards.items()}
         answer = ctx.forward()
         for name, shard in stream.shards.items():

@@ -63,12 +63,24 @@ def iterator(aws, name, kind="TRIM_HORIZON", shard=0, **more):
     )["ShardIterator"]
 
 
+def records(aws, **params):
+    """What GetRecords answers, once the shard was not read too often in the last second."""
+
+    def ask():
+        try:
+            return aws.kinesis.get_records(**params)
+        except aws.kinesis.exceptions.ProvisionedThroughputExceededException:
+            return None
+
+    return until(ask)
+
+
 def read(aws, name, kind="TRIM_HORIZON", shard=0, **more):
     return [
         record["Data"]
-        for record in aws.kinesis.get_records(
-            ShardIterator=iterator(aws, name, kind, shard, **more)
-        )["Records"]
+        for record in records(aws, ShardIterator=iterator(aws, name, kind, shard, **more))[
+            "Records"
+        ]
     ]
 
 
@@ -112,8 +124,8 @@ def an_iterator_begins_at_a_time(aws):
     kinesis("GetRecords"),
 )
 def reading_goes_on(aws):
-    first = aws.kinesis.get_records(ShardIterator=iterator(aws, shared(aws)), Limit=2)
-    second = aws.kinesis.get_records(ShardIterator=first["NextShardIterator"])
+    first = records(aws, ShardIterator=iterator(aws, shared(aws)), Limit=2)
+    second = records(aws, ShardIterator=first["NextShardIterator"])
     assert ([r["Data"] for r in first["Records"]], [r["Data"] for r in second["Records"]]) == (
         [b"a", b"b"],
         [b"c"],
@@ -143,15 +155,8 @@ def an_iterator_expires(aws):
     "MillisBehindLatest is 0 at the tip of the stream and more behind it.", kinesis("GetRecords")
 )
 def the_delay_is_told(aws):
-    assert (
-        aws.kinesis.get_records(ShardIterator=iterator(aws, shared(aws)), Limit=1)[
-            "MillisBehindLatest"
-        ]
-        > 0
-    )
-    assert (
-        aws.kinesis.get_records(ShardIterator=iterator(aws, shared(aws)))["MillisBehindLatest"] == 0
-    )
+    assert records(aws, ShardIterator=iterator(aws, shared(aws)), Limit=1)["MillisBehindLatest"] > 0
+    assert records(aws, ShardIterator=iterator(aws, shared(aws)))["MillisBehindLatest"] == 0
 
 
 @promises(
@@ -225,6 +230,77 @@ def a_closed_shard_ends(aws):
     )
     until(lambda: len(described(aws, name)["Shards"]) == 3)
     assert not aws.kinesis.get_records(ShardIterator=start).get("NextShardIterator")
+
+
+@promises("A shard answers five GetRecords in a second.", kinesis("GetRecords"), clock="manual")
+def a_sixth_read_is_refused(aws):
+    at = iterator(aws, stream(aws))
+    for _ in range(5):
+        aws.kinesis.get_records(ShardIterator=at)
+    assert "ProvisionedThroughputExceededException" in refusal(
+        aws.kinesis.get_records, ShardIterator=at
+    )
+
+
+@promises(
+    "After an answer of 10 MB a shard gives nothing for 5 seconds.",
+    kinesis("GetRecords"),
+    clock="manual",
+)
+def many_bytes_are_waited_for(aws):
+    name = stream(aws)
+    for _ in range(10):
+        aws.kinesis.put_record(StreamName=name, Data=b"x" * (1 << 20), PartitionKey="k")
+    answer = aws.kinesis.get_records(ShardIterator=iterator(aws, name))
+    assert len(answer["Records"]) == 10
+    aws.stack.advance(4)
+    assert "ProvisionedThroughputExceededException" in refusal(
+        aws.kinesis.get_records, ShardIterator=answer["NextShardIterator"]
+    )
+    aws.stack.advance(1)
+    assert aws.kinesis.get_records(ShardIterator=answer["NextShardIterator"])["Records"] == []
+
+
+@promises(
+    "Records are kept for 24 hours, unless the stream has another retention period.",
+    Page("Change the data retention period", "streams/latest/dev/kinesis-extended-retention"),
+    clock="manual",
+)
+def records_are_trimmed(aws):
+    name = stream(aws)
+    aws.kinesis.put_record(StreamName=name, Data=b"a", PartitionKey="k")
+    aws.stack.advance(24 * 3600 - 1)
+    assert read(aws, name) == [b"a"]
+    aws.stack.advance(2)
+    assert read(aws, name) == []
+
+
+@promises(
+    "UpdateShardCount goes to double the shards at most, and to half of them at least.",
+    kinesis("UpdateShardCount"),
+)
+def a_shard_count_changes_by_double_and_half(aws):
+    name = stream(aws, shards=4)
+    for target in (9, 1):
+        assert "LimitExceededException" in refusal(
+            aws.kinesis.update_shard_count,
+            StreamName=name,
+            TargetShardCount=target,
+            ScalingType="UNIFORM_SCALING",
+        )
+
+
+@promises("UpdateShardCount is for streams with provisioned capacity.", kinesis("UpdateShardCount"))
+def a_stream_on_demand_is_not_resharded(aws):
+    name = aws.fresh("stream")
+    aws.kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+    until(lambda: described(aws, name)["StreamStatus"] == "ACTIVE")
+    assert refusal(
+        aws.kinesis.update_shard_count,
+        StreamName=name,
+        TargetShardCount=8,
+        ScalingType="UNIFORM_SCALING",
+    )
 
 
 @promises(
