@@ -26,9 +26,12 @@ ROWS: dict[str, type[Decimal | timedelta | int] | None] = {
     "metrics.delay": timedelta,
     "metrics.percentiles": None,
     "events.delay": timedelta,
+    "events.read": None,
+    "events.replay": timedelta,  # how long a stream keeps what a consumer has not committed
     "warehouse.batch_atomic": None,
     "warehouse.asof": None,
     "online.sync": None,
+    "online.put": None,
     "registry.alias": None,
     "pipelines.fail_fast": None,
     "import": None,
