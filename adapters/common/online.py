@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...errors import Invalid, NotFound
 from ...events.port import Column
+from .warehouse.conformance import arrow_schema
 from .warehouse.relations import quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ...feature_store.port import OnlineViewSpec
 
 
 def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
@@ -46,6 +53,42 @@ def latest_sql(history: str, own: Sequence[str], features: Sequence[Column], con
         f"ORDER BY event_timestamp DESC, created_timestamp DESC) AS isthmus_newest FROM {history} "
         f"WHERE {condition}) AS isthmus_ranked WHERE isthmus_newest = 1"
     )
+
+
+def put_rows(view: OnlineViewSpec, served: Sequence[Column], rows: pa.Table) -> pa.Table:
+    """Return rows for `OnlineStore.put` with the columns of their view, in its order and types.
+
+    Args:
+        view: The view as its writer knows it.
+        served: The features that the store has of it.
+        rows: The rows.
+
+    Raises:
+        Invalid: The rows lack a column or have one too many, a value has another type, or the store
+            has not yet a feature of the view.
+    """
+    import pyarrow as pa
+
+    columns = (
+        Column(name="entity_key", type="string"),
+        Column(name="feature_timestamp", type="timestamp"),
+        *view.features,
+    )
+    names = [column.name for column in columns]
+    if sorted(names) != sorted(rows.column_names):
+        differ = ", ".join(sorted(set(names) ^ set(rows.column_names)))
+        raise Invalid(
+            f"online view {view.name}: its rows have not the columns of the view ({differ})"
+        )
+    if absent := {feature.name for feature in view.features} - {column.name for column in served}:
+        raise Invalid(
+            f"online view {view.name} does not have {', '.join(sorted(absent))} yet",
+            remedy="`isthmus apply` adds what a view lacks",
+        )
+    try:
+        return rows.select(names).cast(arrow_schema(columns))
+    except pa.ArrowException as error:
+        raise Invalid(f"online view {view.name}: {str(error).splitlines()[0]}") from error
 
 
 def not_found(view: str) -> NotFound:
