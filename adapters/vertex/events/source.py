@@ -225,4 +225,5 @@ class PubSubEventSource:
         if not published:
             return None
         oldest = min(published, key=lambda moment: (moment.seconds, moment.nanos))
-        return max(self._clock() - oldest.ToDatetime(tzinfo=UTC), timedelta())
+        published_at: datetime = oldest.ToDatetime(tzinfo=UTC)
+        return max(self._clock() - published_at, timedelta())

@@ -55,7 +55,7 @@ def write(
         Invalid: Vertex AI refuses a row.
     """
     columns = (Column(name="feature_timestamp", type="timestamp"), *features)
-    remaining = dict(
+    remaining: dict[str, tuple[Any, ...]] = dict(
         zip(
             rows[KEY].to_pylist(),
             zip(*(_values(rows, column) for column in columns), strict=True),

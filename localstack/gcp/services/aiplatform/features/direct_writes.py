@@ -53,6 +53,8 @@ def after_sync(
     snapshot: Mapping[Key, bytes],
     features: Sequence[str],
     synced_at: int,
+    *,
+    timed: bool,
 ) -> dict[Key, Written]:
     """Return what remains of directly written values after a sync has read a snapshot.
 
@@ -61,27 +63,28 @@ def after_sync(
         snapshot: The rows that it has read.
         features: The names of the view's features, in order.
         synced_at: When it began, in nanoseconds: the time of rows that have none of their own.
+        timed: Whether the rows have one, as those of feature groups have.
     """
     remaining = {}
     for key, entity in written.items():
         row = snapshot.get(key)
-        since = _time_of(row, synced_at) if row is not None else None
+        since = (_time_of(row) if timed else None) or synced_at
         values = {
-            name: value
-            for name, value in entity.values.items()
-            if since is None or value[0] > since
+            name: value for name, value in entity.values.items() if row is None or value[0] > since
         }
         if values:
             remaining[key] = Written(values=values, row=_row(row, values, features))
     return remaining
 
 
-def _time_of(row: bytes, synced_at: int) -> int:
-    """Return the nanoseconds of a synced row: its own time, or that of its sync."""
+def _time_of(row: bytes | None) -> int | None:
+    """Return the time that a synced row has, in nanoseconds, or None."""
+    if row is None:
+        return None
     for pair in Response.FromString(row).key_values.features:
         if pair.name == _TIMESTAMP and pair.value.WhichOneof("value") == "int64_value":
             return int(pair.value.int64_value) * 1_000
-    return synced_at
+    return None
 
 
 def _row(

@@ -160,5 +160,11 @@ def _serve(call: Call, view: Any, snapshot: dict[Key, bytes], began: int) -> Non
     with served.lock:
         if written := served.written.get(view.name):
             features = feature_names(call, view, view.name)
-            served.written[view.name] = after_sync(written, snapshot, features, began)
+            served.written[view.name] = after_sync(
+                written,
+                snapshot,
+                features,
+                began,
+                timed=view.WhichOneof("source") == "feature_registry_source",
+            )
         served.snapshots[view.name] = snapshot

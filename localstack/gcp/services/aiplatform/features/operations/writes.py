@@ -32,7 +32,7 @@ def feature_view_direct_write(call: Call, requests: Iterator[Any]) -> Iterator[A
 
     What was wrong with some keys is in the status of an answer of their own; the stream goes on.
     """
-    view, features = "", ()
+    view, features = "", tuple[str, ...]()
     for request in requests:
         if request.feature_view and canonical(call, request.feature_view) != view:
             view = canonical(call, request.feature_view)
