@@ -38,6 +38,7 @@ ADAPTER = Adapter(
         "state": f"{__name__}.storage.state:state",
         "inventory": f"{__name__}.resources.inventory:VertexInventory",
         "events": f"{__name__}.events.log:PubSubEventLog",
+        "event_source": f"{__name__}.events.source:PubSubEventSource",
         "sources": f"{__name__}.warehouse.sources:GoogleSources",
         "warehouse": f"{__name__}.warehouse.warehouse:BigQueryWarehouse",
         "online": f"{__name__}.online.store:VertexFeatures",

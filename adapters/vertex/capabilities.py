@@ -107,6 +107,20 @@ _ROWS = (
         why="a BigQuery subscription writes soon",
     ),
     Capability(
+        name="events.read",
+        level="native",
+        known="docs",
+        why="Pull from a subscription of each consumer; Pub/Sub keeps its place",
+    ),
+    Capability(
+        name="events.replay",
+        level="native",
+        value=timedelta(days=1),
+        known="docs",
+        why="the topic keeps a day, to which a new consumer's subscription seeks; that Seek to a "
+        "snapshot ends the leases of an earlier process at once is an assumption",
+    ),
+    Capability(
         name="warehouse.batch_atomic",
         level="native",
         known="docs",
@@ -123,6 +137,13 @@ _ROWS = (
         level="emulated",
         known="sdk",
         why="SyncFeatureView copies the whole view; FetchFeatureValues takes one key",
+    ),
+    Capability(
+        name="online.put",
+        level="native",
+        known="docs",
+        why="FeatureViewDirectWrite, a preview, into a Bigtable store; nothing is deleted there; "
+        "that a value without content is served as null is an assumption",
     ),
     Capability(
         name="registry.alias",

@@ -23,7 +23,7 @@ from .. import names
 from ..errors import translated
 from ..session import VertexSession, session_of
 from ..warehouse import catalogue, warehouse
-from . import messages
+from . import consumers, messages
 
 KIND = "stream"
 _DEAD = "dead"  # ends the names of what keeps the rejected
@@ -62,8 +62,11 @@ class PubSubEventLog:
             _topic_arguments(session, stream.name, topic),
             _topic_arguments(session, stream.name, dead),
         ):  # what is listed first: see `remove`
-            if _topic(session, request["name"]) is None:
+            existing = _topic(session, request["name"])
+            if existing is None:
                 self._make("CreateTopic", session.publisher.create_topic, request)
+            elif "message_retention_duration" in request:
+                self._keep_events(existing)
         for request in (_keeping(session, stream.name), _writing(session, stream.name)):
             if _subscription(session, request["name"]) is None:
                 self._make("CreateSubscription", session.subscriber.create_subscription, request)
@@ -80,6 +83,17 @@ class PubSubEventLog:
             raise Denied(
                 error.message, remedy=_RIGHTS if "bigquery_config" in request else error.remedy
             ) from error
+
+    def _keep_events(self, topic: Any) -> None:
+        """Make a topic that an earlier release made keep its events for the consumers."""
+        if topic.message_retention_duration == consumers.KEPT:
+            return
+        change = {
+            "topic": {"name": topic.name, "message_retention_duration": consumers.KEPT},
+            "update_mask": {"paths": ["message_retention_duration"]},
+        }
+        with self._session.mutating("UpdateTopic", topic.name):
+            self._session.publisher.update_topic(request=change)
 
     def observe(self, stream: str) -> Phase | None:
         """Return "ready" if a stream's BigQuery subscription is active, None if nothing exists.
@@ -142,11 +156,12 @@ class PubSubEventLog:
 
 
 def remove(session: VertexSession, stream: str) -> None:
-    """Delete a stream's topics and subscriptions; its table stays.
+    """Delete a stream's topics and subscriptions, those of its consumers too; its table stays.
 
     The inventory calls this. Each may be absent; the topic by which the stream is listed goes last.
     """
     topic, dead = _topics(session, stream)
+    consumers.delete_all(session, stream)
     for path in (
         _subscription_path(session, stream),
         _subscription_path(session, stream, f".{_DEAD}"),
@@ -188,10 +203,16 @@ def _encode(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list
 def _topic_arguments(session: VertexSession, stream: str, path: str) -> dict[str, Any]:
     """Return the arguments that create one of a stream's topics.
 
-    The topic of rejected events is of another kind, so that a stream is listed once.
+    The topic of rejected events is of another kind, so that a stream is listed once; it keeps
+    nothing, as its subscription does.
     """
-    kind = f"{KIND}_{_DEAD}" if path.endswith(f".{_DEAD}") else KIND
-    return {"name": path, "labels": session.labels(kind, stream)}
+    if path.endswith(f".{_DEAD}"):
+        return {"name": path, "labels": session.labels(f"{KIND}_{_DEAD}", stream)}
+    return {
+        "name": path,
+        "labels": session.labels(KIND, stream),
+        "message_retention_duration": consumers.KEPT,
+    }
 
 
 def _writing(session: VertexSession, stream: str) -> dict[str, Any]:
@@ -231,7 +252,7 @@ def _keeping(session: VertexSession, stream: str) -> dict[str, Any]:
 
 def _topics(session: VertexSession, stream: str) -> tuple[str, str]:
     """Return the full names of the topics for a stream's events and for its rejected ones."""
-    path = f"projects/{session.project}/topics/{names.dashed(session.name, stream)}"
+    path = consumers.topic_path(session, stream)
     return path, f"{path}.{_DEAD}"  # no dashed name has a dot
 
 

@@ -6,16 +6,20 @@ A BigQuery subscription writes them by the table's own schema.
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from ....errors import Invalid
 from ....events.port import Column, Row
+from ....events.tables.column_types import COLUMN_TYPES
 from ....times import utc_milliseconds
 from ...common.event_values import EventRules, event_values
 from ...common.warehouse.tables import PARTITION
 
+DATE = PARTITION  # what a message has beyond its stream's columns
 _MESSAGES = 1_000  # a call
 _BYTES = 8 << 20  # a call; the service takes 10 MB, base64 and all
 _LONGEST = 1 << 20  # bytes of one message; a BigQuery row takes 10 MB
@@ -52,6 +56,49 @@ def _json_value(column: Column, value: object) -> object:
         )
     if isinstance(value, float) and not math.isfinite(value):
         raise Invalid(f"{column.name} is {value}: JSON has no such number")
+    return value
+
+
+def event(columns: Sequence[Column], body: bytes) -> dict[str, object] | None:
+    """Return the event in a JSON message as a row of the stream's columns.
+
+    It is the inverse of `message`. A column that the message lacks is None.
+
+    Returns:
+        The row, or None for a message that is no event of these columns: BigQuery does not take it
+        either, so that it is among the stream's dead letters.
+    """
+    try:
+        values = msgspec.json.decode(body)
+        return {column.name: _python_value(column, values.get(column.name)) for column in columns}
+    except (msgspec.DecodeError, AttributeError, TypeError, ValueError):
+        return None
+
+
+def column_names(body: bytes) -> frozenset[str]:
+    """Return the names of a JSON message's members; none if it is no object."""
+    try:
+        return frozenset(msgspec.json.decode(body, type=dict[str, msgspec.Raw]))
+    except msgspec.DecodeError:
+        return frozenset()
+
+
+def _python_value(column: Column, value: Any) -> object:
+    """Convert a JSON value to a column's type: a timestamp to an aware UTC datetime.
+
+    Raises:
+        ValueError: The value does not fit the column, or a required one is missing.
+    """
+    if value is None:
+        if column.required:
+            raise ValueError(column.name)
+        return None
+    if column.type == "timestamp":
+        return datetime.fromisoformat(value).astimezone(UTC)
+    if column.type == "float64" and type(value) is int:
+        return float(value)
+    if type(value) not in COLUMN_TYPES[column.type].python:
+        raise ValueError(column.name)
     return value
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
@@ -23,13 +23,16 @@ from ....feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ....storage import Phase, wait
 from ....target import Target
 from ....times import epoch_milliseconds, from_epoch
-from ...common.online import latest_sql, merged, not_found
+from ...common.online import latest_sql, merged, not_found, put_rows
 from .. import names, operations
 from .. import sql as bigquery
 from ..errors import translated
 from ..session import VertexSession, retry, session_of
 from ..warehouse import catalogue
-from . import feature_values
+from . import direct_writes, feature_values
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KIND = "online_view"
 STORE = "online_store"
@@ -263,6 +266,22 @@ class VertexFeatures:
         """Return Vertex AI's description of a feature view's sync, by its name."""
         with self._session.reading("GetFeatureViewSync", name):
             return self._session.features.get_feature_view_sync(request={"name": name})
+
+    def put(self, view: OnlineViewSpec, rows: pa.Table, *, written_at: datetime) -> None:
+        """Write entities' rows directly into the feature view, past its source.
+
+        A row is ignored where one of a later `written_at` is stored. Raises NotFound if there is
+        no such view.
+        """
+        features = self._reader(view.name)
+        if {feature.name for feature in view.features} - {feature.name for feature in features}:
+            features = self._reader(view.name, within=0.0)  # another process may have added some
+        rows = put_rows(view, features, rows)
+        if not rows.num_rows:
+            return
+        path = view_path(self._session, view.name)
+        with self._session.mutating("FeatureViewDirectWrite", path):
+            direct_writes.write(self._session, path, view.features, rows, written_at=written_at)
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         """Return for each view the feature values of its entity keys, in order; None without.

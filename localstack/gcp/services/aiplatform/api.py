@@ -20,6 +20,7 @@ API = GoogleApi(
         f"{__package__}.features.operations.views",
         f"{__package__}.features.operations.syncs",
         f"{__package__}.features.operations.reads",
+        f"{__package__}.features.operations.writes",
         f"{__package__}.metadata.operations.stores",
         f"{__package__}.metadata.operations.nodes",
         f"{__package__}.metadata.operations.graph",

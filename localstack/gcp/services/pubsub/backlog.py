@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import secrets
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,8 @@ class Backlog:
         self._clock = clock
         self._dead = dead
         self._numbers = itertools.count()
+        # ack ids are as long as Google's, so that a request holds as few: 176 characters and more
+        self._ack_prefix = secrets.token_urlsafe(132)
         self._ready: list[tuple[int, Entry]] = []  # a heap: the oldest first
         self._later: list[tuple[datetime, int, Entry]] = []  # a heap: those in backoff
         self._leases: dict[str, Entry] = {}  # by ack id
@@ -269,7 +272,7 @@ class Backlog:
 
     def _lease(self, entry: Entry, holder: object, deadline: float) -> Delivery:
         """Lease a message to a holder for `deadline` seconds, and return the delivery."""
-        entry.ack_id = f"{entry.number}-{next(self._numbers)}"
+        entry.ack_id = f"{self._ack_prefix}:{entry.number}-{next(self._numbers)}"
         entry.holder, entry.until = holder, self._clock.now() + timedelta(seconds=deadline)
         self._leases[entry.ack_id] = entry
         heapq.heappush(self._ends, (entry.until, entry.ack_id))

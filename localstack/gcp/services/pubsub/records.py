@@ -32,6 +32,14 @@ class Topic:
             threading.Lock()
         )  # one publish at a time: the order of all subscriptions is the same
 
+    def retained(self, now: datetime) -> list[Any]:
+        """Return the messages that the topic itself keeps, acknowledged or not."""
+        if not self.message.HasField("message_retention_duration"):
+            return []
+        oldest = now - self.message.message_retention_duration.ToTimedelta()
+        with self.lock:
+            return [message for message in self.log if published_at(message) >= oldest]
+
 
 class Subscription:
     def __init__(self, message: Any, backlog: Backlog, predicate: Predicate) -> None:

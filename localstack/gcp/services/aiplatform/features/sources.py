@@ -119,6 +119,24 @@ def view_sources(call: Call, view: Any, name: str) -> list[Source]:
     return sources
 
 
+def feature_names(call: Call, view: Any, name: str) -> tuple[str, ...]:
+    """Return the names of a feature view's features, in the order in which they are served.
+
+    Raises:
+        GcpError: A source does not exist, or is of a kind that is not supported.
+    """
+    sources = view_sources(call, view, name)
+    names: list[str] = []
+    for source in sources:
+        if source.features is not None:
+            names += source.features
+        else:
+            names += [column for column in source.columns if column not in source.id_columns]
+    if any(source.timestamp for source in sources):
+        names.append(_TIMESTAMP)
+    return tuple(names)
+
+
 def read(call: Call, view: Any) -> dict[values.Key, bytes]:
     """Read a feature view's sources; return each entity's serialized current values, by its key.
 

@@ -15,10 +15,11 @@ from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.resources.store import Resources
 from . import cron
+from .direct_writes import after_sync
 from .kinds import SYNC
 from .records import Served
-from .sources import read
-from .values import SourceError
+from .sources import feature_names, read
+from .values import Key, SourceError
 
 _SECONDS = 5.0  # from the request of a sync to its end; a real one takes minutes
 _CONTINUOUS = 60.0  # seconds between two looks of a continuous sync
@@ -71,6 +72,7 @@ def drop_view(call: Call, view: str) -> None:
     if timer := served.timers.pop(view, None):
         timer.cancel()
     served.snapshots.pop(view, None)
+    served.written.pop(view, None)
     for sync in resources.below(view, SYNC.collection):
         resources.remove(sync.name)
 
@@ -126,6 +128,7 @@ def _run(call: Call, name: str, view: str) -> None:
     try:
         if call.stopping.is_set() or sync is None or current is None:
             return
+        began = call.now_pb().ToNanoseconds()
         try:
             snapshot = read(call, current)
         except SourceError as error:
@@ -137,7 +140,7 @@ def _run(call: Call, name: str, view: str) -> None:
             sync.final_status.code = _INTERNAL
             sync.final_status.message = f"the GCP stack failed: {type(mistake).__name__}: {mistake}"
         else:
-            served.snapshots[view] = snapshot
+            _serve(call, current, snapshot, began)
             sync.ClearField("final_status")
             sync.final_status.SetInParent()
             sync.sync_summary.row_synced = len(snapshot)
@@ -149,3 +152,19 @@ def _run(call: Call, name: str, view: str) -> None:
     finally:
         with served.lock:
             served.running.discard(view)
+
+
+def _serve(call: Call, view: Any, snapshot: dict[Key, bytes], began: int) -> None:
+    """Serve what a sync has read, and what was written directly since it began (nanoseconds)."""
+    served = call.store(Served)
+    with served.lock:
+        if written := served.written.get(view.name):
+            features = feature_names(call, view, view.name)
+            served.written[view.name] = after_sync(
+                written,
+                snapshot,
+                features,
+                began,
+                timed=view.WhichOneof("source") == "feature_registry_source",
+            )
+        served.snapshots[view.name] = snapshot

@@ -25,6 +25,7 @@ _POLL = 0.02  # seconds between two looks of a Pull that waits
 _LOOK = 1.0  # seconds after which a stream that waits looks whether the stack stops
 _MOST_PULLED = 1000  # messages of one answer
 _MOST_BYTES = 10 * 10**6  # of one answer
+_MOST_REQUEST_BYTES = 524_288  # of Acknowledge and ModifyAckDeadline [docs: pubsub/quotas]
 _INVALID = "PERMANENT_FAILURE_INVALID_ACK_ID"
 
 
@@ -53,8 +54,7 @@ async def pull(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.Acknowledge")
 def acknowledge(call: Call, request: Any) -> Any:
     backlog = _pull_subscription(call, request.subscription).backlog
-    if not request.ack_ids:
-        raise GcpError("INVALID_ARGUMENT", "No ack ids specified.")
+    _check_ack_ids(request)
     _confirm(backlog, backlog.acknowledge(request.ack_ids))
     return empty_pb2.Empty()
 
@@ -63,8 +63,7 @@ def acknowledge(call: Call, request: Any) -> Any:
 def modify_ack_deadline(call: Call, request: Any) -> Any:
     backlog = _pull_subscription(call, request.subscription).backlog
     _check_deadline(request.ack_deadline_seconds, 0)
-    if not request.ack_ids:
-        raise GcpError("INVALID_ARGUMENT", "No ack ids specified.")
+    _check_ack_ids(request)
     _confirm(backlog, backlog.modify(request.ack_ids, request.ack_deadline_seconds))
     return empty_pb2.Empty()
 
@@ -193,6 +192,17 @@ def _check_deadline(seconds: int, least: int) -> None:
     if not least <= seconds <= 600:
         raise GcpError(
             "INVALID_ARGUMENT", f"A deadline is {least} to 600 seconds, and not {seconds}."
+        )
+
+
+def _check_ack_ids(request: Any) -> None:
+    """Raise INVALID_ARGUMENT if a request has no ack ids, or more than its size allows."""
+    if not request.ack_ids:
+        raise GcpError("INVALID_ARGUMENT", "No ack ids specified.")
+    if request.ByteSize() > _MOST_REQUEST_BYTES:
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"Request payload size exceeds the limit: {_MOST_REQUEST_BYTES} bytes.",
         )
 
 

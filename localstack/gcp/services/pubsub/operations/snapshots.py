@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf import empty_pb2
@@ -110,7 +110,7 @@ def seek(call: Call, request: Any) -> Any:
             moment = request.time.ToDatetime(tzinfo=UTC)
             messages = [
                 message
-                for message in _retained_messages(subscription, topic)
+                for message in _retained_messages(subscription, topic, call.clock.now())
                 if published_at(message) >= moment
             ]
         subscription.backlog.replace(messages)
@@ -118,13 +118,13 @@ def seek(call: Call, request: Any) -> Any:
     return types.SeekResponse.pb()()
 
 
-def _retained_messages(subscription: Subscription, topic: Any) -> list[Any]:
+def _retained_messages(subscription: Subscription, topic: Any, now: datetime) -> list[Any]:
     """Return the messages that a seek back in time could deliver again, in a subscription.
 
     They are those that it has, and those that its topic retains.
     """
     messages = {message.message_id: message for message in subscription.backlog.retained()}
-    for message in list(topic.log) if topic is not None else ():
+    for message in topic.retained(now) if topic is not None else ():
         if subscription.predicate(message.attributes):
             messages.setdefault(message.message_id, message)
     return sorted(messages.values(), key=lambda message: int(message.message_id))

@@ -49,10 +49,7 @@ def create_subscription(call: Call, request: Any) -> Any:
         topic = hub.topic(call, request.topic)
         request.topic = topic.message.name
         _complete(request)
-        if topic.message.HasField("message_retention_duration"):
-            request.topic_message_retention_duration.CopyFrom(
-                topic.message.message_retention_duration
-            )
+        _copy_topic_retention(topic.message, request)
         _check(call, request)
         predicate = _predicate(request.filter)
         backlog = Backlog(
@@ -128,13 +125,30 @@ def modify_push_config(call: Call, request: Any) -> Any:
     return empty_pb2.Empty()
 
 
+def note_topic_retention(subscription: Subscription, topic: Any) -> None:
+    """Change how long a subscription's topic keeps messages, by the Topic message."""
+    _copy_topic_retention(topic, subscription.message)
+    subscription.backlog.change(rules_of(subscription.message))
+
+
+def _copy_topic_retention(topic: Any, subscription: Any) -> None:
+    """Copy the retention of a Topic message into a Subscription message, which shows it."""
+    if topic.HasField("message_retention_duration"):
+        subscription.topic_message_retention_duration.CopyFrom(topic.message_retention_duration)
+    else:
+        subscription.ClearField("topic_message_retention_duration")
+
+
 def rules_of(subscription: Any) -> Rules:
     """Return the delivery rules (deadline, retries, ordering ...) of a Subscription message."""
     dead = subscription.HasField("dead_letter_policy")
     retry = subscription.retry_policy if subscription.HasField("retry_policy") else None
     return Rules(
         ack_deadline=float(subscription.ack_deadline_seconds),
-        retention=subscription.message_retention_duration.ToTimedelta().total_seconds(),
+        retention=max(
+            _seconds(subscription.message_retention_duration),
+            _seconds(subscription.topic_message_retention_duration),  # what the topic keeps is kept
+        ),
         ordered=subscription.enable_message_ordering,
         exactly_once=subscription.enable_exactly_once_delivery,
         retains_acked=subscription.retain_acked_messages,

@@ -16,6 +16,7 @@ from ....core.registry import handles
 from ....core.resources.store import page
 from ..errors import already_exists
 from ..records import DELETED_TOPIC, Hub, Topic, check_duration, new_name, overwrite_masked
+from .subscriptions import note_topic_retention
 
 _SERVICE = "google.pubsub.v1.Publisher"
 _MOST_MESSAGES = 1000  # of one request
@@ -51,6 +52,8 @@ def update_topic(call: Call, request: Any) -> Any:
         )
         _check(changed)
         topic.message = changed
+        for subscription in topic.subscriptions.values():
+            note_topic_retention(subscription, changed)
     return changed
 
 

@@ -252,6 +252,83 @@ def test_seek_goes_back_to_a_snapshot_and_to_a_time(gcp, pubsub):
     assert texts(pull(subscriber)) == ["b"]
 
 
+def test_a_new_subscription_seeks_to_what_its_topic_keeps_and_no_further(gcp, pubsub):
+    publisher, subscriber = pubsub
+    hour, topic = {"seconds": 3600}, {"name": TOPIC}
+    publisher.publish(TOPIC, b"not kept").result(timeout=60)
+    publisher.update_topic(
+        topic=topic | {"message_retention_duration": hour},
+        update_mask={"paths": ["message_retention_duration"]},
+    )
+    publisher.publish(TOPIC, b"a").result(timeout=60)
+    gcp.advance(1200)
+    publisher.publish(TOPIC, b"b").result(timeout=60)
+    made = create(subscriber, message_retention_duration={"seconds": 600})
+    assert made.topic_message_retention_duration.total_seconds() == 3600
+    assert pull(subscriber) == []
+    subscriber.seek({"subscription": SUBSCRIPTION, "time": {"seconds": 0}})
+    received = pull(subscriber)
+    assert texts(received) == ["a", "b"]  # longer than the subscription itself would keep them
+    subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[item.ack_id for item in received])
+    subscriber.seek({"subscription": SUBSCRIPTION, "time": received[1].message.publish_time})
+    assert texts(pull(subscriber)) == ["b"]
+    gcp.advance(2500)
+    subscriber.seek({"subscription": SUBSCRIPTION, "time": {"seconds": 0}})
+    assert texts(pull(subscriber)) == ["b"]
+    publisher.update_topic(topic=topic, update_mask={"paths": ["message_retention_duration"]})
+    known = subscriber.get_subscription(subscription=SUBSCRIPTION)
+    assert not known.topic_message_retention_duration
+
+
+def test_seek_to_a_snapshot_ends_the_leases_and_keeps_what_was_acknowledged(gcp, pubsub):
+    publisher, subscriber = pubsub
+    create(subscriber, ack_deadline_seconds=600)
+    for text in (b"a", b"b"):
+        publisher.publish(TOPIC, text).result(timeout=60)
+    first, second = pull(subscriber)
+    subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[first.ack_id])
+    snapshot = f"{PROJECT}/snapshots/now"
+    subscriber.create_snapshot(name=snapshot, subscription=SUBSCRIPTION)
+    assert pull(subscriber) == []
+    subscriber.seek({"subscription": SUBSCRIPTION, "snapshot": snapshot})
+    (again,) = pull(subscriber)
+    assert again.message.message_id == second.message.message_id
+    subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[second.ack_id])  # the ended lease
+    gcp.advance(601)
+    assert texts(pull(subscriber)) == ["b"]
+
+
+def test_a_request_holds_no_more_ack_ids_than_half_a_megabyte(gcp, pubsub):
+    _, subscriber = pubsub
+    create(subscriber, ack_deadline_seconds=600)
+    single = gcp.client(PublisherClient)
+    for _ in range(4):
+        single.publish(topic=TOPIC, messages=[{"data": b"x"}] * 1000)
+    ack_ids = [item.ack_id for _ in range(4) for item in pull(subscriber, most=1000)]
+    assert len(ack_ids) == 4000
+    for call in (
+        lambda some: subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=some),
+        lambda some: subscriber.modify_ack_deadline(
+            subscription=SUBSCRIPTION, ack_ids=some, ack_deadline_seconds=0
+        ),
+    ):
+        with pytest.raises(exceptions.InvalidArgument, match="524288 bytes"):
+            call(ack_ids)
+    for start in range(0, 4000, 1000):
+        subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=ack_ids[start : start + 1000])
+    gcp.advance(601)
+    assert pull(subscriber) == []
+
+
+def test_a_pull_that_its_client_has_given_up_takes_no_message(gcp, pubsub):
+    publisher, subscriber = pubsub
+    create(subscriber)
+    with pytest.raises(exceptions.DeadlineExceeded):
+        subscriber.pull(subscription=SUBSCRIPTION, max_messages=10, timeout=0.3, retry=None)
+    publisher.publish(TOPIC, b"a").result(timeout=60)
+    assert texts(pull(subscriber)) == ["a"]
+
+
 def test_a_duplicate_is_a_fault_that_can_be_asked_for(gcp, pubsub):
     publisher, subscriber = pubsub
     subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)

@@ -18,13 +18,12 @@ _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreService"
 
 @handles(f"{_SERVICE}.FetchFeatureValues")
 async def fetch_feature_values(call: Call, request: Any) -> Any:
-    """Answer FetchFeatureValues: return one entity's values from a feature view's synced rows.
+    """Answer FetchFeatureValues: return one entity's values from the rows of a feature view.
 
     It runs in the event loop, as it only looks them up in memory.
     """
-    key = _key(request.data_key)
-    snapshot = call.store(Served).snapshots.get(canonical(call, request.feature_view))
-    row = snapshot.get(key) if snapshot is not None else None
+    key = key_of(request.data_key)
+    row = call.store(Served).row(canonical(call, request.feature_view), key)
     if row is None:  # Google's words for a view that is not there, too
         raise GcpError("NOT_FOUND", "Requested entity was not found.")
     if request.data_format == FeatureViewDataFormat.PROTO_STRUCT:
@@ -32,7 +31,7 @@ async def fetch_feature_values(call: Call, request: Any) -> Any:
     return values.Response.FromString(row)
 
 
-def _key(data_key: Any) -> values.Key:
+def key_of(data_key: Any) -> values.Key:
     """Return the entity key (one ID or several) in a request's data_key."""
     form = data_key.WhichOneof("key_oneof")
     if form == "key":
