@@ -176,7 +176,7 @@ def _events(
 ) -> tuple[tuple[Row, ...], _Place]:
     """Return up to `limit` events of a stream after a place, and the place after them."""
     make = _row_maker(document)
-    found: list[Row] = []
+    events: list[Row] = []
     # closed, as a half-read statement would go on to hold its state of the database
     with closing(
         db.execute(
@@ -188,13 +188,13 @@ def _events(
         for sequence, encoded in stored:
             rows = msgspec.msgpack.decode(encoded)
             begin = place.taken if sequence == place.sequence else 0
-            some = rows[begin : begin + limit - len(found)]
-            found += map(make, some)
+            some = rows[begin : begin + limit - len(events)]
+            events += map(make, some)
             end = begin + len(some)
             place = _Place(sequence + 1, 0) if end >= len(rows) else _Place(sequence, end)
-            if len(found) >= limit:
+            if len(events) >= limit:
                 break
-    return tuple(found), place
+    return tuple(events), place
 
 
 def _behind(db: sqlite3.Connection, stream: str, place: _Place, now: datetime) -> timedelta | None:

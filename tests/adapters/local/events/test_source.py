@@ -13,7 +13,7 @@ from isthmus.errors import Invalid, NotFound
 from isthmus.events.port import Column, StreamSpec
 from isthmus.target import Profile
 
-from . import processes
+from .. import processes
 
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
