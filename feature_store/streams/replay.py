@@ -139,9 +139,7 @@ class _Run:
                     continue
                 self.events += sum(row["event_timestamp"] >= self._begin for row in rows)
                 for name, of_event in groupby(rows, key=lambda row: row["isthmus_event"]):
-                    state = consumer.apply(
-                        state, inputs[name], list(of_event), watermark=watermark
-                    )
+                    state = consumer.apply(state, inputs[name], list(of_event), watermark=watermark)
                 now = rows[-1]["event_timestamp"]
                 watermark = now - consumer.lateness
                 self._collect(consumer.advance(state, watermark=watermark, now=now).effects)
@@ -200,13 +198,15 @@ class _Comparison:
 def _event(row: dict[str, Any]) -> dict[str, Any]:
     """Return an event's row with its time aware, and its values under the attributes' names."""
     prefix = f"isthmus_{row['isthmus_event']}_"
-    return {
-        name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)
-    } | {
-        name: value
-        for name, value in row.items()
-        if name == "isthmus_event" or not name.startswith("isthmus_")
-    } | {"event_timestamp": row["event_timestamp"].replace(tzinfo=UTC)}
+    return (
+        {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+        | {
+            name: value
+            for name, value in row.items()
+            if name == "isthmus_event" or not name.startswith("isthmus_")
+        }
+        | {"event_timestamp": row["event_timestamp"].replace(tzinfo=UTC)}
+    )
 
 
 def _events_sql(spec: ProjectSpec, view: FeatureView) -> str:

@@ -263,7 +263,7 @@ class TileWindows:
         figures, corrected, entities = msgspec.msgpack.decode(data)
         state = TileState()
         state.clock, state.floor, state.events, state.late, state.put = figures
-        state.corrected = {name: end for name, end in corrected}
+        state.corrected = dict(corrected)
         for name, tiles in entities:
             entity = state.entities[name] = EntityTiles()
             for end, *tile in tiles:

@@ -152,9 +152,7 @@ def _tile_end(every: timedelta, start: str) -> str:
     unit, length = _seconds(tile_unit(every)), _seconds(every)
     if unit == length:
         return f"{start} + INTERVAL {length} SECOND"
-    since = (
-        f"date_diff('millisecond', TIMESTAMP '1970-01-01 00:00:00', {start}) % {length * 1000}"
-    )
+    since = f"date_diff('millisecond', TIMESTAMP '1970-01-01 00:00:00', {start}) % {length * 1000}"
     cases = " ".join(
         f"WHEN {since} = {offset * 1000} THEN {start} + INTERVAL {length - offset} SECOND"
         for offset in range(0, length - unit, unit)
