@@ -39,7 +39,7 @@ class EntityTiles:
 
 @final
 class TileState:
-    """What a stream view's consumer knows: tiles, moments that are due, and figures."""
+    """The state of a stream view's consumer: tiles, moments that are due, and figures."""
 
     __slots__ = ("clock", "corrected", "due", "entities", "events", "floor", "late", "leaving",
                  "moments", "put")  # fmt: skip
@@ -109,7 +109,7 @@ class TileWindows:
     def add(
         self, state: TileState, event: str, rows: Sequence[Row], *, watermark: datetime
     ) -> None:
-        """Add events of one kind to their tiles; count those that came too late."""
+        """Add events of one kind to their tiles; count those that entering too late."""
         entities, key, seconds = state.entities, self.key, self.seconds
         clock, floor, late = state.clock, state.floor, 0
         additions = self.additions[event]
@@ -205,13 +205,13 @@ class TileWindows:
         if counts is None:
             counts = entity.counts = self._counts(entity, moment)
             return counts
-        came = tiles.get(moment)
+        entering = tiles.get(moment)
         for number, (place, window) in enumerate(self.counted):
-            if came is not None:
-                counts[number] += came[place] or 0
-            left = tiles.get(moment - window)
-            if left is not None:
-                counts[number] -= left[place] or 0
+            if entering is not None:
+                counts[number] += entering[place] or 0
+            leaving = tiles.get(moment - window)
+            if leaving is not None:
+                counts[number] -= leaving[place] or 0
         return counts
 
     def _counts(self, entity: EntityTiles, moment: int) -> list[int]:
@@ -293,15 +293,15 @@ def _add_values(
             continue
         if fraction:
             value = float(value)
-        before = tile[place]
-        if before is None:
+        total = tile[place]
+        if total is None:
             tile[place] = value
         elif function == "sum":
-            tile[place] = before + value
+            tile[place] = total + value
         elif function == "min":
-            tile[place] = min(before, value)
+            tile[place] = min(total, value)
         else:
-            tile[place] = max(before, value)
+            tile[place] = max(total, value)
 
 
 def _within(tiles: dict[int, Tile], moment: int, window: int) -> Iterator[Tile]:
@@ -312,5 +312,5 @@ def _within(tiles: dict[int, Tile], moment: int, window: int) -> Iterator[Tile]:
                 yield tile
     else:
         for end in range(moment - window + 1, moment + 1):
-            if (known := tiles.get(end)) is not None:
-                yield known
+            if (tile := tiles.get(end)) is not None:
+                yield tile

@@ -26,7 +26,7 @@ _UNITS = (
 
 
 class CountedEvents(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stream view may count: the sound events, the names of all, and the view's entity."""
+    """The events that a stream view may count, the names of all events, and its entity."""
 
     events: Mapping[str, Event]
     declared: tuple[str, ...]
@@ -126,7 +126,7 @@ def _feature(
     event, entity = counted.events.get(event_name), counted.entity
     if event is None or entity is None or "window" not in about:
         return None
-    types = {known.name: known.type for known in event.attributes}
+    types = {attr.name: attr.type for attr in event.attributes}
     if entity.key not in types:
         report.add(
             place,
@@ -135,12 +135,12 @@ def _feature(
         )
         return None
     if attribute is not None and types.get(attribute) not in ("int", "float"):
-        kind = types.get(attribute)
-        numeric = [known for known, its_type in types.items() if its_type in ("int", "float")]
+        actual_type = types.get(attribute)
+        numeric = [name for name, kind in types.items() if kind in ("int", "float")]
         report.add(
             place,
-            f"{event_name}.{attribute} is of type {kind}, not a number"
-            if kind
+            f"{event_name}.{attribute} is of type {actual_type}, not a number"
+            if actual_type
             else f"{attribute} is not an attribute of {event_name}",
             did_you_mean(attribute, numeric, has=f"numbers of {event_name} are"),
         )
