@@ -109,7 +109,7 @@ class TileWindows:
     def add(
         self, state: TileState, event: str, rows: Sequence[Row], *, watermark: datetime
     ) -> None:
-        """Add events of one kind to their tiles; count those that entering too late."""
+        """Add events of one kind to their tiles; count those that came too late."""
         entities, key, seconds = state.entities, self.key, self.seconds
         clock, floor, late = state.clock, state.floor, 0
         additions = self.additions[event]
