@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.stacks import stack as stack
     from isthmus.lifecycle.start.init import init as init
     from isthmus.lifecycle.start.trust import trust as trust
+    from isthmus.lifecycle.streams import stream as stream
     from isthmus.lifecycle.verbs import features as features
     from isthmus.lifecycle.verbs import models as models
     from isthmus.lifecycle.verbs import runs as runs
@@ -89,6 +90,7 @@ _WHERE = {
     "models": "isthmus.lifecycle.verbs",
     "endpoints": "isthmus",
     "stack": "isthmus.lifecycle.stacks",
+    "stream": "isthmus.lifecycle.streams",
 }
 
 if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe every name

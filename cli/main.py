@@ -78,6 +78,11 @@ GROUPS = {
             "Read online features, check for skew and leaks.",
         ),
         "query": ("data.query", "query", "Read any table or view with SQL."),
+        "stream": (
+            "data.stream",
+            "stream",
+            "Read events as they come: list, run, start, status, stop, rebuild.",
+        ),
     },
     "Train": {
         "train": ("training.training", "train", "Train, evaluate, gate and register models."),

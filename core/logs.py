@@ -36,6 +36,11 @@ EVENTS = {
             "it is not known"
         ),
     ),
+    "stream": (
+        "info",
+        "consumer, events, rate, behind, checkpoint",
+        "a worker reads a stream, every few seconds; behind is in seconds, null if not known",
+    ),
     "step": ("info", "run, step, phase, reason", "a training run's step has another phase"),
     "look": (
         "info",

@@ -115,6 +115,8 @@ _PARAMETERS = {
     "event": "event",
     "view": "view",
     "views": "view",
+    "consumer": "view",
+    "consumers": "view",
     "config": "model",
     "configs": "model",
     "run": "run",

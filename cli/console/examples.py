@@ -30,6 +30,12 @@ EXAMPLES = {
     "features leaks": "features leaks models/logistic.yaml",
     "query": "query 'SELECT item_id, count(*) AS n FROM events_impression GROUP BY item_id ORDER "
     "BY n DESC' --limit 20",
+    "stream list": "stream list",
+    "stream run": "stream run item_live --for 8h --max-behind 10m",
+    "stream start": "stream start item_live --for 24h",
+    "stream status": "stream status item_live",
+    "stream stop": "stream stop item_live",
+    "stream rebuild": "stream rebuild item_live",
     "train": "train models/logistic.yaml --set parameters.C=0.1 --tag tried",
     "tune": "tune models/trees.yaml",
     "compile": "compile models/logistic.yaml --to argo",

@@ -1,4 +1,4 @@
-"""What a kind of consumer of streams is to the runner, which knows none of them."""
+"""Define what a kind of consumer of streams is to the runner, which knows none of them."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Consumer(Protocol[State]):
 
     name: str  # as the project calls it: item_live
     kind: str  # for people: stream view
+    summary: str  # for people, how it works: every 1m
     inputs: tuple[StreamInput, ...]
     lateness: timedelta  # how late an event may come: the watermark stays so far behind
     history: timedelta  # how far back events matter to a consumer that begins without a state

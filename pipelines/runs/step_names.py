@@ -6,12 +6,14 @@ TRAIN = "isthmus.train"  # dataset, fit, evaluate, curve, register
 REPLAY = "isthmus.replay"  # replay
 SCORE = "isthmus.score"  # rows, score, publish
 TUNE = "isthmus.tune"  # trial, last
+STREAM = "isthmus.stream"  # work
 
 _MODULES = {
     TRAIN: "isthmus.pipelines.training.steps",
     REPLAY: "isthmus.experiments.replay.step",
     SCORE: "isthmus.pipelines.scoring.steps",
     TUNE: "isthmus.pipelines.tuning.steps",
+    STREAM: "isthmus.lifecycle.streams.step",
 }
 # What runs of 0.1.0 name, which had the modules of that time.
 _FORMER = {"isthmus.pipelines.training_steps": TRAIN, "isthmus.experiments.replay_step": REPLAY}

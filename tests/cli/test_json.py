@@ -85,6 +85,10 @@ ELSEWHERE |= {
     for name in ("list", "results", "power", "report")
 }
 ELSEWHERE |= {
+    f"stream {name}": "tests/lifecycle/streams/test_process.py"
+    for name in ("list", "run", "start", "status", "stop", "rebuild")
+}
+ELSEWHERE |= {
     f"monitor {name}": "tests/experiments/monitors/test_monitors.py" for name in ("show", "list")
 }
 ELSEWHERE |= {

@@ -60,6 +60,8 @@ KINDS = {  # the file in each release's folder -> what reads it
     "state_traffic": "endpoints.traffic.owner_document:Owner",
     "state_view": "feature_store.offline.watermarks:Watermark",
     "step": "pipelines.runs.document:StepResult",
+    "state_stream": "events.consume.checkpoint:StreamCheckpoint",
+    "stream_state": "events.consume.checkpoint:StreamState",
     "supervisor": "adapters.local.endpoints.rows:SupervisorAddress",
     "table": "adapters.common.warehouse.tables:TableDocument",
     "version_replay": "experiments.replay.version_replay:VersionReplay",

@@ -1,0 +1,47 @@
+"""Find a project's consumers of streams by name, of whatever kind they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import Invalid, NotFound
+from ...events.consume.consumer import Consumer
+from ...project.reading.names import did_you_mean
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+
+Kind = Callable[["Project"], Iterable[Consumer[Any]]]
+
+# each gives the consumers of its kind that a project declares; modules are imported when called
+KINDS: list[Kind] = []
+
+
+def consumers(project: Project) -> dict[str, Consumer[Any]]:
+    """Return the consumers of streams that a project declares, by name."""
+    return {consumer.name: consumer for kind in KINDS for consumer in kind(project)}
+
+
+def chosen(project: Project, names: Sequence[str]) -> dict[str, Consumer[Any]]:
+    """Return some of a project's consumers of streams by name; all if no name is given.
+
+    Raises:
+        NotFound: There is none of a name, or none at all.
+        Invalid: A name is given twice.
+    """
+    declared = consumers(project)
+    if not declared:
+        raise NotFound(
+            "nothing in project.yaml reads a stream",
+            remedy="give a feature view `stream: {every: 1m}`; docs/streams.md shows one",
+        )
+    if len(set(names)) < len(names):
+        raise Invalid("a name is given twice", remedy="name each consumer once")
+    for name in names:
+        if name not in declared:
+            raise NotFound(
+                f"nothing called {name} reads a stream",
+                remedy=did_you_mean(name, declared, has="what reads one is"),
+            )
+    return {name: declared[name] for name in names or declared}
