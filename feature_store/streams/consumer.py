@@ -61,8 +61,6 @@ class PutRows(msgspec.Struct, frozen=True, kw_only=True):
 class StreamViewConsumer:
     """A stream view as a kind of consumer: tiles, and rows that are put as they come to an end."""
 
-    kind = "stream view"
-
     def __init__(self, source: ViewSource) -> None:
         view, definition = source.view, source.view.stream
         if definition is None:
@@ -73,6 +71,7 @@ class StreamViewConsumer:
         if view.ttl is None:
             raise Invalid(f"{view.name} has no ttl", remedy="write ttl: 1h in project.yaml")
         self.name = view.name
+        self.kind = "stream view"
         self.summary = f"every {duration_text(definition.every)}"
         self.inputs = tuple(
             StreamInput(event=event, stream=raw_name(event), relation=view_name(event))

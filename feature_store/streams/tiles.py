@@ -64,6 +64,7 @@ class TileWindows:
     def __init__(self, key: str, definition: StreamDefinition) -> None:
         self.key = key
         self.every = definition.every
+        self.lateness = definition.lateness
         self.seconds = definition.every.total_seconds()
         self.windows = tuple(window // definition.every for window in definition.windows)
         self.longest = self.windows[-1]
@@ -180,7 +181,9 @@ class TileWindows:
                 if moment - longest in entity.tiles:
                     heappush(state.leaving, (moment, name))
         state.clock = max(state.clock, until)
-        state.floor = max(state.floor, self.index(watermark) + 1)
+        # a cold start moves the watermark without lateness; its stream may still correct tiles
+        oldest = min(watermark, now - self.lateness)
+        state.floor = max(state.floor, self.index(oldest) + 1)
         while state.leaving and state.leaving[0][0] <= min(state.clock, state.floor):
             moment, name = heappop(state.leaving)
             if (left := entities.get(name)) is not None:
