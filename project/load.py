@@ -24,7 +24,8 @@ from .experiments import build as experiment_build
 from .experiments import checks as experiment_checks
 from .features import checks as feature_checks
 from .features import files as feature_files
-from .features.build import build_table, build_views
+from .features.build import build_feature_view, build_table
+from .features.stream_views import build_stream_views, check_files, is_stream_view
 from .metrics import metrics as unit_metrics
 from .models import checks as model_checks
 from .models import trainers
@@ -198,9 +199,26 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
     tables = {name: build_table(name, values) for name, values in sound("tables").items()}
     for table in tables.values():
         feature_files.table_file(fenced, table.name, table.path, report)
-    views = build_views(
-        sound("feature_views"), entities, events, declared, fenced, report
-    )
+    sections_of_views = sound("feature_views")
+    views = {
+        name: build_feature_view(
+            name,
+            values,
+            f"features/{name}.sql",
+            files.read_sql(
+                fenced,
+                f"features/{name}.sql",
+                f"feature_views.{name}",
+                report,
+                remedy="write a SELECT: the entity's key, event_timestamp and the features",
+            ),
+        )
+        for name, values in sections_of_views.items()
+        if not is_stream_view(values)
+    }
+    views |= build_stream_views(sections_of_views, entities, events, declared.events, report)
+    views = {name: views[name] for name in sections_of_views if name in views}
+    check_files(folder, sections_of_views, report)
     files.orphans(folder, "features", declared.feature_views, "a feature view", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
     models, registered = _models(fenced, report)

@@ -1,10 +1,10 @@
-"""stream list | run | start | status | stop | rebuild."""
+"""stream list | run | start | status | stop | rebuild | replay."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +38,7 @@ class Duration(click.ParamType[timedelta]):
             self.fail(f"{mistake.message}: {mistake.remedy}", param, ctx)
 
 
-@click.group(help="Read events as they come: list, run, start, status, stop, rebuild.")
+@click.group(help="Read events as they come: list, run, start, status, stop, rebuild, replay.")
 def stream() -> None: ...
 
 
@@ -169,6 +169,29 @@ def rebuild(console: Console, consumer: str) -> None:
     console.next(f"stream run {consumer}")
 
 
+@command(
+    help="Run the warehouse's events through stream view VIEW on a virtual clock, and compare every "
+    "row with its history. Nothing is written."
+)
+@click.argument("view")
+@click.option(
+    "--from",
+    "since",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="Compare rows of this moment (UTC) and later.",
+)
+def replay(console: Console, view: str, since: datetime | None) -> None:
+    from ...feature_store.streams.replay import replay as run_through
+
+    moment = since.replace(tzinfo=UTC) if since else None
+    with console.open() as project:
+        report = run_through(project, view, since=moment)
+    console.result(report)
+    if report.differ:
+        raise SystemExit(1)
+
+
 for _name, _command in (
     ("list", list_),
     ("run", run),
@@ -176,5 +199,6 @@ for _name, _command in (
     ("status", status),
     ("stop", stop),
     ("rebuild", rebuild),
+    ("replay", replay),
 ):
     stream.add_command(_command, _name)

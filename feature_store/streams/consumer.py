@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
@@ -46,7 +46,7 @@ class PutRows(msgspec.Struct, frozen=True, kw_only=True):
 
         newest = {key: (moment, values) for moment, key, values in self.rows}
         ends = [moment * (self.tile // timedelta(milliseconds=1)) for moment, _ in newest.values()]
-        columns = {
+        columns: dict[str, pa.Array[Any]] = {
             "entity_key": pa.array([entity_key(key) for key in newest], pa.string()),
             "feature_timestamp": pa.array(ends, pa.timestamp("ms")),
         }
@@ -61,8 +61,6 @@ class PutRows(msgspec.Struct, frozen=True, kw_only=True):
 class StreamViewConsumer:
     """A stream view as a kind of consumer: tiles, and rows that are put as they come to an end."""
 
-    kind = "stream view"
-
     def __init__(self, source: ViewSource) -> None:
         view, definition = source.view, source.view.stream
         if definition is None:
@@ -73,6 +71,7 @@ class StreamViewConsumer:
         if view.ttl is None:
             raise Invalid(f"{view.name} has no ttl", remedy="write ttl: 1h in project.yaml")
         self.name = view.name
+        self.kind = "stream view"
         self.summary = f"every {duration_text(definition.every)}"
         self.inputs = tuple(
             StreamInput(event=event, stream=raw_name(event), relation=view_name(event))
@@ -80,9 +79,7 @@ class StreamViewConsumer:
         )
         self.lateness = definition.lateness
         # whoever is served has had an event so lately: an older row is beyond its ttl
-        self.history = (
-            definition.windows[-1] + view.ttl + definition.lateness + definition.every
-        )
+        self.history = definition.windows[-1] + view.ttl + definition.lateness + definition.every
         meaning = msgspec.json.encode([_FORMAT, source.entity.key, definition], order="sorted")
         self.digest = hashlib.sha256(meaning).hexdigest()[:16]
         self.windows = TileWindows(source.entity.key, definition)
@@ -138,4 +135,3 @@ def stream_view_consumers(project: Project) -> Iterable[Consumer[TileState]]:
     """Return the consumers of all stream views of a project, in its order."""
     names = [name for name, view in project.spec.feature_views.items() if view.stream is not None]
     return [StreamViewConsumer(source) for source in view_sources(project.description, names)]
-

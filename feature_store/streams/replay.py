@@ -139,9 +139,7 @@ class _Run:
                     continue
                 self.events += sum(row["event_timestamp"] >= self._begin for row in rows)
                 for name, of_event in groupby(rows, key=lambda row: row["isthmus_event"]):
-                    state = consumer.apply(
-                        state, inputs[name], list(of_event), watermark=watermark
-                    )
+                    state = consumer.apply(state, inputs[name], list(of_event), watermark=watermark)
                 now = rows[-1]["event_timestamp"]
                 watermark = now - consumer.lateness
                 self._collect(consumer.advance(state, watermark=watermark, now=now).effects)
@@ -165,12 +163,12 @@ class _Comparison:
     def __init__(self, source: ViewSource, replayed: dict[tuple[str, datetime], _Values]) -> None:
         self._names = [feature.name for feature in source.features]
         self._replayed = replayed
-        self._found: list[RowDifference] = []
+        self._differences: list[RowDifference] = []
         self._missing: set[tuple[str, datetime]] = set()
 
     def take(self, tables: Iterator[pa.Table]) -> None:
         """Compare all rows of the history, from the beginning."""
-        self._found, self._missing = [], set(self._replayed)
+        self._differences, self._missing = [], set(self._replayed)
         for table in tables:
             for row in table.to_pylist():
                 moment = row["event_timestamp"].replace(tzinfo=UTC)
@@ -179,12 +177,12 @@ class _Comparison:
                 history = tuple(row[name] for name in self._names)
                 replayed = self._replayed.get(place)
                 if replayed is None or not all(map(_same, replayed, history)):
-                    self._found.append(self._difference(place, replayed, history))
+                    self._differences.append(self._difference(place, replayed, history))
 
     def differences(self) -> list[RowDifference]:
         """Return all rows that differ, by their moments."""
         missing = [self._difference(place, self._replayed[place], None) for place in self._missing]
-        return sorted([*self._found, *missing], key=lambda row: (row.moment, row.key))
+        return sorted([*self._differences, *missing], key=lambda row: (row.moment, row.key))
 
     def _difference(
         self, place: tuple[str, datetime], replayed: _Values | None, history: _Values | None
@@ -200,13 +198,15 @@ class _Comparison:
 def _event(row: dict[str, Any]) -> dict[str, Any]:
     """Return an event's row with its time aware, and its values under the attributes' names."""
     prefix = f"isthmus_{row['isthmus_event']}_"
-    return {
-        name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)
-    } | {
-        name: value
-        for name, value in row.items()
-        if name == "isthmus_event" or not name.startswith("isthmus_")
-    } | {"event_timestamp": row["event_timestamp"].replace(tzinfo=UTC)}
+    return (
+        {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+        | {
+            name: value
+            for name, value in row.items()
+            if name == "isthmus_event" or not name.startswith("isthmus_")
+        }
+        | {"event_timestamp": row["event_timestamp"].replace(tzinfo=UTC)}
+    )
 
 
 def _events_sql(spec: ProjectSpec, view: FeatureView) -> str:
@@ -227,9 +227,9 @@ def _events_sql(spec: ProjectSpec, view: FeatureView) -> str:
     sides = [
         f"SELECT '{event}' AS isthmus_event, {key}, event_timestamp"
         + "".join(
-            f", {attribute if of == event else f'CAST(NULL AS {types[of, attribute]})'} AS "
-            f"isthmus_{of}_{attribute}"
-            for of, attribute in attributes
+            f", {attribute if owner == event else f'CAST(NULL AS {types[owner, attribute]})'} AS "
+            f"isthmus_{owner}_{attribute}"
+            for owner, attribute in attributes
         )
         + f" FROM {view_name(event)} WHERE {key} IS NOT NULL AND event_timestamp >= $since AND "
         "event_timestamp < $until"

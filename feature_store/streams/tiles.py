@@ -39,7 +39,7 @@ class EntityTiles:
 
 @final
 class TileState:
-    """What a stream view's consumer knows: tiles, moments that are due, and figures."""
+    """The state of a stream view's consumer: tiles, moments that are due, and figures."""
 
     __slots__ = ("clock", "corrected", "due", "entities", "events", "floor", "late", "leaving",
                  "moments", "put")  # fmt: skip
@@ -64,6 +64,7 @@ class TileWindows:
     def __init__(self, key: str, definition: StreamDefinition) -> None:
         self.key = key
         self.every = definition.every
+        self.lateness = definition.lateness
         self.seconds = definition.every.total_seconds()
         self.windows = tuple(window // definition.every for window in definition.windows)
         self.longest = self.windows[-1]
@@ -180,7 +181,9 @@ class TileWindows:
                 if moment - longest in entity.tiles:
                     heappush(state.leaving, (moment, name))
         state.clock = max(state.clock, until)
-        state.floor = max(state.floor, self.index(watermark) + 1)
+        # a cold start moves the watermark without lateness; its stream may still correct tiles
+        oldest = min(watermark, now - self.lateness)
+        state.floor = max(state.floor, self.index(oldest) + 1)
         while state.leaving and state.leaving[0][0] <= min(state.clock, state.floor):
             moment, name = heappop(state.leaving)
             if (left := entities.get(name)) is not None:
@@ -205,13 +208,13 @@ class TileWindows:
         if counts is None:
             counts = entity.counts = self._counts(entity, moment)
             return counts
-        came = tiles.get(moment)
+        entering = tiles.get(moment)
         for number, (place, window) in enumerate(self.counted):
-            if came is not None:
-                counts[number] += came[place] or 0
-            left = tiles.get(moment - window)
-            if left is not None:
-                counts[number] -= left[place] or 0
+            if entering is not None:
+                counts[number] += entering[place] or 0
+            leaving = tiles.get(moment - window)
+            if leaving is not None:
+                counts[number] -= leaving[place] or 0
         return counts
 
     def _counts(self, entity: EntityTiles, moment: int) -> list[int]:
@@ -263,7 +266,7 @@ class TileWindows:
         figures, corrected, entities = msgspec.msgpack.decode(data)
         state = TileState()
         state.clock, state.floor, state.events, state.late, state.put = figures
-        state.corrected = {name: end for name, end in corrected}
+        state.corrected = dict(corrected)
         for name, tiles in entities:
             entity = state.entities[name] = EntityTiles()
             for end, *tile in tiles:
@@ -293,15 +296,15 @@ def _add_values(
             continue
         if fraction:
             value = float(value)
-        before = tile[place]
-        if before is None:
+        total = tile[place]
+        if total is None:
             tile[place] = value
         elif function == "sum":
-            tile[place] = before + value
+            tile[place] = total + value
         elif function == "min":
-            tile[place] = min(before, value)
+            tile[place] = min(total, value)
         else:
-            tile[place] = max(before, value)
+            tile[place] = max(total, value)
 
 
 def _within(tiles: dict[int, Tile], moment: int, window: int) -> Iterator[Tile]:
@@ -312,5 +315,5 @@ def _within(tiles: dict[int, Tile], moment: int, window: int) -> Iterator[Tile]:
                 yield tile
     else:
         for end in range(moment - window + 1, moment + 1):
-            if (known := tiles.get(end)) is not None:
-                yield known
+            if (tile := tiles.get(end)) is not None:
+                yield tile

@@ -14,7 +14,7 @@ from ...project.reading.names import column_problem, did_you_mean
 from ...project.specs.description import Entity, FeatureView
 
 # Of the online stores; the history's own are known to project/reading/names.py.
-_RESERVED = frozenset({"feature_timestamp", "is_deleted", "event_ms", "created_ms", "synced_until"})
+RESERVED = frozenset({"feature_timestamp", "is_deleted", "event_ms", "created_ms", "synced_until"})
 _INTEGERS = frozenset(
     {
         "TINYINT",
@@ -152,7 +152,7 @@ def _mistakes(
 
 def _name_problem(name: str) -> tuple[str, str] | None:
     """Return why a feature may not have this name and what to do, or None if it may."""
-    if name in _RESERVED:
+    if name in RESERVED:
         return f"the column {name} is made by Isthmus itself", "choose another name"
     return column_problem(name)
 

@@ -21,10 +21,10 @@ from ...events.port import Column
 from ...events.tables.column_types import sql_type
 from ...events.tables.relations import event_columns, quarantine_name, raw_name, view_name
 from ...project.reading.names import did_you_mean
-from ...project.reading.report import place
+from ...project.reading.report import place, problem_at
 from ...project.specs.description import FeatureView, ParsedProject, ProjectSpec
 from ..tables.relations import objective_columns
-from .columns import Output, view_columns
+from .columns import RESERVED, Output, view_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,6 +79,9 @@ def _judged(description: ParsedProject, relations: Mapping[str, tuple[Column, ..
     schemas: dict[str, ViewSchema] = {}
     with empty_database(relations) as database:
         for view in description.spec.feature_views.values():
+            if view.stream is not None and (named := _reserved_names(view, description)):
+                problems += named
+                continue
             wrong = check(view.sql)
             if not wrong:
                 wrong = tuple(_sources(parse(view.sql), view, description.spec, relations))
@@ -100,6 +103,20 @@ def _judged(description: ParsedProject, relations: Mapping[str, tuple[Column, ..
                     name=view.name, features=features, has_created=has_created, key=key
                 )
     return schemas, tuple(problems)
+
+
+def _reserved_names(view: FeatureView, description: ParsedProject) -> list[Problem]:
+    """Return a problem, at its line of project.yaml, for each feature whose name stores reserve."""
+    return [
+        problem_at(
+            description,
+            f"feature_views.{view.name}.features.{feature.name}",
+            f"the column {feature.name} is made by Isthmus itself",
+            "choose another name",
+        )
+        for feature in (view.stream.features if view.stream is not None else ())
+        if feature.name in RESERVED
+    ]
 
 
 def _of_meaning(

@@ -14,8 +14,18 @@ if TYPE_CHECKING:
 
 Kind = Callable[["Project"], Iterable[Consumer[Any]]]
 
+
+def _stream_views(project: Project) -> Iterable[Consumer[Any]]:
+    """Return the consumers of a project's stream views."""
+    if not any(view.stream is not None for view in project.spec.feature_views.values()):
+        return ()
+    from ...feature_store.streams.consumer import stream_view_consumers
+
+    return stream_view_consumers(project)
+
+
 # each gives the consumers of its kind that a project declares; modules are imported when called
-KINDS: list[Kind] = []
+KINDS: list[Kind] = [_stream_views]
 
 
 def consumers(project: Project) -> dict[str, Consumer[Any]]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import get_args
 
+import msgspec
+
 from ..reading.names import did_you_mean
 from ..reading.quantities import duration_text
 from ..reading.report import ProblemReport, child
@@ -21,6 +23,16 @@ _UNITS = (
     (timedelta(minutes=1), timedelta(hours=1)),
     (timedelta(seconds=1), timedelta(minutes=1)),
 )
+
+
+class CountedEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """The events that a stream view may count, the names of all events, and its entity."""
+
+    events: Mapping[str, Event]
+    declared: tuple[str, ...]
+    entity: Entity | None  # None: not declared, or wrong, which is told elsewhere
+
+
 MOST_TILES = 10_000  # of a window: one entity's tiles are kept in memory
 _AGGREGATES: tuple[Aggregate, ...] = get_args(Aggregate)
 
@@ -31,25 +43,22 @@ def tile_unit(every: timedelta) -> timedelta:
 
 
 def build_stream(
-    values: YamlValues,
-    key: str,
-    entity: Entity | None,
-    events: Mapping[str, Event],
-    declared: tuple[str, ...],
-    report: ProblemReport,
+    values: YamlValues, key: str, counted: CountedEvents, report: ProblemReport
 ) -> StreamDefinition | None:
     """Build a stream view's definition, and report mistakes; None if it cannot be built.
 
     Args:
         values: The view's values: `stream`, `features` and more.
         key: The view's path in project.yaml.
-        entity: The view's entity; None if it is not declared or wrong, which is told elsewhere.
-        events: The project's sound events.
-        declared: The names of all events, sound or not.
+        counted: The events of the project and the entity of the view.
         report: Takes the mistakes.
     """
     for present, absent, remedy in (
-        ("stream", "features", "write features: {item_shown_10m: {count: impression, window: 10m}}"),
+        (
+            "stream",
+            "features",
+            "write features: {item_shown_10m: {count: impression, window: 10m}}",
+        ),
         ("features", "stream", "write stream: {every: 1m}"),
     ):
         if present in values and absent not in values:
@@ -73,11 +82,12 @@ def build_stream(
             "write one that does, such as 10s, 1m, 5m, 1h or 1d",
         )
     built = [
-        _feature(name, about, child(key, f"features.{name}"), entity, events, declared, report)
+        _feature(name, about, child(key, f"features.{name}"), counted, report)
         for name, about in features.items()
     ]
     for name, about in features.items():
         _check_window(about.get("window"), every, child(key, f"features.{name}.window"), report)
+    entity = counted.entity
     if entity is not None and entity.key in features:
         report.add(
             child(key, f"features.{entity.key}"),
@@ -96,13 +106,7 @@ def build_stream(
 
 
 def _feature(
-    name: str,
-    about: YamlValues,
-    key: str,
-    entity: Entity | None,
-    events: Mapping[str, Event],
-    declared: tuple[str, ...],
-    report: ProblemReport,
+    name: str, about: YamlValues, key: str, counted: CountedEvents, report: ProblemReport
 ) -> StreamFeature | None:
     """Build one feature, and report what is wrong with it; None if it is wrong."""
     words = [word for word in _AGGREGATES if word in about]
@@ -116,12 +120,13 @@ def _feature(
     word = words[0]
     event_name, attribute = (about[word], None) if word == "count" else about[word]
     place = child(key, word)
-    if not check_declared(event_name, declared, place, report, noun="an event", has="events are"):
+    names = counted.declared
+    if not check_declared(event_name, names, place, report, noun="an event", has="events are"):
         return None
-    event = events.get(event_name)
+    event, entity = counted.events.get(event_name), counted.entity
     if event is None or entity is None or "window" not in about:
         return None
-    types = {known.name: known.type for known in event.attributes}
+    types = {attr.name: attr.type for attr in event.attributes}
     if entity.key not in types:
         report.add(
             place,
@@ -130,12 +135,12 @@ def _feature(
         )
         return None
     if attribute is not None and types.get(attribute) not in ("int", "float"):
-        kind = types.get(attribute)
-        numeric = [known for known, its_type in types.items() if its_type in ("int", "float")]
+        actual_type = types.get(attribute)
+        numeric = [name for name, kind in types.items() if kind in ("int", "float")]
         report.add(
             place,
-            f"{event_name}.{attribute} is of type {kind}, not a number"
-            if kind
+            f"{event_name}.{attribute} is of type {actual_type}, not a number"
+            if actual_type
             else f"{attribute} is not an attribute of {event_name}",
             did_you_mean(attribute, numeric, has=f"numbers of {event_name} are"),
         )

@@ -28,7 +28,10 @@ _DURATION_OR_ZERO = Text(
     what="a duration", pattern=f"{quantities.DURATION}|0s", parse=_duration_or_zero, example="5m"
 )
 _ATTRIBUTE = Text(
-    what="an event's attribute", pattern=rf"{NAME}\.{NAME}", parse=_attribute, example="stay.seconds"
+    what="an event's attribute",
+    pattern=rf"{NAME}\.{NAME}",
+    parse=_attribute,
+    example="stay.seconds",
 )
 
 STREAM = Record(

@@ -98,12 +98,12 @@ def stream_view_sql(name: str, entity: Entity, definition: StreamDefinition) -> 
 
 def tile_totals(feature: StreamFeature) -> tuple[TileTotal, ...]:
     """Return the figures of tiles that a feature is made of; a mean has a sum and a count."""
-    of = (feature.event, feature.attribute)
+    subject = (feature.event, feature.attribute)
     if feature.aggregate == "count":
-        return (TileTotal(*of, "count", "int64"),)
+        return (TileTotal(*subject, "count", "int64"),)
     if feature.aggregate == "mean":
-        return (TileTotal(*of, "sum", "float64"), TileTotal(*of, "count", "int64"))
-    return (TileTotal(*of, feature.aggregate, feature.type),)
+        return (TileTotal(*subject, "sum", "float64"), TileTotal(*subject, "count", "int64"))
+    return (TileTotal(*subject, feature.aggregate, feature.type),)
 
 
 def _of_event(total: TileTotal, event: str) -> str:
@@ -152,9 +152,7 @@ def _tile_end(every: timedelta, start: str) -> str:
     unit, length = _seconds(tile_unit(every)), _seconds(every)
     if unit == length:
         return f"{start} + INTERVAL {length} SECOND"
-    since = (
-        f"date_diff('millisecond', TIMESTAMP '1970-01-01 00:00:00', {start}) % {length * 1000}"
-    )
+    since = f"date_diff('millisecond', TIMESTAMP '1970-01-01 00:00:00', {start}) % {length * 1000}"
     cases = " ".join(
         f"WHEN {since} = {offset * 1000} THEN {start} + INTERVAL {length - offset} SECOND"
         for offset in range(0, length - unit, unit)

@@ -22,9 +22,11 @@ from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.experiments.statistics.trend import DayWeight
 from isthmus.feature_store.joins.point_in_time import JoinView
 from isthmus.feature_store.tables.relations import objective_view
+from isthmus.project.features.tile_sql import stream_view_sql
 from isthmus.project.load import load
 from isthmus.project.metrics.metrics import of_objectives
 from isthmus.project.specs.description import Attribute, Endpoint, Entity, Event
+from isthmus.project.specs.stream_views import StreamDefinition, StreamFeature
 from isthmus.tests.experiments.fuller_shop import METRICS, SHOP
 
 FOLDER = Path(isthmus.__file__).parent / "examples" / "openbandit"
@@ -56,6 +58,7 @@ def texts():
         **{name: view.sql for name, view in spec.feature_views.items()},
         "ctr": objective_view(spec, ctr).view_sql,
         "dwell": objective_view(spec, dwell(ctr)).view_sql,
+        "item_live": stream_view_sql("item_live", spec.entities["item"], live()),
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
         "view_exposed": exposed_view(VIEW).view_sql,
         "run_cells": run_sql(),
@@ -87,6 +90,35 @@ def texts():
             cells_sql(msgspec.structs.replace(spec.analyses["policy_test"], drop_above=2), by_unit)
         ),
     }
+
+
+def live():
+    """A stream view with tiles of a part of an hour, and every kind of feature."""
+    kinds = {
+        "item_shown_10m": ("count", "impression", None, 10, "int64"),
+        "item_clicked_1h": ("count", "click", None, 60, "int64"),
+        "item_place_sum": ("sum", "impression", "position", 10, "int64"),
+        "item_place_mean": ("mean", "impression", "position", 60, "float64"),
+        "item_place_min": ("min", "impression", "position", 5, "int64"),
+        "item_chance_max": ("max", "impression", "propensity", 60, "float64"),
+        "item_chance_sum": ("sum", "impression", "propensity", 10, "float64"),
+    }
+    return StreamDefinition(
+        every=timedelta(minutes=5),
+        lateness=timedelta(minutes=5),
+        delay=timedelta(minutes=1),
+        features=tuple(
+            StreamFeature(
+                name=name,
+                aggregate=aggregate,
+                event=event,
+                attribute=attribute,
+                window=timedelta(minutes=minutes),
+                type=kind,
+            )
+            for name, (aggregate, event, attribute, minutes, kind) in kinds.items()
+        ),
+    )
 
 
 def dwell(ctr):

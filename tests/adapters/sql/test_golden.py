@@ -35,7 +35,7 @@ def test_no_golden_text_is_left_over():
     }
 
 
-def test_two_windows_of_the_example_are_rewritten_for_bigquery_and_none_for_athena():
+def test_windows_in_time_are_rewritten_for_bigquery_and_none_for_athena():
     views = [sql for name, sql in texts().items() if not name.startswith("events_")]
-    assert sum(bigquery.render(sql).windows_rewritten for sql in views) == 2
+    assert sum(bigquery.render(sql).windows_rewritten for sql in views) == 5
     assert sum(athena.render(sql).windows_rewritten for sql in views) == 0

@@ -28,6 +28,7 @@ CREATE MACRO timestamp_sub(t, span) AS t - span;
 ROWS = {
     "item_profile": 80,
     "arms_by_row": 14,
+    "item_live": 51_611,
     "arms_by_unit": 21,
     "arms_drops": 21,
     "run_versions": 4,

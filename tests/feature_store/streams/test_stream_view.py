@@ -121,7 +121,9 @@ def test_training_never_sees_a_row_before_its_tiles_end_and_delay(live):
             )
             assert row[feature.name] == expected
         # no later row was to be had
-        ends = [at.replace(second=0, microsecond=0) + MINUTE for i, at in shown if i == row["item_id"]]
+        ends = [
+            at.replace(second=0, microsecond=0) + MINUTE for i, at in shown if i == row["item_id"]
+        ]
         moments = {end + window for end in ends for window in (0 * MINUTE, *LIVE.windows)}
         assert stamp == max(m for m in moments if m + LIVE.delay <= now)
     assert with_features > 200
@@ -135,7 +137,9 @@ def test_a_replay_agrees_with_the_history_whenever_it_begins(live):
     assert part.differ == 0
     assert 0 < part.events < 400
     assert 0 < part.rows < whole.rows
-    assert str(whole).startswith(f"replayed 400 events as fast as they go   {whole.rows:,} rows   0 differ")
+    assert str(whole).startswith(
+        f"replayed 400 events as fast as they go   {whole.rows:,} rows   0 differ"
+    )
 
 
 def test_a_replay_names_the_rows_that_differ(live):

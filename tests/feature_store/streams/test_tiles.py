@@ -132,9 +132,7 @@ class Steps:
         self.low = EPOCH
 
     def shows(self, *rows):
-        self.state = self.consumer.apply(
-            self.state, self.inputs["show"], rows, watermark=self.low
-        )
+        self.state = self.consumer.apply(self.state, self.inputs["show"], rows, watermark=self.low)
 
     def rows(self, at):
         """The rows of the moments up to `at` seconds, as (seconds, item, shown in the long one)."""
@@ -184,6 +182,8 @@ def test_an_event_older_than_the_lateness_is_counted_and_changes_nothing():
 
 
 def test_another_definition_has_another_digest():
-    digests = {consumer_of(definition(**options)).digest for options in ({}, {"long": 6}, {"delay": 0})}
+    digests = {
+        consumer_of(definition(**options)).digest for options in ({}, {"long": 6}, {"delay": 0})
+    }
     assert len(digests) == 3
     assert consumer_of(definition()).digest in digests
