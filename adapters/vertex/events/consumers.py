@@ -99,7 +99,8 @@ def take_over(session: VertexSession, stream: str, consumer: str) -> None:
         "subscription": path,
         "labels": session.labels(KIND, stream) | {_CONSUMER_LABEL: consumer},
     }
-    with _rights(), session.mutating("CreateSnapshot", snapshot):
+    # one that is there now is this call's own, whose answer was lost
+    with _rights(), suppress(AlreadyExists), session.mutating("CreateSnapshot", snapshot):
         session.subscriber.create_snapshot(request=request)
     with _rights(), session.mutating("Seek", path):
         session.subscriber.seek(request={"subscription": path, "snapshot": snapshot})

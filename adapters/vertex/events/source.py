@@ -37,7 +37,7 @@ class PubSubEventSource:
 
     def __init__(self, target: Target) -> None:
         self._session = session_of(target)
-        self._clock = target.clock
+        self._target = target
         self._process = secrets.token_hex(4)
         # of the consumers that this process has begun to read
         self._leases: dict[_Reader, Leases] = {}
@@ -68,10 +68,10 @@ class PubSubEventSource:
         if there is no such stream or consumer, Throttled if Google asks for a pause.
         """
         leases = self._begin(stream, consumer)
-        leases.extend(self._clock())
+        leases.extend(self._target.clock())
         received, is_empty = self._pull_all(stream, consumer, limit=limit, patience=patience)
         if received:
-            leases.add([message.ack_id for message in received], leased_at=self._clock())
+            leases.add([message.ack_id for message in received], leased_at=self._target.clock())
         bodies = [message.message.data for message in received]
         return EventBatch(
             events=self._rows(stream, bodies),
@@ -87,7 +87,7 @@ class PubSubEventSource:
         process, _, number = receipt.decode("ascii", "replace").partition(".")
         leases = self._leases.get((stream, consumer))
         if leases is not None and process == self._process and number.isdecimal():
-            leases.extend(self._clock())
+            leases.extend(self._target.clock())
             leases.acknowledge(int(number))
 
     def remove(self, stream: str, consumer: str) -> None:
@@ -226,4 +226,4 @@ class PubSubEventSource:
             return None
         oldest = min(published, key=lambda moment: (moment.seconds, moment.nanos))
         published_at: datetime = oldest.ToDatetime(tzinfo=UTC)
-        return max(self._clock() - published_at, timedelta())
+        return max(self._target.clock() - published_at, timedelta())

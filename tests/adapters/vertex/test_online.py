@@ -11,7 +11,7 @@ import pytest
 from google.longrunning.operations_pb2 import Operation
 
 from isthmus.adapters.vertex.session import session_of
-from isthmus.errors import AlreadyExists, OutcomeUnknown, Throttled, Unavailable
+from isthmus.errors import AlreadyExists, Denied, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 from isthmus.storage import wait
@@ -224,3 +224,58 @@ def test_a_table_of_the_sources_name_is_left_alone(target):
     target.warehouse.apply(msgspec.structs.replace(HISTORY, name="item_history_latest"))
     with pytest.raises(AlreadyExists, match="item_history_latest"):
         target.online.apply(VIEW)
+
+
+def put(target, hour, *rows):
+    """Write rows of (key, clicks) directly, at that hour."""
+    table = pa.table(
+        {
+            "entity_key": pa.array([key for key, _ in rows], pa.string()),
+            "feature_timestamp": pa.array(
+                [T0.replace(tzinfo=None)] * len(rows), pa.timestamp("ms")
+            ),
+            "clicks": pa.array([clicks for _, clicks in rows], pa.int64()),
+            "label": pa.array([None] * len(rows), pa.string()),
+        }
+    )
+    target.online.put(VIEW, table, written_at=at(hour))
+
+
+def clicks_of(target, *keys):
+    rows = target.online.get({"item_history": keys})["item_history"]
+    return [row and row["clicks"] for row in rows]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_direct_write_that_goes_wrong_is_written_again(target, stack, kind):
+    target.warehouse.apply(HISTORY)
+    target.online.apply(VIEW)
+    stack.fault(kind=kind, operation="FeatureOnlineStoreService.FeatureViewDirectWrite")
+    put(target, 1, *((f"k{n}", n) for n in range(450)))
+    assert stack.faults() == ()
+    assert clicks_of(target, "k0", "k449") == [0, 449]
+
+
+def test_a_direct_write_that_is_refused_names_the_view(target, stack):
+    target.warehouse.apply(HISTORY)
+    target.online.apply(VIEW)
+    stack.fault(
+        kind="error",
+        operation="FeatureOnlineStoreService.FeatureViewDirectWrite",
+        code="PERMISSION_DENIED",
+    )
+    with pytest.raises(Denied, match="featureViews/item_history"):
+        put(target, 1, ("a", 1))
+    stack.clear_faults()
+    assert clicks_of(target, "a") == [None]
+
+
+def test_a_sync_that_follows_keeps_what_was_written_later_than_it_read(target):
+    target.warehouse.apply(HISTORY)
+    target.online.apply(VIEW)
+    now = (datetime.now(UTC) - T0) / timedelta(hours=1)
+    put(target, now + 1, ("a", 5))
+    put(target, 1, ("b", 6))
+    history(target, "one", ("a", 1, 1, 1), ("b", 1, 1, 2))
+    target.online.sync(VIEW, since=None, until=at(2))
+    assert clicks_of(target, "a", "b") == [5, 2]
