@@ -51,6 +51,7 @@ class ShardReads:
         self._stream = stream
         self._name = names.underscored(aws.project, stream)
         self._iterators: dict[str, _Iterator] = {}
+        self._arn = ""
         self.created = ""  # when the stream was created
 
     def summary(self) -> tuple[str, timedelta]:
@@ -62,6 +63,7 @@ class ShardReads:
         with self._aws.reading("DescribeStreamSummary", self._name):
             summary = self._aws.client("kinesis").describe_stream_summary(StreamName=self._name)
         description = summary["StreamDescriptionSummary"]
+        self._arn = description["StreamARN"]
         self.created = description["StreamCreationTimestamp"].isoformat()
         return self.created, timedelta(hours=description["RetentionPeriodHours"])
 
@@ -142,7 +144,9 @@ class ShardReads:
         client = self._aws.client("kinesis", retrying=False)  # the pace is ours
         with self._aws.reading("GetRecords", self._name):
             try:
-                answer = client.get_records(ShardIterator=token, Limit=min(limit, _MOST))
+                answer = client.get_records(
+                    StreamARN=self._arn, ShardIterator=token, Limit=min(limit, _MOST)
+                )
             except client.exceptions.ExpiredIteratorException:
                 return None
         records = answer["Records"]
