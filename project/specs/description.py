@@ -148,6 +148,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     routing: Literal["weighted", "sticky"] = "weighted"
     rules: tuple[Rule, ...] = ()  # as they are written
     shadow: Shadow | None = None
+    log_features: bool = False  # an exposure carries the row that was scored
 
 
 class RolloutStep(msgspec.Struct, frozen=True, kw_only=True):
