@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...feature_store.port import TableSpec
 from ...project.specs.exposures import EVENT, EXPOSURES
 from ..port import Column, StreamSpec
-from .relations import CORRECTION, STORED_TIMESTAMP, column, exactly_once_view
+from .relations import CORRECTION, STORED_TIMESTAMP, column, exactly_once_view, raw_name
 
 # Of every stream that a gateway logs: copies of one row are told by the digest.
 COPY = (
@@ -27,6 +27,11 @@ EXPOSURES_STREAM = StreamSpec(
     ),
     key="unit",
 )
+
+
+def copies_name(event: str) -> str:
+    """Return the name of the table that holds every stored copy of an event, or of exposures."""
+    return EXPOSURES if event == EXPOSURES else raw_name(event)
 
 
 def exposures_view() -> TableSpec:

@@ -15,6 +15,7 @@ from ...project.models.transforms import column_types, feature_keys, type_proble
 from ...project.reading.names import did_you_mean, nearest
 from ...project.reading.report import place, problem_at
 from ...project.specs.description import Attribute, AttributeType, Feature, Model, ParsedProject
+from ...project.specs.exposures import event_named
 from ...project.specs.rules import Rule
 from ..port import SqlProblem
 from .row_queries import as_view, row_query
@@ -171,7 +172,7 @@ def _feature_types(
     """Return the types of a model's features by name, of those that are known."""
     spec = description.spec
     objective = spec.objectives.get(model.objective)
-    event = spec.events.get(objective.exposure) if objective else None
+    event = event_named(spec, objective.exposure) if objective else None
     attributes: dict[str, AttributeType] = (
         {a.name: a.type for a in event.attributes} if event else {}
     )
@@ -200,7 +201,7 @@ def _unknown(
     spec = description.spec
     if feature.view is None:
         objective = spec.objectives.get(model.objective)
-        event = spec.events.get(objective.exposure) if objective else None
+        event = event_named(spec, objective.exposure) if objective else None
         names = [attribute.name for attribute in event.attributes] if event else []
         if event is None or feature.name in names:
             return None

@@ -9,6 +9,7 @@ from ..reading.report import ProblemReport, child, item
 from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import fits
 from ..specs.description import Event, Model, Objective, ProjectSpec
+from ..specs.exposures import event_named
 from ..specs.request_attributes import DECIDED_BY_RANKING
 from .builtin_trainers import check_kind
 from .gate_figures import AGAINST, EXAMPLES, NUMBER_EXAMPLES, exists, ranks
@@ -37,7 +38,7 @@ def check_model(
         has="objectives are",
     ):
         objective = spec.objectives.get(model.objective)
-        exposure = spec.events.get(objective.exposure) if objective else None
+        exposure = event_named(spec, objective.exposure) if objective else None
         if objective is not None:
             _check_metrics(model, objective, report)
             check_kind(model, objective, report)
