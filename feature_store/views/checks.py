@@ -11,6 +11,7 @@ from ...errors import Problem
 from ...events.tables.column_types import COLUMN_TYPES
 from ...project.endpoints import rules
 from ...project.models.builtin_trainers import is_builtin, unreadable_columns
+from ...project.models.logged import scored_event
 from ...project.models.transforms import column_types, feature_keys, type_problems
 from ...project.reading.names import did_you_mean, nearest
 from ...project.reading.report import place, problem_at
@@ -135,7 +136,8 @@ def _features(
 ) -> Iterator[Problem]:
     """Yield a problem for each feature of a model that does not exist or clashes with another."""
     first: dict[str, Feature] = {}
-    for feature, entry in zip(model.features, feature_keys(model), strict=True):
+    of_file = () if model.logged else zip(model.features, feature_keys(model), strict=True)
+    for feature, entry in of_file:
         if unknown := _unknown(feature, model, description, schemas):
             message, remedy = unknown
         elif feature.name in first:
@@ -173,6 +175,7 @@ def _feature_types(
     spec = description.spec
     objective = spec.objectives.get(model.objective)
     event = event_named(spec, objective.exposure) if objective else None
+    event = scored_event(model, spec) if model.logged else event
     attributes: dict[str, AttributeType] = (
         {a.name: a.type for a in event.attributes} if event else {}
     )

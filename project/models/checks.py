@@ -13,6 +13,7 @@ from ..specs.exposures import event_named
 from ..specs.request_attributes import DECIDED_BY_RANKING
 from .builtin_trainers import check_kind
 from .gate_figures import AGAINST, EXAMPLES, NUMBER_EXAMPLES, exists, ranks
+from .logged import check_logged
 from .transforms import feature_keys
 from .tuning import check_tuning
 
@@ -43,6 +44,11 @@ def check_model(
             _check_metrics(model, objective, report)
             check_kind(model, objective, report)
             check_tuning(model, objective, report)
+            if not check_logged(model, objective, report):
+                return
+    if model.logged:  # its features are those of other files, which are checked themselves
+        _check_segments(model, exposure, prefix, report)
+        return
     first: dict[str, str] = {}
     for feature, entry in zip(model.features, feature_keys(model), strict=True):
         key = child(prefix, entry)
