@@ -139,12 +139,12 @@ def _parsed(table: pa.Table, names: Sequence[str], types: Mapping[str, ColumnTyp
         part = table.slice(begin, _ROWS)
         texts = part["features"].to_pylist()
         rows = {number: _decode(text) for number, text in enumerate(texts) if text is not None}
-        kept = {number: row for number, row in rows.items() if types.keys() <= row.keys()}
+        complete = {number: row for number, row in rows.items() if types.keys() <= row.keys()}
         unlogged += len(texts) - len(rows)
-        lacking += len(rows) - len(kept)
-        part = part.select(list(names)).take(pa.array(kept, pa.int64()))
+        lacking += len(rows) - len(complete)
+        part = part.select(list(names)).take(pa.array(complete, pa.int64()))
         for name, kind in types.items():
-            values = [row[name] for row in kept.values()]
+            values = [row[name] for row in complete.values()]
             part = part.append_column(name, _column(name, kind, values, part))
         parts.append(part.cast(schema))
     return LoggedSet(

@@ -79,6 +79,8 @@ def _filled(
     """Return a model with the features that the logged rows have; report it if there are none."""
     key = f"{model.path}:features"
     logging = logging_endpoints(model, endpoints)
+    if not logging and not report.sound("endpoints"):
+        return model
     if not logging:
         serving = [
             endpoint.name
