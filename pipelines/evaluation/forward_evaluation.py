@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import Invalid
 from ...project.specs.description import ROW, Model, Objective, ProjectSpec
-from ...project.specs.exposures import event_named, is_served
+from ...project.specs.exposures import event_named
 from ...reports.columns import plural
 from ..models import trainers
 from . import folds, worth
@@ -80,7 +80,7 @@ def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Groupin
     candidates = [
         attribute.name
         for attribute in (event.attributes if event else ())
-        if attribute.name in (keys | {"entity_key"} if is_served(objective) else keys)
+        if attribute.name in keys
     ]
     item = None
     if within is not None and candidates:
