@@ -175,7 +175,11 @@ def project(target):
         }
         for number, (name, minutes, seconds) in enumerate(CLICKS)
     ]
-    kinds = {"timestamp": pa.timestamp("ms"), "float64": pa.float64(), "int64": pa.int64()}
+    kinds: dict[str, pa.DataType] = {
+        "timestamp": pa.timestamp("ms"),
+        "float64": pa.float64(),
+        "int64": pa.int64(),
+    }
     schema = pa.schema([(c.name, kinds.get(c.type, pa.string())) for c in raw.columns])
     rows = [{name: row.get(name) for name in schema.names} for row in clicks]
     target.warehouse.append(raw.name, pa.Table.from_pylist(rows, schema), batch="b")
