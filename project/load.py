@@ -32,6 +32,7 @@ from .models import trainers
 from .models.build import build_model
 from .models.files import model_files
 from .models.keys import MODEL
+from .models.logged import with_logged_features
 from .monitors import monitors
 from .objectives import checks as objective_checks
 from .objectives.build import build_objective, with_units_of_endpoints
@@ -231,6 +232,7 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
         )
         for name, about in sound("endpoints").items()
     }
+    models = with_logged_features(models, endpoints, report)
     spec = ProjectSpec(
         name=values.get("name", ""),
         now=values.get("now"),

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -38,7 +39,9 @@ from isthmus.endpoints.gateway.decide.live_document import (
 )
 from isthmus.endpoints.gateway.decide.live_reader import LiveReader
 from isthmus.endpoints.gateway.gateway import Gateway
+from isthmus.endpoints.gateway.log.scored_rows import scored_rows
 from isthmus.endpoints.gateway.log.streams import STREAMS
+from isthmus.endpoints.gateway.rank.ranking import ShownItem
 from isthmus.endpoints.gateway.request.inputs import manifest_of, union, view_keys
 from isthmus.errors import OutcomeUnknown, Unavailable
 from isthmus.events.intake.ingest import ingest
@@ -60,6 +63,7 @@ RULES = """
       - cap:   {by: item_history.item_impressions, max: 2, per: response}
 """
 RULED = f"{TESTED}, 4 rules"
+LOGGING = "Gateway.rank, log_features"
 CAP = "      - cap:   {by: item_id, max: 3, per: unit, in: 24h}\n"
 CAPPED = f"{RULED}, a cap per unit"
 THREADS, ADDED = 4, scaled(10_000, 50)
@@ -101,12 +105,14 @@ def in_process(project: isthmus.Project) -> None:
     ruled, capped = (
         Gateway(other, "ranker", live=LiveReader(lambda: document)) for other in others
     )
+    logging = Gateway(with_rules(project.folder, "\n    log_features: true\n"), "ranker")
     body = instances(project)
     measured = turns(
         {
             "EndpointHost.invoke": lambda n: project.target.endpoints.invoke(
                 "ranker", body, variant=None, request_id=f"b-{n}"
             ),
+            LOGGING: lambda n: logging.rank(requests[n % 512]),
             "Gateway.rank, exposures to nowhere": lambda n: without.rank(requests[n % 512]),
             "Gateway.rank": lambda n: with_exposures.rank(requests[n % 512]),
             TESTED: lambda n: tested.rank(requests[n % 512]),
@@ -116,7 +122,7 @@ def in_process(project: isthmus.Project) -> None:
             "Gateway.evaluate, 2 layers": lambda n: tested.evaluate(f"v{n % 512}", {}),
         }
     )
-    for gateway in (ruled, capped):
+    for gateway in (ruled, capped, logging):
         gateway.close()
         gateway.project.target.close()
     lines = []
@@ -132,7 +138,39 @@ def in_process(project: isthmus.Project) -> None:
                     value=f"{p50 - least:+.3f} ms, {1000 * (seconds - cpu):+.3f} of CPU",
                 )
             )
+    lines += [
+        Line(
+            name=f"log_features, more than Gateway.rank: {SLOTS} rows of {len(body[0])} values",
+            value=f"{1000 * (measured[LOGGING][0] - measured['Gateway.rank'][0]):+.1f} us, "
+            f"{1e6 * (measured[LOGGING][1] - measured['Gateway.rank'][1]):+.1f} us of CPU, "
+            f"{SLOTS * logged_bytes(project):,.0f} bytes",
+        ),
+        *wide_rows(),
+    ]
     table(f"one ranking of {CANDIDATES} candidates in process, p50 of {CALLS:,}", lines)
+
+
+def logged_bytes(project: isthmus.Project) -> float:
+    """Return how many bytes an exposure has more whose row was logged, on average."""
+    sql = (
+        "SELECT avg(length(features) + length(scored_by)) AS bytes FROM exposures "
+        "WHERE features IS NOT NULL"
+    )
+    return float(project.target.warehouse.query(sql, {})["bytes"][0].as_py())
+
+
+def wide_rows() -> list[Line]:
+    """Measure the text of one row by its number of features, all of them floats."""
+    chance = random.Random(0)
+    lines = []
+    for width in (10, 50, 200):
+        row = {f"item_feature_{number}": chance.random() for number in range(width)}
+        place = ShownItem(item=1, position=1, score=0.5, propensity=1.0)
+        seconds = timeit.timeit(lambda r=row, p=place: scored_rows([1], [r], [p]), number=10_000)
+        (text,) = scored_rows([1], [row], [place]).texts
+        value = f"{100 * seconds:.1f} us, {len(text or ''):,} bytes"
+        lines.append(Line(name=f"a row of {width} floats as text", value=value))
+    return lines
 
 
 def at_once(project: isthmus.Project) -> None:

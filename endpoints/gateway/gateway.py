@@ -27,13 +27,14 @@ from .log.answer_ids import AnswerNumbers
 from .log.delivery import deliver
 from .log.log_rows import LoggedAnswer
 from .log.log_writer import CLOSING, Emit, LogWriter
+from .log.scored_rows import ScoredRows, scored_rows
 from .placement import Placement, draw, interleave
 from .processes.tally import Tally
 from .rank.arrangement import steps
 from .rank.draft import coins
 from .rank.explanation import Explanation, explanation
 from .rank.models import REFRESH, Models
-from .rank.ranking import as_scores
+from .rank.ranking import ShownItem, as_scores
 from .rank.ranking_answer import Assigned, Ranking
 from .rank.scores import ResolvedRequest, ScoredCandidates, Scoring
 from .rank.unit_caps import Counting
@@ -238,7 +239,8 @@ class Gateway:
         uncounted = self._counting.add(
             question.counted, ranked_request.unit, candidates, places, answered.moment
         )
-        rows = self._rows(question, answered, outcome, rivals)
+        logged = self._scored_rows(question, places)
+        rows = self._rows(question, answered, outcome, rivals, logged)
         if self._shadowing is not None and not others:
             self._shadowing.answered(question.asked, question.rows.instances, scored, answered)
         ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])
@@ -258,8 +260,22 @@ class Gateway:
             positions=positions if positions and positions[-1] != len(positions) else (),
             # the answer is given all the same: what is lost biases every later evaluation, and is
             # said
-            problems=(*uncounted, *self._writer.put(rows)),
+            problems=(
+                *uncounted,
+                *(() if logged is None else logged.problems),
+                *self._writer.put(rows),
+            ),
         )
+
+    def _scored_rows(
+        self, question: ResolvedRequest, places: Sequence[ShownItem]
+    ) -> ScoredRows | None:
+        """Return the rows that the shown items were scored by; None if they are not logged."""
+        if not self.endpoint.log_features:
+            return None
+        rows = scored_rows(question.asked.candidates, question.rows.instances, places)
+        self.tally.left_out(len(rows.too_large))
+        return rows
 
     def _rivals(
         self, question: ResolvedRequest, request_id: str, decision: UnitDecision
@@ -307,13 +323,17 @@ class Gateway:
         answered: LoggedAnswer,
         outcome: Placement,
         rivals: Sequence[ScoredCandidates],
+        scored: ScoredRows | None,
     ) -> dict[Stream, list[Row]]:
         """Return the log rows of one answer, by stream: exposures, rankings and assignments.
 
-        `outcome` has the shown items, and `rivals` the candidates as scored by each variant.
+        `outcome` has the shown items, `rivals` the candidates as scored by each variant, and
+        `scored` the rows of the shown items, where they are logged.
         """
         ranked_request, assigner = question.asked, question.assigner
-        rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
+        rows: dict[Stream, list[Row]] = {
+            "exposures": log_rows.exposures(answered, outcome.places, scored)
+        }
         if "rankings" in self._streams or assigner.assigns:
             spent = 1000 * (time.perf_counter() - question.began)
             overruled = outcome.overruled

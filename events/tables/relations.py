@@ -92,10 +92,11 @@ def raw_table(event: Event) -> TableSpec:
     )
 
 
-def exactly_once_view(event: Event) -> TableSpec:
+def exactly_once_view(event: Event, table: str | None = None) -> TableSpec:
     """Return the view of an event without duplicates: one row for each date and id.
 
-    It is the row that `winning_order` sorts first.
+    It is the row that `winning_order` sorts first. `table` holds the copies, by default the event's
+    raw table.
     """
     names = ", ".join(c.name for c in event_columns(event))
     return TableSpec(
@@ -104,7 +105,8 @@ def exactly_once_view(event: Event) -> TableSpec:
         time_column="event_timestamp",
         view_sql=(
             f"SELECT {names}, dt FROM (SELECT {names}, dt, row_number() OVER (PARTITION BY dt, "
-            f"event_id ORDER BY {winning_order()}) AS isthmus_copy FROM {raw_name(event.name)}) "
+            f"event_id ORDER BY {winning_order()}) AS isthmus_copy FROM "
+            f"{table or raw_name(event.name)}) "
             "AS isthmus_copies WHERE isthmus_copy = 1"
         ),
     )

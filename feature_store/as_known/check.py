@@ -24,6 +24,7 @@ from ...core.runtime.project import Project
 from ...errors import Refused
 from ...events.tables.relations import view_name
 from ...project.profiles.options import budget
+from ...project.specs.exposures import reference_to
 from ..joins.view_history import ViewSource
 from ..tables.relations import static_raw_name
 from ..views.sources import view_sources
@@ -348,7 +349,8 @@ def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
             continue
         same = (
             f"SELECT count(*) AS isthmus_rows FROM {outcome} AS isthmus_hit JOIN {exposure} AS "
-            f"isthmus_shown ON isthmus_hit.{objective.exposure}_id = isthmus_shown.event_id "
+            f"isthmus_shown ON isthmus_hit.{reference_to(objective.exposure)} = "
+            "isthmus_shown.event_id "
             "WHERE isthmus_hit.event_timestamp = isthmus_shown.event_timestamp"
         )
         if count := warehouse.query(same, {})["isthmus_rows"][0].as_py():

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from ...events.port import Column
 from ...events.tables.column_types import OF_ATTRIBUTE
 from ...events.tables.relations import event_columns, view_name
-from ...project.specs.description import FeatureView, Objective, ProjectSpec
+from ...project.specs.description import Event, FeatureView, Objective, ProjectSpec
+from ...project.specs.exposures import EVENT, is_served, reference_to
 from ..port import TableSpec
 
 _ZERO = "CAST(0 AS DOUBLE)"
@@ -19,10 +20,15 @@ _ZERO = "CAST(0 AS DOUBLE)"
 def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, ...]:
     """Return the columns of an objective's relation: exposure, outcome, time when known."""
     return (
-        *event_columns(spec.events[objective.exposure]),
+        *event_columns(_exposure(spec, objective)),
         Column(name="outcome", type="float64" if objective.is_number else "int64", required=True),
         Column(name="created_timestamp", type="timestamp", required=True),
     )
+
+
+def _exposure(spec: ProjectSpec, objective: Objective) -> Event:
+    """Return the exposure event of an objective: a declared one, or the gateway's."""
+    return EVENT if is_served(objective) else spec.events[objective.exposure]
 
 
 def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
@@ -35,9 +41,9 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
     """
     within = f"INTERVAL {int(objective.within.total_seconds())} SECOND"
     exposure, outcome = view_name(objective.exposure), view_name(objective.outcome)
-    reference = f"{objective.exposure}_id"
+    reference = reference_to(objective.exposure)
     columns = ", ".join(
-        f"isthmus_shown.{c.name}" for c in event_columns(spec.events[objective.exposure])
+        f"isthmus_shown.{c.name}" for c in event_columns(_exposure(spec, objective))
     )
     label, value, total = "CASE WHEN isthmus_hit.event_id IS NULL THEN 0 ELSE 1 END", "", ""
     if objective.sums is not None:

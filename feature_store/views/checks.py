@@ -11,10 +11,12 @@ from ...errors import Problem
 from ...events.tables.column_types import COLUMN_TYPES
 from ...project.endpoints import rules
 from ...project.models.builtin_trainers import is_builtin, unreadable_columns
+from ...project.models.logged import scored_event
 from ...project.models.transforms import column_types, feature_keys, type_problems
 from ...project.reading.names import did_you_mean, nearest
 from ...project.reading.report import place, problem_at
 from ...project.specs.description import Attribute, AttributeType, Feature, Model, ParsedProject
+from ...project.specs.exposures import event_named
 from ...project.specs.rules import Rule
 from ..port import SqlProblem
 from .row_queries import as_view, row_query
@@ -134,7 +136,8 @@ def _features(
 ) -> Iterator[Problem]:
     """Yield a problem for each feature of a model that does not exist or clashes with another."""
     first: dict[str, Feature] = {}
-    for feature, entry in zip(model.features, feature_keys(model), strict=True):
+    of_file = () if model.logged else zip(model.features, feature_keys(model), strict=True)
+    for feature, entry in of_file:
         if unknown := _unknown(feature, model, description, schemas):
             message, remedy = unknown
         elif feature.name in first:
@@ -171,7 +174,8 @@ def _feature_types(
     """Return the types of a model's features by name, of those that are known."""
     spec = description.spec
     objective = spec.objectives.get(model.objective)
-    event = spec.events.get(objective.exposure) if objective else None
+    event = event_named(spec, objective.exposure) if objective else None
+    event = scored_event(model, spec) if model.logged else event
     attributes: dict[str, AttributeType] = (
         {a.name: a.type for a in event.attributes} if event else {}
     )
@@ -200,7 +204,7 @@ def _unknown(
     spec = description.spec
     if feature.view is None:
         objective = spec.objectives.get(model.objective)
-        event = spec.events.get(objective.exposure) if objective else None
+        event = event_named(spec, objective.exposure) if objective else None
         names = [attribute.name for attribute in event.attributes] if event else []
         if event is None or feature.name in names:
             return None

@@ -23,6 +23,7 @@ from ...events.tables.relations import event_columns, quarantine_name, raw_name,
 from ...project.reading.names import did_you_mean
 from ...project.reading.report import place, problem_at
 from ...project.specs.description import FeatureView, ParsedProject, ProjectSpec
+from ...project.specs.exposures import event_named
 from ..tables.relations import objective_columns
 from .columns import RESERVED, Output, view_columns
 
@@ -168,7 +169,7 @@ def _relations(description: ParsedProject) -> tuple[dict[str, tuple[Column, ...]
     relations |= {
         o.name: objective_columns(spec, o)
         for o in spec.objectives.values()
-        if o.exposure in spec.events
+        if event_named(spec, o.exposure) is not None
     }
     problems: list[Problem] = []
     for table in spec.tables.values():

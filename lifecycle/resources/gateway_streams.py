@@ -8,6 +8,8 @@ from __future__ import annotations
 from ...core.runtime.project import Project
 from ...endpoints.gateway.log.exposed_view import exposed_view
 from ...endpoints.gateway.log.streams import STREAMS
+from ...events.tables.exposures import exposures_view
+from ...project.specs.exposures import served_objectives
 from ...project.specs.streams import Stream, created_by_apply, exposed_events, logged
 
 
@@ -28,3 +30,5 @@ def make(project: Project) -> None:
         project.target.events.apply(STREAMS[stream])
     for event in exposed_events(project.spec):
         project.target.warehouse.apply(exposed_view(event))
+    if served_objectives(project.spec):
+        project.target.warehouse.apply(exposures_view())

@@ -17,11 +17,13 @@ from ...endpoints.split import percent_text
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import MissingDependency, NotFound, Problem, ProjectError, Unsupported
 from ...events.port import Column
+from ...events.tables.exposures import exposures_view
 from ...events.tables.relations import exposed_name, raw_name, raw_table
 from ...feature_store.tables.relations import history_table
 from ...project.profiles.options import budget, takes_unknown_prices
 from ...project.specs.description import Endpoint, FeatureView
-from ...project.specs.streams import exposed_events
+from ...project.specs.exposures import EXPOSURES, served_objectives
+from ...project.specs.streams import Stream, exposed_events
 from ...reports.columns import plural
 from ...reports.results import Shown
 from ...storage import Resource
@@ -310,7 +312,7 @@ def _items(project: Project) -> Iterator[PlanItem]:
         yield _with_missing_parts(item, _parts_of_event(project, event.name))
     for stream in due(project):
         item = _table(project, "event stream", stream, stream, STREAMS[stream].columns)
-        yield _with_missing_parts(item, _parts_of_stream(project, stream))
+        yield _with_missing_parts(item, _parts_of_log(project, stream))
     yield from _static(project)
     schemas, _ = view_schemas(project.description)
     changed = changed_views(project)
@@ -387,6 +389,18 @@ def _parts_of_event(project: Project, event: str) -> Iterator[str]:
         yield "view of distinct events"
     if event in exposed and project.target.warehouse.observe(exposed_name(event)) is None:
         yield f"view {exposed_name(event)}"
+
+
+def _parts_of_log(project: Project, stream: Stream) -> Iterator[str]:
+    """Yield what the target lacks of a gateway's stream: itself, or the view of exposures."""
+    yield from _parts_of_stream(project, stream)
+    view = exposures_view().name
+    if (
+        stream == EXPOSURES
+        and served_objectives(project.spec)
+        and project.target.warehouse.observe(view) is None
+    ):
+        yield "view of distinct exposures"
 
 
 def _parts_of_stream(project: Project, stream: str) -> Iterator[str]:

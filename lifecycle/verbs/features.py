@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...feature_store.as_known.check import MOMENTS, check_as_known
+from ...feature_store.offline.logged_set import logged_set
 from ...feature_store.offline.training_set import training_set
 from ...feature_store.online.reads import read
 from ...feature_store.online.skew import skew
@@ -70,7 +71,10 @@ def leaks(project: Project, config: str) -> StructRows[FeatureFinding]:
     model = configuration(project, config)
     start, end = window(project, model)
     known_rows = as_of(project, model, end)
-    data = training_set(
-        project, model.objective, model.features, start=start, end=end, as_of=known_rows
-    )
+    if model.logged:
+        data = logged_set(project, model, start=start, end=end, as_of=known_rows).table
+    else:
+        data = training_set(
+            project, model.objective, model.features, start=start, end=end, as_of=known_rows
+        )
     return StructRows(look(project, model, data, start=start, end=end, as_of=known_rows))

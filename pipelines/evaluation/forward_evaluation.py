@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import Invalid
 from ...project.specs.description import ROW, Model, Objective, ProjectSpec
+from ...project.specs.exposures import event_named
 from ...reports.columns import plural
 from ..models import trainers
 from . import folds, worth
@@ -75,9 +76,10 @@ def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Groupin
     """
     within = objective.ranked_within
     keys = {entity.key for entity in spec.entities.values()} - {objective.unit, within}
+    event = event_named(spec, objective.exposure)
     candidates = [
         attribute.name
-        for attribute in spec.events[objective.exposure].attributes
+        for attribute in (event.attributes if event else ())
         if attribute.name in keys
     ]
     item = None

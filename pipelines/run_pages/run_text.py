@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...project.models.gate_figures import AGAINST, deciding_metric, figure_digits, ranks
+from ...project.specs.exposures import EXPOSURES
 from ...reports.columns import aligned, plural
 from .curve_text import curve_lines
 from .figure_text import days, digits_of, estimate, independence, interval, people, signed
@@ -93,14 +94,15 @@ def description(data: TrainingSetData) -> str:
     """
     share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
     span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
-    in_time = " point in time" if data.views else ""
+    served = data.exposure == EXPOSURES
+    in_time = " as they were scored" if served else " point in time" if data.views else ""
     outcomes = f"{plural(data.positives, data.outcome)}{share}"
     if data.sums is not None and data.mean is not None:
         outcomes = (
             f"{data.positives:,} with {data.outcome}.{data.sums} other than 0{share}, "
             f"{amount(data.mean)} on average{_capped(data.capped, data.at_most)}"
         )
-    rows = f"{data.rows:,} {data.exposure}s, {outcomes}{span}"
+    rows = f"{data.rows:,} {data.exposure}{'' if served else 's'}, {outcomes}{span}"
     empty = [
         f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {number:,}"
         for i, (view, number) in enumerate(data.empty.items())

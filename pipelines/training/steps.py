@@ -36,14 +36,21 @@ def dataset(context: StepContext) -> None:
     import pyarrow.parquet as pq
 
     from ...feature_store.offline.late_history import late_histories
+    from ...feature_store.offline.logged_set import logged_set
     from ...feature_store.offline.training_set import STAMP, training_set
     from ..evaluation.leaks.look import look
 
     model, project = _model(context), context.project()
     start, end, as_of = (_moment(context, name) for name in ("start", "end", "as_of"))
-    stamped = training_set(
-        project, model.objective, model.features, start=start, end=end, as_of=as_of, stamps=True
-    )
+    if model.logged:
+        logged = logged_set(project, model, start=start, end=end, as_of=as_of)
+        stamped = logged.table
+        if logged.left_out:
+            context.log(f"left out: {logged.left_out}")
+    else:
+        stamped = training_set(
+            project, model.objective, model.features, start=start, end=end, as_of=as_of, stamps=True
+        )
     table = stamped.select([name for name in stamped.column_names if not name.startswith(STAMP)])
     looked = look(project, model, table, start=start, end=end, as_of=as_of)
     record = _known_data(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import Invalid, NotFound
-from ...events.tables.relations import raw_name
+from ...events.tables.exposures import copies_name
 from ...project.specs.description import Model
 from ..run_pages import records
 from ..runs import names as run_names
@@ -37,7 +37,7 @@ def stored_events(
     """
     objective = project.spec.objectives[model.objective]
     copies = " UNION ALL ".join(
-        f"SELECT correction, stored_timestamp FROM {raw_name(event)} WHERE dt >= $first AND "
+        f"SELECT correction, stored_timestamp FROM {copies_name(event)} WHERE dt >= $first AND "
         "dt <= $last"
         for event in dict.fromkeys((objective.exposure, objective.outcome))
     )

@@ -385,7 +385,7 @@ def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in settings.items()
-        if key in ("name", "path", "model", "objective", "features")
+        if key in ("name", "path", "model", "objective", "features", "logged")
     } | {"trainer": ""}
 
 
@@ -403,9 +403,14 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
 
 
 def step_settings(model: Model) -> dict[str, Any]:
-    """Return a configuration as the steps of a run get it: without `tune`, which none reads."""
+    """Return a configuration as the steps of a run get it: without `tune`, which none reads.
+
+    `logged` is left out where it is not set, so that steps of earlier runs are still reused.
+    """
     settings: dict[str, Any] = msgspec.to_builtins(model)
     del settings["tune"]
+    if not model.logged:
+        del settings["logged"]
     return settings
 
 

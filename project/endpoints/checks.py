@@ -6,6 +6,7 @@ from ..reading.names import did_you_mean, nearest
 from ..reading.report import ProblemReport
 from ..sections.references import DeclaredNames, check_declared
 from ..specs.description import Endpoint, ProjectSpec, Variant
+from ..specs.exposures import is_served
 
 
 def check(
@@ -47,6 +48,15 @@ def _check_endpoint(
         has="objectives are",
     ):
         _check_unit(endpoint, spec, report)
+        objective = spec.objectives.get(endpoint.objective)
+        if objective is not None and is_served(objective):
+            report.add(
+                f"{key}.objective",
+                f"{objective.name} counts what gateways showed, and a request has the attributes "
+                "of an event that you declare",
+                "name an objective over such an event here, such as ctr: click / impression; a "
+                f"file of models/ may name {objective.name}",
+            )
     for variant in endpoint.variants:
         place = f"{key}.variants.{variant.name}.model"
         if variant.ref.isdigit():

@@ -11,7 +11,7 @@ from ..reading import quantities
 from ..reading.common_shapes import COLUMN, NAME_SHAPE, SHARE, WORDS
 from ..reading.names import NAME, VARIANT_LENGTH, column_problem, name_problem
 from ..reading.quantities import Mistake
-from ..reading.shapes import Free, ListOf, MapOf, Number, OneOf, Record, RecordKey, Text
+from ..reading.shapes import Flag, Free, ListOf, MapOf, Number, OneOf, Record, RecordKey, Text
 from ..specs.description import OF_EVERY_ENDPOINT
 from .rule_keys import RULES
 
@@ -203,6 +203,12 @@ ENDPOINT = Record(
             example="{variant: challenger, share: 10%}",
             description="A variant that gets a copy of some answered requests; its answers are "
             "compared, and shown to nobody.",
+        ),
+        "log_features": RecordKey(
+            shape=Flag(),
+            example="true",
+            description="Whether an exposure carries the row that was scored, and what scored it: "
+            "the columns features and scored_by. Default false.",
         ),
     },
 )

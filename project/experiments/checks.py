@@ -8,11 +8,13 @@ from typing import Any
 from ..metrics import metrics as unit_metrics
 from ..reading.names import did_you_mean
 from ..reading.report import ProblemReport, child, item
+from ..reading.shapes import LATER
 from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import condition_problems, value_problem
 from ..specs import reach
 from ..specs.description import OF_EVERY_ENDPOINT, Attribute, Endpoint, ProjectSpec
 from ..specs.experiments import INTERLEAVED, MODEL_VERSION, Experiment, Metric
+from ..specs.exposures import is_served
 from ..specs.request_attributes import DECIDED_BY_RANKING, exposure_attributes, request_attributes
 from ..specs.rules import Condition
 from .build import arm_key
@@ -100,6 +102,13 @@ def _metrics(
         if not check_declared(
             name, names, place, report, noun="a metric", has="metrics and objectives are"
         ):
+            continue
+        if name in spec.objectives and is_served(spec.objectives[name]):
+            report.add(
+                place,
+                f"{name} counts what gateways showed: as an experiment's metric it is {LATER}",
+                f"write a metric, among metrics: clicks: {{sum: {spec.objectives[name].outcome}}}",
+            )
             continue
         if tells and name in reported_names:
             report.add(place, f"{name} is named twice", "keep one of the two")

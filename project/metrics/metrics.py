@@ -11,6 +11,7 @@ from ..sections.references import DeclaredNames, check_declared
 from ..specs import reach
 from ..specs.description import Objective, ProjectSpec
 from ..specs.experiments import Metric, Total
+from ..specs.exposures import is_served
 
 KINDS: tuple[Literal["sum", "any", "rate"], ...] = ("sum", "any", "rate")
 
@@ -49,7 +50,10 @@ def _limit(kind: str, at_most: float, key: str, report: ProblemReport) -> float:
 
 
 def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
-    """Return a metric for each objective: a unit's outcomes, or their sum, per exposure."""
+    """Return a metric for each objective: a unit's outcomes, or their sum, per exposure.
+
+    An objective that counts what gateways showed is none yet.
+    """
     return {
         objective.name: Metric(
             name=objective.name,
@@ -60,6 +64,7 @@ def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
             objective=objective.name,
         )
         for objective in objectives
+        if not is_served(objective)
     }
 
 

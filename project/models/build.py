@@ -8,6 +8,7 @@ from ..reading.report import ProblemReport, child
 from ..sections.values import YamlValues
 from ..specs.description import Bound, Evaluation, Gate, Model
 from .gate_figures import AGAINST
+from .logged import LOGGED
 from .transforms import build_features
 from .tuning import build_tuning
 
@@ -23,10 +24,19 @@ def build_model(name: str, values: YamlValues, path: str, report: ProblemReport)
     elif window is not None:
         fields["window_length"] = window
     tune = fields.pop("tune", None)
+    listed = fields.pop("features")
+    logged = listed == LOGGED
+    if logged and "serve_as" in fields:
+        report.add(
+            f"{path}:serve_as",
+            "features: logged has the values at serving of the versions that are served",
+            "take it out",
+        )
     built = Model(
         name=name,
         path=path,
-        **build_features(fields.pop("features"), path, report),
+        **{"features": ()} if logged else build_features(listed, path, report),
+        logged=logged,
         evaluate=Evaluation(**fields.pop("evaluate", {})),
         gate=_build_gate(fields.pop("gate", {}), path, report),
         tune=build_tuning(tune, fields.get("parameters", {}), path, report)

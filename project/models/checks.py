@@ -9,9 +9,11 @@ from ..reading.report import ProblemReport, child, item
 from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import fits
 from ..specs.description import Event, Model, Objective, ProjectSpec
+from ..specs.exposures import event_named
 from ..specs.request_attributes import DECIDED_BY_RANKING
 from .builtin_trainers import check_kind
 from .gate_figures import AGAINST, EXAMPLES, NUMBER_EXAMPLES, exists, ranks
+from .logged import check_logged
 from .transforms import feature_keys
 from .tuning import check_tuning
 
@@ -37,11 +39,16 @@ def check_model(
         has="objectives are",
     ):
         objective = spec.objectives.get(model.objective)
-        exposure = spec.events.get(objective.exposure) if objective else None
+        exposure = event_named(spec, objective.exposure) if objective else None
         if objective is not None:
             _check_metrics(model, objective, report)
             check_kind(model, objective, report)
             check_tuning(model, objective, report)
+            if not check_logged(model, objective, report):
+                return
+    if model.logged:  # its features are those of other files, which are checked themselves
+        _check_segments(model, exposure, prefix, report)
+        return
     first: dict[str, str] = {}
     for feature, entry in zip(model.features, feature_keys(model), strict=True):
         key = child(prefix, entry)

@@ -25,7 +25,7 @@ from ..reading.shapes import (
 )
 from .builtin_trainers import PARAMETERS, is_builtin, known_trainer
 from .gate_figures import CHECK, check_problem
-from .transforms import ListedFeature
+from .logged import FeaturesShape
 from .tuning import TUNE, read_bounds
 
 TRAINER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
@@ -136,12 +136,13 @@ _RECORD = Record(
             description="Days, both included, or a length back from now. Default 28d.",
         ),
         "features": RecordKey(
-            shape=ListOf(of=ListedFeature()),
+            shape=FeaturesShape(),
             required=True,
             example="[view.feature]",
             description="view.feature, an attribute of the objective's exposure, or a transform: "
             "{bucketize: view.feature, at: [10, 100], as: bucket}, "
-            "{cross: [a, b], into: 4096, as: pair}, {log: view.feature, as: log_count}.",
+            "{cross: [a, b], into: 4096, as: pair}, {log: view.feature, as: log_count}. Or logged: "
+            "the rows that were scored, of an objective that counts exposures.",
         ),
         "serve_as": RecordKey(
             shape=MapOf(of=Free()),

@@ -8,11 +8,14 @@ import msgspec
 
 from ..sections.values import YamlValues
 from ..specs.description import ROW, Endpoint, Event, Objective
+from ..specs.exposures import EXPOSURES
 
 
 def build_objective(name: str, values: YamlValues) -> Objective:
     """Build the Objective struct; rows are ranked within their unit unless it says otherwise."""
     outcome, exposure = values.pop("rate")
+    if exposure.event == EXPOSURES:  # they have it, whatever endpoint showed the item
+        values = {"unit": "unit"} | values
     unit = values.get("unit", ROW)
     derived: YamlValues = {} if unit == ROW else {"ranked_within": unit}
     if "at_most" in values:

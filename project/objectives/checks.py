@@ -8,6 +8,7 @@ from ..sections.rates import check_attribute
 from ..sections.references import DeclaredNames, check_declared
 from ..specs.description import ROW, Event, Objective, ProjectSpec
 from ..specs.experiments import Total
+from ..specs.exposures import event_named, is_served, logs_exposures, reference_to
 
 
 def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> None:
@@ -21,9 +22,18 @@ def _check_objective(
 ) -> None:
     """Report an objective whose events are undeclared or cannot be joined."""
     key = f"objectives.{objective.name}.rate"
+    if is_served(objective) and not logs_exposures(spec):
+        if report.sound("endpoints"):  # else an endpoint's own mistake is reported
+            report.add(
+                key,
+                "no endpoint logs exposures: they are what a gateway showed",
+                "declare an endpoint with an objective under endpoints, or write an event that "
+                "you log: click / impression",
+            )
+        return
     both = [
         check_declared(name, declared.events, key, report, noun="an event", has="events are")
-        for name in (objective.outcome, objective.exposure)
+        for name in (objective.outcome, *(() if is_served(objective) else (objective.exposure,)))
     ]
     if objective.outcome == objective.exposure:
         report.add(
@@ -33,17 +43,18 @@ def _check_objective(
         )
         return
     outcome = spec.events.get(objective.outcome)
-    reference = f"{objective.exposure}_id"
+    reference = reference_to(objective.exposure)
     if all(both) and outcome is not None and reference not in {a.name for a in outcome.attributes}:
         report.add(
             key,
             f"{objective.outcome} has no attribute {reference}, so its {objective.exposure} "
             "cannot be found",
-            f"add {reference}: {{type: string}} to the attributes of {objective.outcome}",
+            f"add {reference}: {{type: string}} to the attributes of {objective.outcome}"
+            + (", and send what the gateway answers as exposures" if is_served(objective) else ""),
         )
     _check_label(objective, spec, report)
     for role, name in (("unit", objective.unit), ("ranked_within", objective.ranked_within)):
-        if name is not None and (exposure := spec.events.get(objective.exposure)) is not None:
+        if name is not None and (exposure := event_named(spec, objective.exposure)) is not None:
             _check_grouping(role, name, objective, exposure, report)
 
 

@@ -42,7 +42,8 @@ OBJECTIVE = Record(
             example="click / impression",
             description="The outcome's event / the exposure's event: a row's label is whether "
             "there was an outcome. With sum stay.seconds / impression it is the sum of the "
-            "attribute over the row's outcomes, 0 without one.",
+            "attribute over the row's outcomes, 0 without one. With click / exposures the rows are "
+            "what the gateways showed, and click refers to them by exposure_id.",
         ),
         "within": RecordKey(
             shape=DURATION,

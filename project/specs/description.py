@@ -151,6 +151,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     routing: Literal["weighted", "sticky"] = "weighted"
     rules: tuple[Rule, ...] = ()  # as they are written
     shadow: Shadow | None = None
+    log_features: bool = False  # an exposure carries the row that was scored
 
 
 class RolloutStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -300,7 +301,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     model: str  # the registered model that a run becomes a version of
     objective: str
-    features: tuple[Feature, ...]  # all that it reads, with what only its transforms read
+    # all that it reads, with what only its transforms read; of `logged` what the served ones read
+    features: tuple[Feature, ...]
     trainer: str  # module.function, the module beside project.yaml; or isthmus.<built-in>
     alias: str | None = None
     # [start, end); None: `window_length` back from now
@@ -313,6 +315,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     transforms: tuple[Transform, ...] = ()
     tune: Tuning | None = None  # what `isthmus tune` tries; no step of a training run reads it
     listed: tuple[str, ...] = ()  # the names in `features`, in order; empty without transforms
+    logged: bool = False  # its rows are those that gateways logged: `features: logged`
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from .description import Endpoint, Event, ProjectSpec
+from .exposures import served_objectives
 from .reach import has_exposure
 
 Stream = Literal["exposures", "rankings", "assignments", "shadows"]
@@ -36,9 +37,9 @@ def created_by_apply(spec: ProjectSpec) -> bool:
     """Return whether the gateway streams' tables are created by `apply`, before a `deploy`.
 
     It is so if units are assigned to arms, which products that rank elsewhere may ask for without a
-    deployed endpoint, or if a view reads exposures.
+    deployed endpoint, or if a view or an objective reads exposures.
     """
-    return bool(exposed_events(spec)) or any(
+    return bool(exposed_events(spec) or served_objectives(spec)) or any(
         _assigns(spec, endpoint) for endpoint in spec.endpoints.values()
     )
 

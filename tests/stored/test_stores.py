@@ -87,7 +87,7 @@ def test_a_plan_finds_the_tables_and_views_of_an_old_store_as_they_are_declared_
     tables, exposures, rankings, endpoint = changes(store)
     added = "(adds correction, stored_timestamp)"
     assert " ".join(tables) == f"~ event table impression {added}, click {added} apply"
-    logged = "assignments, parameters, config, credit"
+    logged = "assignments, parameters, config, credit, features, scored_by"
     assert (
         " ".join(exposures)
         == f"~ event stream exposures (adds correction, stored_timestamp, {logged}) apply"

@@ -327,5 +327,6 @@ def _counts(name: str, gateway: Gateway) -> Counter[str]:
         sample(counters.GONE, endpoint=name): tally.gone,
         sample(counters.CAPLESS, endpoint=name): tally.capless,
         sample(counters.UNDRAFTED, endpoint=name): tally.undrafted,
+        sample(counters.UNLOGGED, endpoint=name): tally.unlogged,
     }
     return Counter(counts | ruled | copies | own)

@@ -15,6 +15,7 @@ from ..decide.assignment import Assignment, UnitDecision
 from ..rank.draft import Arranged
 from ..rank.ranking import ShownItem
 from ..request.request import RankRequest
+from .scored_rows import ScoredRows
 
 _encode = msgspec.json.Encoder().encode
 _AND = "+"  # in no variant's name
@@ -66,10 +67,15 @@ def exposure_id(request_id: str, position: int) -> str:
     return f"{request_id}-{position}"
 
 
-def exposures(answered: LoggedAnswer, places: Iterable[ShownItem]) -> list[Row]:
-    """Return the rows of `exposures` for an answer: one for each shown item."""
+def exposures(
+    answered: LoggedAnswer, places: Sequence[ShownItem], scored: ScoredRows | None = None
+) -> list[Row]:
+    """Return the rows of `exposures` for an answer: one for each shown item.
+
+    `scored` are the rows that the items were scored by, where the endpoint logs them.
+    """
     shared = answered.shared()
-    return [
+    rows: list[Row] = [
         {
             "event_id": exposure_id(answered.request_id, place.position),
             **shared,
@@ -81,6 +87,12 @@ def exposures(answered: LoggedAnswer, places: Iterable[ShownItem]) -> list[Row]:
         }
         for place in places
     ]
+    if scored is not None:
+        rows = [
+            {**row, "features": text, "scored_by": answered.by[place.by][1]}
+            for row, text, place in zip(rows, scored.texts, places, strict=True)
+        ]
+    return rows
 
 
 def _pick_columns(answered: LoggedAnswer, place: ShownItem) -> dict[str, object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ....events.port import Column, ColumnType, StreamSpec
-from ....events.tables.relations import CORRECTION, STORED_TIMESTAMP
+from ....events.tables.exposures import COPY, EXPOSURES_STREAM
 from ....project.specs.streams import Stream
 
 
@@ -31,33 +31,13 @@ def _required_columns(type_: ColumnType, *names: str) -> tuple[Column, ...]:
     return tuple(Column(name=name, type=type_, required=True) for name in names)
 
 
-_COPY = (
-    Column(
-        name="payload_digest", type="string", required=True
-    ),  # added by emit_stream: copies of one row are told by it
-    CORRECTION,
-    STORED_TIMESTAMP,
-)
 _SETTING = (
     Column(name="assignments", type="string"),  # JSON {run: arm}
     Column(name="parameters", type="string"),  # JSON
     Column(name="config", type="int64"),  # the live document's version
 )
 
-# One row for each item that was shown, with the probability of showing it there: what the next
-# evaluation weighs by.
-EXPOSURES = _stream(
-    "exposures",  # event_id is <request id>-<position>
-    *_required_columns("string", "endpoint", "unit", "variant", "version", "entity", "entity_key"),
-    *_required_columns("int64", "position"),  # from 1
-    *_required_columns("float64", "score", "propensity"),
-    *_required_columns("bool", "explored"),
-    *_COPY,
-    *_SETTING,
-    Column(
-        name="credit", type="string"
-    ),  # JSON {run: variant} that a click counts for, of an interleaved run; null: nobody
-)
+EXPOSURES = EXPOSURES_STREAM
 
 # One row for each answer: what another model would have been asked. A number of `sequence` that is
 # missing is a lost answer.
@@ -76,7 +56,7 @@ RANKINGS = _stream(
     *_required_columns("float64", "explore"),  # 0 .. 1
     *_SETTING,
     *_required_columns("float64", "milliseconds"),
-    *_COPY,
+    *COPY,
     Column(
         name="eligible", type="string"
     ),  # JSON list of places among the candidates that could be shown; null: all
@@ -101,7 +81,18 @@ RANKINGS = _stream(
 
 # What exposures and rankings gained later; a table of before takes its rows without, until `apply`
 # adds them
-LATER = frozenset({"attributes", "slots", "request", "credit", "rival_order", "arranged"})
+LATER = frozenset(
+    {
+        "attributes",
+        "slots",
+        "request",
+        "credit",
+        "rival_order",
+        "arranged",
+        "features",
+        "scored_by",
+    }
+)
 
 # A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row
 # more for each, as 'platform=ios'.
@@ -110,7 +101,7 @@ ASSIGNMENTS = _stream(
     *_required_columns("string", "run", "endpoint", "layer", "unit", "arm", "reason"),
     *_required_columns("int64", "config"),
     *_required_columns("string", "segment"),
-    *_COPY,
+    *COPY,
 )
 
 # A copy of an answered request that went to the shadow variant, and how both answers compare.
@@ -130,7 +121,7 @@ SHADOWS = _stream(
     Column(
         name="agreement", type="float64"
     ),  # 0 .. 1, of the items that stand first by both models
-    *_COPY,
+    *COPY,
 )
 
 STREAMS: Mapping[Stream, StreamSpec] = {  # in order of delivery

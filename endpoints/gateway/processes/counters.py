@@ -33,6 +33,7 @@ UNDELIVERED_ROWS = "isthmus_gateway_undelivered_rows_total"
 RULED, CAPLESS = "isthmus_gateway_rules_total", "isthmus_gateway_unchecked_caps_total"
 SHADOWS = "isthmus_gateway_shadow_copies_total"
 UNDRAFTED = "isthmus_gateway_undrafted_total"
+UNLOGGED = "isthmus_gateway_unlogged_features_total"
 ASSIGNMENTS, GONE = "isthmus_gateway_assignments_total", "isthmus_gateway_aimed_at_nothing_total"
 CONFIG, CONFIG_AGE = "isthmus_gateway_config_version", "isthmus_gateway_config_age_seconds"
 WORKERS, READY, FEATURE_AGE = (
@@ -60,6 +61,10 @@ _FAMILIES = {
     UNDRAFTED: (
         "counter",
         "Answers to units of an interleaved run that one variant alone gave: they credit nobody.",
+    ),
+    UNLOGGED: (
+        "counter",
+        "Exposures whose row of features was too large to be logged: their `features` is null.",
     ),
     RULED: ("counter", "Answers that a rule had a say in, by rule."),
     CAPLESS: (

@@ -20,6 +20,7 @@ class Tally:
         self.errors = 0
         self.gone = 0  # calls that were to be aimed at a variant which is not there
         self.undrafted = 0  # answers to units of an interleaved run that one variant alone gave
+        self.unlogged = 0  # shown items whose row was too large to be logged
         self.capless = 0  # answers whose caps per unit were not checked, or that are not counted
         self.shadows: Counter[str] = Counter()  # copies of requests: compared, failed, dropped
         self.ruled: Counter[str] = Counter()  # answers that a rule had a say in
@@ -52,6 +53,12 @@ class Tally:
         """Count a request whose frequency caps were not read or counted, as the store failed."""
         with self._lock:
             self.capless += 1
+
+    def left_out(self, rows: int) -> None:
+        """Count rows of features that are too large to be logged with their exposures."""
+        if rows:
+            with self._lock:
+                self.unlogged += rows
 
     def shadowed(self, outcome: str) -> None:
         """Count a request copy for the shadow variant, by its outcome such as `dropped`."""

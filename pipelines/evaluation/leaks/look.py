@@ -34,7 +34,8 @@ def look(
 
     objective = project.spec.objectives[model.objective]
     back, views = 2 * objective.within, histories(project.spec, model.objective)
-    past = [feature for feature in model.features if feature.view in views]
+    # a row that was logged when it was scored cannot hold what became known later
+    past = [feature for feature in model.features if feature.view in views and not model.logged]
     earlier = None
     if past:
         earlier = training_set(
