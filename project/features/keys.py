@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..reading.common_shapes import DURATION, NAME_SHAPE, path_inside
 from ..reading.quantities import Mistake
 from ..reading.shapes import OneOf, Record, RecordKey, Text
+from .content_keys import PROFILE, ExtractShape
 
 
 def _path(text: str) -> str:
@@ -38,6 +39,16 @@ FEATURE_VIEW = Record(
             shape=OneOf(words=("known",)),
             description="Known: the view reads an objective's outcome event on purpose, and is not "
             "warned.",
+        ),
+        "extract": RecordKey(
+            shape=ExtractShape(),
+            description="Instead of a file of SQL: vectors that an extractor makes of an event's "
+            "texts or pictures, {from: item_published, reads: [title], with: isthmus.text}.",
+        ),
+        "profile": RecordKey(
+            shape=PROFILE,
+            description="Instead of a file of SQL: the mean vector of what the entity did, and how "
+            "often, {of: item_text, by: click, window: 30d}.",
         ),
     },
 )

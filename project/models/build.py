@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from ..reading.report import ProblemReport, child
@@ -14,8 +15,17 @@ from .tuning import build_tuning
 _DAY = timedelta(days=1)
 
 
-def build_model(name: str, values: YamlValues, path: str, report: ProblemReport) -> Model:
-    """Build the Model struct from the values of models/<name>.yaml, and report mistakes."""
+def build_model(
+    name: str,
+    values: YamlValues,
+    path: str,
+    vectors: Mapping[str, tuple[str, ...]],
+    report: ProblemReport,
+) -> Model:
+    """Build the Model struct from the values of models/<name>.yaml, and report mistakes.
+
+    `vectors` are the columns of each feature view that has a vector.
+    """
     fields = dict(values)
     window = fields.pop("window", None)
     if isinstance(window, tuple):
@@ -26,7 +36,7 @@ def build_model(name: str, values: YamlValues, path: str, report: ProblemReport)
     built = Model(
         name=name,
         path=path,
-        **build_features(fields.pop("features"), path, report),
+        **build_features(fields.pop("features"), path, vectors, report),
         evaluate=Evaluation(**fields.pop("evaluate", {})),
         gate=_build_gate(fields.pop("gate", {}), path, report),
         tune=build_tuning(tune, fields.get("parameters", {}), path, report)
