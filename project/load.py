@@ -23,8 +23,8 @@ from .experiments import analyses
 from .experiments import build as experiment_build
 from .experiments import checks as experiment_checks
 from .features import checks as feature_checks
-from .features import files as feature_files
 from .features import content
+from .features import files as feature_files
 from .features.build import build_table, build_views
 from .features.content import is_generated, vectors_of
 from .metrics import metrics as unit_metrics
@@ -208,7 +208,6 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
     files.orphans(folder, "features", with_files, "a feature view of SQL", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
     models, registered = _models(fenced, views, report)
-    content.check(generated, entities, events, registered, declared, fenced, report)
     endpoints = {
         name: build_endpoint(
             name,
@@ -252,6 +251,7 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
     event_checks.check_entity_keys(spec, report)
     objective_checks.check(spec, declared, report)
     feature_checks.check(spec, declared, report)
+    content.check(spec, generated, declared, registered=registered, fence=fenced, report=report)
     endpoint_checks.check(spec, declared, registered, report)
     model_checks.check(spec, declared, report)
     rollouts.check(spec, declared, report)

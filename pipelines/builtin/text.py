@@ -157,7 +157,8 @@ def text(
         )
     position = {term: index for index, term in enumerate(known)}
     weights = [math.log((1 + len(counts)) / (1 + frequencies[term])) + 1 for term in known]
-    starts, columns, values = [0], list[int](), list[NDArray[np.float64]]()
+    starts, columns = [0], list[int]()
+    values: list[NDArray[np.float64]] = []
     for counted in counts:
         here = {position[term]: n for term, n in counted.items() if term in position}
         columns.extend(here)

@@ -104,7 +104,7 @@ def vectors(extractor: Extractor, rows: Sequence[ContentRow], *, dimensions: int
         return []
     try:
         computed = list(extractor.extract(list(rows)))
-    except Exception as error:  # the user's code may raise anything
+    except Exception as error:  # noqa: BLE001  the user's code may raise anything
         if len(rows) > 1:
             return [vectors(extractor, [row], dimensions=dimensions)[0] for row in rows]
         return [Vector(values=None, problem=f"{type(error).__name__}: {error}".rstrip(": "))]

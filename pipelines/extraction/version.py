@@ -49,11 +49,12 @@ def find_version(project: Project, view: FeatureView, extract: Extract) -> Extra
         project.target.blobs.download(first.uri, folder)
         loaded = load(folder, digest=first.digest)
     manifest = loaded.manifest
-    if (manifest.trainer, manifest.parameters) != (extract.extractor, _settings(extract)):
+    fitted_by = _text(manifest.trainer, manifest.parameters)
+    written = _text(extract.extractor, _settings(extract))
+    if fitted_by != written:
         raise Refused(
-            f"{view.name}@{first.version} was fitted by {_text(manifest.trainer, manifest.parameters)}; "
-            f"project.yaml says {_text(extract.extractor, _settings(extract))}: dimensions of two "
-            "fits mean different things",
+            f"{view.name}@{first.version} was fitted by {fitted_by}; project.yaml says {written}: "
+            "dimensions of two fits mean different things",
             remedy=f"undo it, or declare {view.name}_v2 beside it, and train on that",
         )
     return ExtractorVersion(
@@ -91,7 +92,7 @@ def fit_version(
 
 
 def fitted_rows(contents: Iterable[Content]) -> list[ContentRow]:
-    """Return the distinct contents that an extractor is fitted on, in the order of their digests."""
+    """Return the distinct contents that an extractor is fitted on, in their digests' order."""
     distinct = {content.digest: content.values for content in contents}
     return [distinct[digest] for digest in sorted(distinct)[:MOST_FITTED]]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from ..reading.fence import ProjectPaths
 from ..reading.names import did_you_mean
-from ..reading.report import ProblemReport, child, item
+from ..reading.report import ProblemReport, item
 from ..sections.references import DeclaredNames, check_declared
 from ..sections.values import YamlValues
 from ..specs.content import Extract, Profile, vector_columns
-from ..specs.description import Entity, Event, FeatureView
+from ..specs.description import Entity, Event, FeatureView, ProjectSpec
 from .content_keys import is_builtin
 from .content_sql import extract_sql, profile_sql
 from .extractors import check_function
@@ -92,48 +94,66 @@ def build_profile(values: YamlValues) -> Profile:
     return Profile(view=values["of"], event=values["by"], window=values["window"])
 
 
+class _Project(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sections `extract` and `profile` may name."""
+
+    sections: Mapping[str, YamlValues]  # of the views that have one of the two
+    entities: Mapping[str, Entity]
+    events: Mapping[str, Event]
+    declared: DeclaredNames
+    report: ProblemReport
+
+
 def check(
+    spec: ProjectSpec,
     sections: Mapping[str, YamlValues],
-    entities: Mapping[str, Entity],
-    events: Mapping[str, Event],
-    models: Iterable[str],
     declared: DeclaredNames,
+    *,
+    registered: Iterable[str],
     fence: ProjectPaths,
     report: ProblemReport,
 ) -> None:
-    """Report what `extract` and `profile` name and the project does not have."""
+    """Report what `extract` and `profile` name and the project does not have.
+
+    Args:
+        spec: The project.
+        sections: Those of the views that have one of the two, by name.
+        declared: Every name of the project.
+        registered: The names of registered models.
+        fence: What the project may read.
+        report: Where problems go.
+    """
+    project = _Project(
+        sections=sections,
+        entities=spec.entities,
+        events=spec.events,
+        declared=declared,
+        report=report,
+    )
     for name, values in sections.items():
-        key, entity = f"feature_views.{name}", entities.get(values["entity"])
-        if "extract" in values:
-            _check_extract(values["extract"], entity, events, declared, f"{key}.extract", report)
-            check_function(fence, values["extract"]["with"], f"{key}.extract.with", report)
-            if name in models:
-                report.add(
-                    key,
-                    f"a model is called {name}, and the view's extractor is registered by that "
-                    "name",
-                    "rename the view",
-                )
-        else:
-            _check_profile(
-                values["profile"], entity, sections, entities, events, declared, key, report
+        key = f"feature_views.{name}"
+        if "extract" not in values:
+            _check_profile(project, values["profile"], values["entity"], f"{key}.profile")
+            continue
+        _check_extract(project, values["extract"], values["entity"], f"{key}.extract")
+        check_function(fence, values["extract"]["with"], f"{key}.extract.with", report)
+        if name in registered:
+            report.add(
+                key,
+                f"a model is called {name}, and the view's extractor is registered by that name",
+                "rename the view",
             )
 
 
-def _check_extract(
-    values: YamlValues,
-    entity: Entity | None,
-    events: Mapping[str, Event],
-    declared: DeclaredNames,
-    key: str,
-    report: ProblemReport,
-) -> None:
+def _check_extract(project: _Project, values: YamlValues, entity_name: str, key: str) -> None:
     """Report an event without the entity's key, and attributes that hold no text."""
+    report = project.report
+    names = project.declared.events
     if not check_declared(
-        values["from"], declared.events, f"{key}.from", report, noun="an event", has="events are"
+        values["from"], names, f"{key}.from", report, noun="an event", has="events are"
     ):
         return
-    event = events.get(values["from"])
+    event, entity = project.events.get(values["from"]), project.entities.get(entity_name)
     if event is None or entity is None:
         return
     _check_key(event, entity, f"{key}.from", report)
@@ -167,33 +187,26 @@ def _check_key(event: Event, entity: Entity, key: str, report: ProblemReport) ->
         )
 
 
-def _check_profile(
-    values: YamlValues,
-    entity: Entity | None,
-    sections: Mapping[str, YamlValues],
-    entities: Mapping[str, Entity],
-    events: Mapping[str, Event],
-    declared: DeclaredNames,
-    key: str,
-    report: ProblemReport,
-) -> None:
+def _check_profile(project: _Project, values: YamlValues, entity_name: str, place: str) -> None:
     """Report a profile of a view without vectors, and an event without both keys."""
-    place = child(key, "profile")
+    report, sections = project.report, project.sections
     vectors = [name for name, section in sections.items() if "extract" in section]
     if values["of"] not in vectors:
-        known = values["of"] in declared.feature_views
+        is_view = values["of"] in project.declared.feature_views
         report.add(
             f"{place}.of",
-            f"{values['of']} is {'a view without extract' if known else 'not a feature view'}",
+            f"{values['of']} is {'a view without extract' if is_view else 'not a feature view'}",
             did_you_mean(values["of"], vectors, has="views with extract are")
             or "declare one: {entity: item, extract: {...}}",
         )
         return
+    names = project.declared.events
     if not check_declared(
-        values["by"], declared.events, f"{place}.by", report, noun="an event", has="events are"
+        values["by"], names, f"{place}.by", report, noun="an event", has="events are"
     ):
         return
-    event, of = events.get(values["by"]), entities.get(sections[values["of"]]["entity"])
-    for required in (entity, of):
+    event = project.events.get(values["by"])
+    for name in (entity_name, sections[values["of"]]["entity"]):
+        required = project.entities.get(name)
         if event is not None and required is not None:
             _check_key(event, required, f"{place}.by", report)
