@@ -76,4 +76,4 @@ def _sudachi() -> Any:
             "tokenizer: sudachi needs SudachiPy, which is not installed",
             remedy='pip install "isthmus[text]"',
         ) from error
-    return Dictionary(dict="small").create(mode=SplitMode.C)
+    return Dictionary(dict="small").tokenizer(mode=SplitMode.C)

@@ -140,10 +140,10 @@ def extract_view(project: Project, name: str) -> Extraction:
             f"no {extract.event} has been ingested, so {name} has nothing to extract",
             remedy=f"isthmus ingest {extract.event}",
         )
+    project.target.warehouse.apply(extracted_table(project.spec, view, extract))
     if version is None:
         project.progress(f"fit {name}", 0, len(fitted_rows(contents)))
         version = fit_version(project, view, extract, contents)
-    project.target.warehouse.apply(extracted_table(project.spec, view, extract))
     writer = _Writer(project, view, extract, version)
     writer.finish_begun(contents)
     stored = read_stored(project, view, version.digest)
