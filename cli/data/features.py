@@ -100,7 +100,7 @@ def get(console: Console, view: str, keys: tuple[str, ...]) -> None:
 
 @command(
     changes=True,
-    help="Compute the vectors of a view's new and changed texts or pictures, and put them online. "
+    help="Compute the vectors of a view's new and changed contents, and put them online. "
     "Its extractor is fitted first if there is no version yet. It runs where this command does; "
     "what was interrupted goes on where it was.",
 )

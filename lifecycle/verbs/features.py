@@ -65,7 +65,7 @@ def check(
 
 
 class ExtractedView(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What was extracted of a view, and what of it was published to its history and online."""
+    """The figures of one extraction of a view, and of its publication, offline and online."""
 
     extraction: Extraction
     published: MaterializeReport

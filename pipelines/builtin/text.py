@@ -62,13 +62,13 @@ class Text:
         if not text.strip():
             return None
         counts = Counter(self._tokens(text))
-        known = {self._position[t]: n for t, n in counts.items() if t in self._position}
-        if not known:
+        occurrences = {self._position[t]: n for t, n in counts.items() if t in self._position}
+        if not occurrences:
             return [0.0] * self.components.shape[1]
-        positions = np.fromiter(known, np.int64, len(known))
-        weighed = term_weights(known.values()) * self.weights[positions]
+        positions = np.fromiter(occurrences, np.int64, len(occurrences))
+        weights = term_weights(occurrences.values()) * self.weights[positions]
         vector: list[float] = (
-            (weighed / np.linalg.norm(weighed)) @ self.components[positions]
+            (weights / np.linalg.norm(weights)) @ self.components[positions]
         ).tolist()
         return vector
 
@@ -147,30 +147,32 @@ def text(
     frequencies = Counter(term for counted in counts for term in counted)
     ordered = sorted(frequencies, key=lambda term: (-frequencies[term], term))
     shared = [term for term in ordered if frequencies[term] > 1]
-    known = (shared if len(shared) > dimensions else ordered)[:terms]
-    if min(len(counts), len(known)) <= dimensions:
+    vocabulary = (shared if len(shared) > dimensions else ordered)[:terms]
+    if min(len(counts), len(vocabulary)) <= dimensions:
         raise Invalid(
-            f"{len(counts):,} texts with {len(known):,} terms are too few for {dimensions} "
+            f"{len(counts):,} texts with {len(vocabulary):,} terms are too few for {dimensions} "
             "dimensions",
-            remedy=f"write parameters: {{dimensions: {max(1, min(len(counts), len(known)) - 1)}}} "
+            remedy=f"write parameters: {{dimensions: {max(1, min(len(counts), len(vocabulary)) - 1)}}} "
             "or fewer, or wait for more texts",
         )
-    position = {term: index for index, term in enumerate(known)}
-    weights = [math.log((1 + len(counts)) / (1 + frequencies[term])) + 1 for term in known]
+    position = {term: index for index, term in enumerate(vocabulary)}
+    weights = [math.log((1 + len(counts)) / (1 + frequencies[term])) + 1 for term in vocabulary]
     starts, columns = [0], list[int]()
     values: list[NDArray[np.float64]] = []
     for counted in counts:
-        here = {position[term]: n for term, n in counted.items() if term in position}
-        columns.extend(here)
+        occurrences = {position[term]: n for term, n in counted.items() if term in position}
+        columns.extend(occurrences)
         starts.append(len(columns))
-        if here:
-            weighed = term_weights(here.values()) * np.take(weights, list(here))
+        if occurrences:
+            weighed = term_weights(occurrences.values()) * np.take(weights, list(occurrences))
             values.append(weighed / np.linalg.norm(weighed))
-    matrix = csr_matrix((np.concatenate(values), columns, starts), shape=(len(counts), len(known)))
+    matrix = csr_matrix(
+        (np.concatenate(values), columns, starts), shape=(len(counts), len(vocabulary))
+    )
     fitted = TruncatedSVD(n_components=dimensions, random_state=0).fit(matrix)
     return Text(
         tokenizer,
-        known,
+        vocabulary,
         weights,
         np.ascontiguousarray(fitted.components_.T),
         float(fitted.explained_variance_ratio_.sum()),

@@ -25,7 +25,7 @@ EventPlace = tuple[str, int]  # event_id, and the event's time in milliseconds s
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What one event tells of its entity, as an extractor reads it."""
+    """The content that one event tells of its entity, as an extractor reads it."""
 
     event_id: str
     key: int | str
@@ -40,7 +40,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredContent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the table of vectors has of an event: its newest row."""
+    """The newest row of an event in the table of vectors."""
 
     digest: str
     created_ms: int

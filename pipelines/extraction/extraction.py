@@ -49,7 +49,7 @@ class ExtractionState(StoredDocument, frozen=True, kw_only=True, omit_defaults=T
 
 
 class PlannedExtraction(msgspec.Struct, frozen=True, kw_only=True):
-    """What `extract` would do to a view."""
+    """The work that `extract` would do on a view."""
 
     view: str
     fits: bool  # there is no version yet
@@ -63,7 +63,7 @@ class PlannedExtraction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
-    """What `extract` did to a view."""
+    """The figures of one extraction of a view."""
 
     view: str
     version: int
@@ -292,5 +292,5 @@ class _Writer:
 
 def _created_ms(content: Content, stored: dict[EventPlace, StoredContent], now: int) -> int:
     """Return when a content's row became known: at its event, or now if that was corrected."""
-    before = stored.get(content.place)
-    return content.event_ms if before is None else max(now, before.created_ms + 1)
+    row = stored.get(content.place)
+    return content.event_ms if row is None else max(now, row.created_ms + 1)

@@ -54,8 +54,7 @@ def build_content_views(
         of = built.get(profile.view)
         if of is None or of.extract is None:
             continue
-        sql = profile_sql(name, profile, of.extract, key=entity.key, of_key=entities[of.entity].key)
-        built[name] = _view(name, values, sql, profile=profile)
+XX        built[name] = _view(name, values, sql, profile=profile)
     return built
 
 
@@ -95,7 +94,7 @@ def build_profile(values: YamlValues) -> Profile:
 
 
 class _Project(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sections `extract` and `profile` may name."""
+    """The names that the sections `extract` and `profile` may use."""
 
     sections: Mapping[str, YamlValues]  # of the views that have one of the two
     entities: Mapping[str, Entity]
@@ -173,8 +172,6 @@ def _check_extract(project: _Project, values: YamlValues, entity_name: str, key:
                 f"{name} is a {types[name]}, and {values['with']} reads texts",
                 did_you_mean(name, texts, has="texts are"),
             )
-    if values["with"] == "isthmus.image" and len(values["reads"]) > 1:
-        report.add(f"{key}.reads", "isthmus.image reads one picture", "write one attribute")
 
 
 def _check_key(event: Event, entity: Entity, key: str, report: ProblemReport) -> None:

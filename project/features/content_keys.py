@@ -14,6 +14,7 @@ from ..reading.names import did_you_mean
 from ..reading.quantities import Mistake
 from ..reading.report import ProblemReport, child
 from ..reading.shapes import (
+    LATER,
     WRONG,
     Free,
     ListOf,
@@ -50,17 +51,8 @@ PARAMETERS: Mapping[str, Record] = {
             ),
         },
     ),
-    "isthmus.image": Record(
-        noun="isthmus.image",
-        keys={
-            "dimensions": _DIMENSIONS,
-            "most_pixels": RecordKey(
-                shape=Number(whole=True, least=64, most=100_000_000),
-                description="A picture of more pixels is not decoded. Default 16,000,000.",
-            ),
-        },
-    ),
 }
+_LATER_EXTRACTORS = ("isthmus.image",)
 _OWN = Record(noun="parameters", keys={"dimensions": _DIMENSIONS})
 
 
@@ -74,8 +66,13 @@ def _extractor(text: str) -> str:
     if not re.fullmatch(_FUNCTION, text):
         raise Mistake(
             f"{text!r} does not name a function",
-            "write isthmus.text, isthmus.image, or module.function, the module being a file beside "
-            "project.yaml",
+            "write isthmus.text, or module.function, the module being a file beside project.yaml",
+        )
+    if text in _LATER_EXTRACTORS:
+        raise Mistake(
+            f"{text} is {LATER}",
+            "write an extractor of your own, module.function beside project.yaml; it has "
+            f"{', '.join(PARAMETERS)}",
         )
     if is_builtin(text) and text not in PARAMETERS:
         raise Mistake(
@@ -97,8 +94,7 @@ _EXTRACT = Record(
             shape=ListOf(of=COLUMN, most=16),
             required=True,
             example="[title]",
-            description="Its attributes of type string that hold the content: texts, or the paths "
-            "of pictures.",
+            description="Its attributes of type string that hold the content.",
         ),
         "with": RecordKey(
             shape=Text(
@@ -106,8 +102,7 @@ _EXTRACT = Record(
             ),
             required=True,
             example="isthmus.text",
-            description="isthmus.text, isthmus.image, or module.function, the module beside "
-            "project.yaml.",
+            description="isthmus.text, or module.function, the module beside project.yaml.",
         ),
         "parameters": RecordKey(
             shape=MapOf(of=Free()),

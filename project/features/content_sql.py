@@ -17,7 +17,9 @@ def extract_sql(view: str, extract: Extract, key: str) -> str:
     )
 
 
-def profile_sql(view: str, profile: Profile, of: Extract, *, key: str, of_key: str) -> str:
+def profile_sql(
+    view: str, profile: Profile, extract: Extract, *, key: str, content_key: str
+) -> str:
     """Return the SELECT of a profile: the mean vector of what an entity did, and how often.
 
     Each event of `profile.event` counts with the newest vector that its content had by then; one
@@ -26,14 +28,14 @@ def profile_sql(view: str, profile: Profile, of: Extract, *, key: str, of_key: s
     Args:
         view: The profile's name.
         profile: Its section of project.yaml.
-        of: The section `extract` of the view whose vectors are averaged.
+        extract: The section `extract` of the view whose vectors are averaged.
         key: The key of the profile's entity.
-        of_key: The key of that view's entity.
+        content_key: The key of that view's entity.
     """
-    vectors = vector_columns(profile.view, of.dimensions)
+    vectors = vector_columns(profile.view, extract.dimensions)
     means = ",\n       ".join(
         f"avg({vector}) OVER recent AS {mean}"
-        for vector, mean in zip(vectors, vector_columns(view, of.dimensions), strict=True)
+        for vector, mean in zip(vectors, vector_columns(view, extract.dimensions), strict=True)
     )
     columns = ", ".join(vectors)
     seconds = int(profile.window.total_seconds())
@@ -45,7 +47,7 @@ def profile_sql(view: str, profile: Profile, of: Extract, *, key: str, of_key: s
                                      content.created_timestamp DESC, content.event_id) AS age
   FROM events_{profile.event} AS done
   JOIN {extracted_name(profile.view)} AS content
-    ON content.{of_key} = done.{of_key} AND content.event_timestamp <= done.event_timestamp
+    ON content.{content_key} = done.{content_key} AND content.event_timestamp <= done.event_timestamp
    AND content.created_timestamp <= done.event_timestamp
 ), counted AS (
   SELECT {key}, event_timestamp, {columns}

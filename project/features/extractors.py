@@ -23,7 +23,7 @@ def check_function(fence: ProjectPaths, extractor: str, key: str, report: Proble
             key,
             f"there is no module {module} beside project.yaml",
             did_you_mean(module, near)
-            or f"write {module.replace('.', '/')}.py there, or use isthmus.text or isthmus.image",
+            or f"write {module.replace('.', '/')}.py there, or use isthmus.text",
         )
         return
     if problem := fence.problem(file, file.relative_to(fence.folder).as_posix()):

@@ -43,7 +43,7 @@ FEATURE_VIEW = Record(
         "extract": RecordKey(
             shape=ExtractShape(),
             description="Instead of a file of SQL: vectors that an extractor makes of an event's "
-            "texts or pictures, {from: item_published, reads: [title], with: isthmus.text}.",
+            "texts, {from: item_published, reads: [title], with: isthmus.text}.",
         ),
         "profile": RecordKey(
             shape=PROFILE,

@@ -16,7 +16,7 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True):
 
     event: str  # `from`
     reads: tuple[str, ...]
-    extractor: str  # `with`: isthmus.text, isthmus.image, or module.function beside project.yaml
+    extractor: str  # `with`: isthmus.text, or module.function beside project.yaml
     parameters: dict[str, Any] = {}
 
     @property

@@ -80,7 +80,11 @@ def test_sudachi_takes_the_dictionarys_spelling_and_leaves_out_punctuation():
 
 
 def test_width_and_case_make_no_other_term():
-    assert tokenizer("words")("\uff21\uff22\uff23 def") == tokenizer("words")("abc DEF") == ["abc", "def"]
+    assert (
+        tokenizer("words")("\uff21\uff22\uff23 def")
+        == tokenizer("words")("abc DEF")
+        == ["abc", "def"]
+    )
 
 
 def test_an_empty_text_has_no_vector_and_one_of_unknown_terms_is_zero():
