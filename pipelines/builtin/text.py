@@ -148,12 +148,12 @@ def text(
     ordered = sorted(frequencies, key=lambda term: (-frequencies[term], term))
     shared = [term for term in ordered if frequencies[term] > 1]
     vocabulary = (shared if len(shared) > dimensions else ordered)[:terms]
-    if min(len(counts), len(vocabulary)) <= dimensions:
+    if (size := min(len(counts), len(vocabulary))) <= dimensions:
         raise Invalid(
             f"{len(counts):,} texts with {len(vocabulary):,} terms are too few for {dimensions} "
             "dimensions",
-            remedy=f"write parameters: {{dimensions: {max(1, min(len(counts), len(vocabulary)) - 1)}}} "
-            "or fewer, or wait for more texts",
+            remedy=f"write parameters: {{dimensions: {max(1, size - 1)}}} or fewer, or wait for more "
+            "texts",
         )
     position = {term: index for index, term in enumerate(vocabulary)}
     weights = [math.log((1 + len(counts)) / (1 + frequencies[term])) + 1 for term in vocabulary]

@@ -51,10 +51,13 @@ def build_content_views(
         if entity is None or "extract" in values:
             continue
         profile = build_profile(values["profile"])
-        of = built.get(profile.view)
-        if of is None or of.extract is None:
+        averaged = built.get(profile.view)
+        if averaged is None or averaged.extract is None:
             continue
-XX        built[name] = _view(name, values, sql, profile=profile)
+        content_key = entities[averaged.entity].key
+        extract = averaged.extract
+        sql = profile_sql(name, profile, extract, key=entity.key, content_key=content_key)
+        built[name] = _view(name, values, sql, profile=profile)
     return built
 
 

@@ -47,7 +47,8 @@ def profile_sql(
                                      content.created_timestamp DESC, content.event_id) AS age
   FROM events_{profile.event} AS done
   JOIN {extracted_name(profile.view)} AS content
-    ON content.{content_key} = done.{content_key} AND content.event_timestamp <= done.event_timestamp
+    ON content.{content_key} = done.{content_key}
+   AND content.event_timestamp <= done.event_timestamp
    AND content.created_timestamp <= done.event_timestamp
 ), counted AS (
   SELECT {key}, event_timestamp, {columns}
