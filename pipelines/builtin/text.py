@@ -152,8 +152,8 @@ def text(
         raise Invalid(
             f"{len(counts):,} texts with {len(vocabulary):,} terms are too few for {dimensions} "
             "dimensions",
-            remedy=f"write parameters: {{dimensions: {max(1, size - 1)}}} or fewer, or wait for more "
-            "texts",
+            remedy=f"write parameters: {{dimensions: {max(1, size - 1)}}} or fewer, or wait for "
+            "more texts",
         )
     position = {term: index for index, term in enumerate(vocabulary)}
     weights = [math.log((1 + len(counts)) / (1 + frequencies[term])) + 1 for term in vocabulary]
