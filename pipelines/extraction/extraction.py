@@ -112,14 +112,14 @@ def plan_extraction(project: Project, name: str) -> PlannedExtraction:
     version = find_version(project, view, extract)
     contents = list(read_contents(project, view, extract))
     stored = read_stored(project, view, version.digest if version else None)
-    known = {row.digest for row in stored.values()}
+    stored_digests = {row.digest for row in stored.values()}
     digests = {content.digest for content in contents}
     return PlannedExtraction(
         view=name,
         fits=version is None,
         items=len({content.key for content in contents}),
         contents=len(digests),
-        to_compute=len(digests - known),
+        to_compute=len(digests - stored_digests),
     )
 
 
