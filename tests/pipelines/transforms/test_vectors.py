@@ -17,6 +17,7 @@ MODEL = """model: ranker
 objective: ctr
 features: [position, {cosine: [user_taste, item_text], as: taste}]
 trainer: isthmus.logistic
+serve_as: {position: 1}
 """
 
 
