@@ -23,9 +23,11 @@ from .experiments import analyses
 from .experiments import build as experiment_build
 from .experiments import checks as experiment_checks
 from .features import checks as feature_checks
+from .features import content
 from .features import files as feature_files
-from .features.build import build_feature_view, build_table
-from .features.stream_views import build_stream_views, check_files, is_stream_view
+from .features.build import build_table, build_views
+from .features.content import is_generated, vectors_of
+from .features.stream_views import check_files
 from .metrics import metrics as unit_metrics
 from .models import checks as model_checks
 from .models import trainers
@@ -47,7 +49,7 @@ from .reading.report import ProblemReport, sort_problems
 from .reading.shapes import WRONG
 from .rollouts import rollouts
 from .sections.references import DeclaredNames
-from .specs.description import Model, ParsedProject, ProjectSpec
+from .specs.description import FeatureView, Model, ParsedProject, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is
 # still a description.
@@ -201,28 +203,15 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
     for table in tables.values():
         feature_files.table_file(fenced, table.name, table.path, report)
     sections_of_views = sound("feature_views")
-    views = {
-        name: build_feature_view(
-            name,
-            values,
-            f"features/{name}.sql",
-            files.read_sql(
-                fenced,
-                f"features/{name}.sql",
-                f"feature_views.{name}",
-                report,
-                remedy="write a SELECT: the entity's key, event_timestamp and the features",
-            ),
-        )
-        for name, values in sections_of_views.items()
-        if not is_stream_view(values)
-    }
-    views |= build_stream_views(sections_of_views, entities, events, declared.events, report)
-    views = {name: views[name] for name in sections_of_views if name in views}
+    views = build_views(
+        sections_of_views, entities, events, declared.events, fenced=fenced, report=report
+    )
     check_files(folder, sections_of_views, report)
-    files.orphans(folder, "features", declared.feature_views, "a feature view", report)
+    generated = {name: values for name, values in sections_of_views.items() if is_generated(values)}
+    with_files = tuple(name for name in declared.feature_views if name not in generated)
+    files.orphans(folder, "features", with_files, "a feature view of SQL", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
-    models, registered = _models(fenced, report)
+    models, registered = _models(fenced, views, report)
     endpoints = {
         name: build_endpoint(
             name,
@@ -267,6 +256,7 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
     event_checks.check_entity_keys(spec, report)
     objective_checks.check(spec, declared, report)
     feature_checks.check(spec, declared, report)
+    content.check(spec, generated, declared, registered=registered, fence=fenced, report=report)
     endpoint_checks.check(spec, declared, registered, report)
     model_checks.check(spec, declared, report)
     rollouts.check(spec, declared, report)
@@ -315,7 +305,7 @@ def _with_experiments(
 
 
 def _models(
-    fenced: ProjectPaths, report: ProblemReport
+    fenced: ProjectPaths, views: Mapping[str, FeatureView], report: ProblemReport
 ) -> tuple[dict[str, Model], dict[str, set[str]]]:
     """Return the valid model configurations, and the aliases that any of them gives each model."""
     models: dict[str, Model] = {}
@@ -332,7 +322,7 @@ def _models(
                 {values["alias"]} if "alias" in values else ()
             )
         if report.sound(key):
-            models[name] = build_model(name, values, file, report)
+            models[name] = build_model(name, values, file, vectors_of(views), report)
     return models, registered
 
 

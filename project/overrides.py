@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import Invalid, ProjectError
+from .features.content import vectors_of
 from .models import trainers
 from .models.build import build_model
 from .models.checks import check_model
@@ -44,7 +45,9 @@ def overridden(description: ParsedProject, model: Model, overrides: Sequence[str
         node = _put(node, path, value, override)
     values = MODEL.read(node or yaml.scalar(""), key, report)
     built = (
-        build_model(model.name, values, model.path, report)
+        build_model(
+            model.name, values, model.path, vectors_of(description.spec.feature_views), report
+        )
         if values is not WRONG and report.sound(key)
         else None
     )

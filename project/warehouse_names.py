@@ -7,6 +7,7 @@ from typing import get_args
 from .reading.report import ProblemReport
 from .sections.references import DeclaredNames
 from .specs import reach
+from .specs.content import extracted_name
 from .specs.description import ProjectSpec
 from .specs.streams import Stream
 
@@ -26,7 +27,10 @@ def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> 
         *((f"endpoints.{n}", f"endpoints.{n}", (f"{n}_capture",)) for n in declared.endpoints),
         *((f"objectives.{n}", f"objectives.{n}", (n,)) for n in declared.objectives),
         *((f"tables.{n}", f"tables.{n}", (n, f"{n}_raw")) for n in declared.tables),
-        *((f"feature_views.{n}", f"feature_views.{n}", (n,)) for n in declared.feature_views),
+        *(
+            (f"feature_views.{n}", f"feature_views.{n}", (n, *_of_view(n, spec)))
+            for n in declared.feature_views
+        ),
         *(
             (f"predictions.{p.name}", f"predictions.{p.name}", (p.into,))
             for p in spec.predictions.values()
@@ -47,6 +51,12 @@ def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> 
 def _of_events(name: str) -> tuple[str, ...]:
     """Return the names of the tables and views that the event `name` has in the warehouse."""
     return f"{name}_raw", f"events_{name}", f"quarantine_{name}"
+
+
+def _of_view(name: str, spec: ProjectSpec) -> tuple[str, ...]:
+    """Return the names of the tables that a feature view has beside its history."""
+    view = spec.feature_views.get(name)
+    return (extracted_name(name),) if view is not None and view.extract else ()
 
 
 def _exposed(event: str, spec: ProjectSpec) -> tuple[str, ...]:

@@ -340,6 +340,7 @@ PIPELINES = (
     "run_pages",
     "tracking",
     "training",
+    "extraction",
     "model_graph",
     "tuning",
     "scoring",

@@ -25,6 +25,8 @@ EXAMPLES = {
     "ingest": "ingest clicks.jsonl --event click",
     "materialize": "materialize item_history --until 2026-11-01",
     "features get": "features get item_history 1 99",
+    "features extract": "features extract item_text",
+    "features quarantine": "features quarantine item_text",
     "features check": "features check item_history --moments 5",
     "features skew": "features skew --sample 200",
     "features leaks": "features leaks models/logistic.yaml",

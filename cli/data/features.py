@@ -1,4 +1,4 @@
-"""materialize, and features get | check | skew | leaks."""
+"""materialize, and features get | extract | quarantine | check | skew | leaks."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def materialize(
         console.next("train " + " ".join(model.path for model in models))
 
 
-@click.group(help="Read online features; check for later data, skew and leaks.")
+@click.group(
+    help="Read online features; extract vectors of content; check for later data, skew and leaks."
+)
 def features() -> None: ...
 
 
@@ -97,6 +99,55 @@ def get(console: Console, view: str, keys: tuple[str, ...]) -> None:
         else []
     )
     console.result(served, grid(shown, head=list(rows[0])), *stale)
+
+
+@command(
+    changes=True,
+    help="Compute the vectors of a view's new and changed contents, and put them online. "
+    "Its extractor is fitted first if there is no version yet. It runs where this command does; "
+    "what was interrupted goes on where it was.",
+)
+@click.argument("view")
+def extract(console: Console, view: str) -> None:
+    from ...lifecycle.verbs.features import extract as compute
+    from ...lifecycle.verbs.features import planned
+
+    with console.open() as project:
+        if console.dry_run:
+            plan = planned(project, view)
+            console.would(plan, str(plan))
+        extracted = compute(project, view)
+    extraction, published = extracted.extraction, extracted.published
+    lines = [
+        str(extraction),
+        (
+            f"{plural(published.rows, 'row')} published   "
+            f"{plural(published.keys_online, 'key')} online   "
+            f"known up to {published.until:%Y-%m-%d %H:%M}"
+        ),
+    ]
+    if extraction.unreadable:
+        lines.append(
+            f"warning {view}: {extraction.unreadable:,} of "
+            f"{extraction.computed + extraction.from_before:,} contents could not be read "
+            f"(isthmus features quarantine {view}); their vectors are null"
+        )
+    console.result(extracted, "\n".join(lines))
+
+
+@command(help="The contents of a view that its extractor could not read, newest first, and why.")
+@click.argument("view")
+def quarantine(console: Console, view: str) -> None:
+    from ...lifecycle.verbs.features import quarantine as show
+
+    with console.open() as project:
+        contents = show(project, view)
+    rows = [
+        (row.event_id, row.key, f"{row.event_timestamp:%Y-%m-%d %H:%M:%S}", row.problem)
+        for row in contents
+    ]
+    table = grid(rows, head=("event_id", "key", "event_timestamp", "problem"))
+    console.result(contents, table if rows else f"{view}: every content was read")
 
 
 @command(help="Compare what is served online with what the events say.")
@@ -151,5 +202,12 @@ def check(console: Console, views: tuple[str, ...], moments: int) -> None:
         raise SystemExit(1)
 
 
-for _name, _command in (("get", get), ("check", check), ("skew", skew), ("leaks", leaks)):
+for _name, _command in (
+    ("get", get),
+    ("extract", extract),
+    ("quarantine", quarantine),
+    ("check", check),
+    ("skew", skew),
+    ("leaks", leaks),
+):
     features.add_command(_command, _name)

@@ -41,7 +41,7 @@ from ..as_known.check import MOMENTS, AsKnown, require_as_known
 from ..as_known.queries import inputs_of
 from ..joins.view_history import ViewSource, first_sql, next_sql
 from ..sql.subset import digest
-from ..tables.relations import history_table
+from ..tables.relations import extracted_table, history_table
 from ..views.sources import online_spec, view_sources
 from . import watermarks
 from .watermarks import VersionedWatermark, Watermark
@@ -162,6 +162,8 @@ def _prepare_tables(project: Project, source: ViewSource) -> VersionedWatermark:
     view, target = source.view.name, project.target
     current = watermarks.read(project, view)
     table = history_table(project.spec, source.view, source.features)
+    if source.view.extract:
+        target.warehouse.apply(extracted_table(project.spec, source.view, source.view.extract))
     state = target.warehouse.observe(view)
     if current.token is not None and (state is None or (state.rows == 0 and current.mark.rows > 0)):
         # The sequence goes on: a name that was used for other rows is never used again.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ...events.port import Column
 from ...events.tables.column_types import OF_ATTRIBUTE
 from ...events.tables.relations import event_columns, view_name
+from ...project.specs.content import Extract, extracted_name, vector_columns
 from ...project.specs.description import Event, FeatureView, Objective, ProjectSpec
 from ...project.specs.exposures import EVENT, is_served, reference_to
 from ..port import TableSpec
@@ -101,6 +102,42 @@ def static_table(name: str, columns: Sequence[Column]) -> tuple[TableSpec, Table
             view_sql=f"SELECT {names} FROM {raw} WHERE loaded_timestamp = (SELECT "
             f"max(loaded_timestamp) FROM {raw})",
         ),
+    )
+
+
+def vector_features(view: str, extract: Extract) -> tuple[Column, ...]:
+    """Return the columns of a view's vectors."""
+    return tuple(
+        Column(name=name, type="float64") for name in vector_columns(view, extract.dimensions)
+    )
+
+
+def extracted_columns(spec: ProjectSpec, view: FeatureView, extract: Extract) -> tuple[Column, ...]:
+    """Return the columns of the table of a view's extracted vectors: a row for each event.
+
+    An event whose content was corrected has a further row, created when it was extracted again.
+    `content_digest` tells equal contents, `extractor_digest` is that of the version that made the
+    vector, and `problem` says why there is none.
+    """
+    entity = spec.entities[view.entity]
+    return (
+        Column(name="event_id", type="string", required=True),
+        Column(name=entity.key, type=OF_ATTRIBUTE[entity.type], required=True),
+        Column(name="event_timestamp", type="timestamp", required=True),
+        Column(name="created_timestamp", type="timestamp", required=True),
+        *vector_features(view.name, extract),
+        Column(name="content_digest", type="string", required=True),
+        Column(name="extractor_digest", type="string", required=True),
+        Column(name="problem", type="string"),
+    )
+
+
+def extracted_table(spec: ProjectSpec, view: FeatureView, extract: Extract) -> TableSpec:
+    """Return the spec of the table of a view's extracted vectors."""
+    return TableSpec(
+        name=extracted_name(view.name),
+        columns=extracted_columns(spec, view, extract),
+        time_column="event_timestamp",
     )
 
 

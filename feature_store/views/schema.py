@@ -22,9 +22,10 @@ from ...events.tables.column_types import sql_type
 from ...events.tables.relations import event_columns, quarantine_name, raw_name, view_name
 from ...project.reading.names import did_you_mean
 from ...project.reading.report import place, problem_at
+from ...project.specs.content import extracted_name
 from ...project.specs.description import FeatureView, ParsedProject, ProjectSpec
 from ...project.specs.exposures import event_named
-from ..tables.relations import objective_columns
+from ..tables.relations import extracted_columns, objective_columns
 from .columns import RESERVED, Output, view_columns
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class ViewSchema(msgspec.Struct, frozen=True, kw_only=True):
 def relation_columns(description: ParsedProject) -> dict[str, tuple[Column, ...]]:
     """Return the columns of every relation that a view may read, without `dt`.
 
-    Those are events_<event>, objectives, and static tables whose file can be read.
+    Those are events_<event>, objectives, static tables whose file can be read, and the extracted
+    vectors of views with `extract`.
     """
     return _relations(description)[0]
 
@@ -171,6 +173,11 @@ def _relations(description: ParsedProject) -> tuple[dict[str, tuple[Column, ...]
         for o in spec.objectives.values()
         if event_named(spec, o.exposure) is not None
     }
+    relations |= {
+        extracted_name(view.name): extracted_columns(spec, view, view.extract)
+        for view in spec.feature_views.values()
+        if view.extract
+    }
     problems: list[Problem] = []
     for table in spec.tables.values():
         path = Path(description.folder) / table.path
@@ -291,6 +298,8 @@ def unreadable_tables(
 
 def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> str:
     """Return text on what to read instead of a relation that views may not read."""
+    if name in spec.feature_views and spec.feature_views[name].extract:
+        return f"read {extracted_name(name)}: the vector of each event"
     if name in spec.feature_views:
         return "a view does not read another view's history: read the events, or repeat the SELECT"
     if name in spec.tables:

@@ -15,6 +15,7 @@ from ...events.port import StreamSpec
 from ...events.tables import relations as events
 from ...feature_store.port import OnlineViewSpec
 from ...feature_store.tables import relations as features
+from ...project.specs.description import ProjectSpec
 from ...reports.results import Shown
 from . import applied_digests, counter_tables, gateway_streams
 from .plan import Plan, PlanItem, plan
@@ -50,7 +51,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
             first = planned.refused[0]
             raise Refused(
                 f"{first.kind} {first.name}{first.detail}; nothing was changed",
-                remedy=_remedy(first),
+                remedy=_remedy(first, project.spec),
             )
         steps = (_events, gateway_streams.make, _tables, _objectives, _views, counter_tables.make)
         for done, step in enumerate(steps):
@@ -65,10 +66,15 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
     return Applied(target=project.target.name, made=counts, seconds=time.monotonic() - started)
 
 
-def _remedy(refused: PlanItem) -> str:
+def _remedy(refused: PlanItem, spec: ProjectSpec) -> str:
     """Return advice on what to do instead of a change that the plan refuses."""
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"
+        if not spec.feature_views[refused.name].path.endswith(".sql"):
+            return (
+                f"undo it, or declare {new} beside it, train on that, and take {refused.name} out "
+                "later; all of it: isthmus plan"
+            )
         return (
             f"undo it, or declare {new} with features/{new}.sql, train on that, and take "
             f"{refused.name} out later; all of it: isthmus plan"
@@ -106,6 +112,10 @@ def _views(project: Project) -> None:
     schemas, _ = view_schemas(project.description)
     for view in project.spec.feature_views.values():
         columns = schemas[view.name].features
+        if view.extract:
+            project.target.warehouse.apply(
+                features.extracted_table(project.spec, view, view.extract)
+            )
         project.target.warehouse.apply(features.history_table(project.spec, view, columns))
         project.target.online.apply(
             OnlineViewSpec(name=view.name, history=view.name, features=columns, ttl=view.ttl)

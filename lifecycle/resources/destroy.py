@@ -39,7 +39,16 @@ _NAMES = {
     "counters": "counter table",
 }
 # what describes the removed things
-_STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "split/", "project")
+_STATE = (
+    "events/",
+    "extractions/",
+    "ingest/",
+    "tables/",
+    "views/",
+    "traffic/",
+    "split/",
+    "project",
+)
 
 
 class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from ...events.tables.exposures import exposures_view
 from ...events.tables.relations import exposed_name, raw_name, raw_table
 from ...feature_store.tables.relations import history_table
 from ...project.profiles.options import budget, takes_unknown_prices
+from ...project.specs.content import extracted_name
 from ...project.specs.description import Endpoint, FeatureView
 from ...project.specs.exposures import EXPOSURES, served_objectives
 from ...project.specs.streams import Stream, exposed_events
@@ -414,6 +415,10 @@ def _parts_of_view(project: Project, view: str) -> Iterator[str]:
     state = project.target.online.observe(view)
     if state is None or state.phase in ("creating", "failed"):
         yield "online view"
+    if project.spec.feature_views[view].extract and not project.target.warehouse.observe(
+        extracted_name(view)
+    ):
+        yield "table of vectors"
     for objective in project.spec.objectives:  # what a feature view may read
         if project.target.warehouse.observe(objective) is None:
             yield f"objective {objective}"

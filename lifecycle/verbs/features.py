@@ -1,4 +1,4 @@
-"""`im.features`: what `isthmus features` does. get, check, skew, leaks."""
+"""`im.features`: what `isthmus features` does. get, check, extract, quarantine, skew, leaks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import msgspec
 
 from ...feature_store.as_known.check import MOMENTS, check_as_known
 from ...feature_store.offline.logged_set import logged_set
+from ...feature_store.offline.materialize import materialize
 from ...feature_store.offline.training_set import training_set
 from ...feature_store.online.reads import read
 from ...feature_store.online.skew import skew
+from ...pipelines.extraction.extraction import extract_view, plan_extraction
+from ...pipelines.extraction.quarantine import unreadable_contents
 from ...pipelines.training.training import as_of, configuration, window
 from ...reports.results import Shown, StructRows
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...feature_store.as_known.check import AsKnown
+    from ...feature_store.offline.materialize import MaterializeReport
     from ...pipelines.evaluation.leak_alarm import FeatureFinding
+    from ...pipelines.extraction.extraction import Extraction, PlannedExtraction
+    from ...pipelines.extraction.quarantine import UnreadableContent
 
-__all__ = ["check", "get", "leaks", "skew"]
+__all__ = ["check", "extract", "get", "leaks", "quarantine", "skew"]
 __dir__ = __all__.copy  # what completion offers
 
 
@@ -57,6 +63,51 @@ def check(
     Each view is computed as of `moments` times. Nothing is written.
     """
     return StructRows(check_as_known(project, views, moments=moments))
+
+
+class ExtractedView(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one extraction of a view, and of its publication, offline and online."""
+
+    extraction: Extraction
+    published: MaterializeReport
+
+
+def planned(project: Project, view: str) -> PlannedExtraction:
+    """Return what `extract` would do to a view; nothing is changed.
+
+    Raises:
+        NotFound: There is no such view.
+        Invalid: It has no extractor.
+        Refused: project.yaml says something else than what its version was fitted by.
+    """
+    return plan_extraction(project, view)
+
+
+def extract(project: Project, view: str) -> ExtractedView:
+    """Compute the vectors of a view's new and changed contents, and publish them.
+
+    The view's extractor is fitted and registered if there is no version yet. It runs in this
+    process. What was interrupted goes on where it was.
+
+    Raises:
+        NotFound: There is no such view, or no event with a content.
+        Invalid: The view has no extractor, or that cannot be fitted.
+        MissingDependency: A package of the extractor is not installed.
+        Refused: project.yaml says something else than what its version was fitted by.
+    """
+    with project.lock("extract"):
+        extraction = extract_view(project, view)
+    return ExtractedView(extraction=extraction, published=materialize(project, [view])[0])
+
+
+def quarantine(project: Project, view: str) -> StructRows[UnreadableContent]:
+    """Return the contents of a view that could not be read, newest first; their vectors are null.
+
+    Raises:
+        NotFound: There is no such view.
+        Invalid: It has no extractor.
+    """
+    return StructRows(unreadable_contents(project, view))
 
 
 def leaks(project: Project, config: str) -> StructRows[FeatureFinding]:

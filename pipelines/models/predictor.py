@@ -2,7 +2,8 @@
 
 A predictor is an object with `predict(rows: list[dict]) -> list`, and, if it likes,
 `predict_table(table) -> array`. What one call may set beside its rows is keyword-only:
-`predict(rows, *, blend=0.5)` (call_parameters.py).
+`predict(rows, *, blend=0.5)` (call_parameters.py). An extractor, which has `extract(rows)` instead
+(pipelines/extraction), is kept in the same way.
 
 A model's folder:
 
@@ -135,7 +136,7 @@ def save(
         Invalid: it is no predictor, JSON cannot carry an attribute, its class cannot be found, or
             no call could send a keyword-only parameter of `predict`.
     """
-    if not callable(getattr(predictor, "predict", None)):
+    if not any(callable(getattr(predictor, method, None)) for method in ("predict", "extract")):
         raise Invalid(
             f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)",
             remedy="return an object with predict(rows: list[dict]) -> list",

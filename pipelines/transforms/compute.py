@@ -8,6 +8,10 @@ Null is a value among others.
 
 log: log(1 + x), a float; null for null, NaN, infinity and what is below 0.
 
+dot: the scalar product of two vectors, whose columns come one vector after the other; cosine: that
+of the vectors at length 1. Null where a column is null or not finite; a cosine also where a vector
+is 0.
+
 Nothing is learnt: a value that training has not seen has its bucket, its hash, its log.
 """
 
@@ -44,6 +48,8 @@ def apply(table: pa.Table, transforms: Sequence[Transform]) -> pa.Table:
             column = _cross(columns, transform.into)
         elif transform.kind == "bucketize":
             column = _bucketize(columns[0], transform.at)
+        elif transform.kind in ("cosine", "dot"):
+            column = _product(columns, by_length=transform.kind == "cosine")
         else:
             column = _log(columns[0])
         table = table.append_column(transform.name, column)
@@ -81,6 +87,25 @@ def _log(column: pa.Array[Any]) -> pa.Array[Any]:
     values = floats(column)
     countable = np.isfinite(values) & (values >= 0)
     return pa.array(np.log1p(np.where(countable, values, 0.0)), pa.float64(), mask=~countable)
+
+
+def _product(columns: Sequence[pa.Array[Any]], *, by_length: bool) -> pa.Array[Any]:
+    """Return the scalar product of each row's two vectors; null where it is not a number.
+
+    `by_length`: divide it by both vectors' lengths.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    values = np.column_stack([floats(column) for column in columns])
+    left, right = np.hsplit(values, 2)
+    with np.errstate(all="ignore"):  # what is no number becomes null
+        products: NDArray[np.float64] = (left * right).sum(axis=1)
+        if by_length:
+            lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+            products = np.clip(products / lengths, -1.0, 1.0)
+    countable = np.isfinite(products)
+    return pa.array(np.where(countable, products, 0.0), pa.float64(), mask=~countable)
 
 
 def _cross(columns: Sequence[pa.Array[Any]], into: int) -> pa.Array[Any]:

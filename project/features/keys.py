@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..reading.common_shapes import DURATION, NAME_SHAPE, path_inside
 from ..reading.quantities import Mistake
 from ..reading.shapes import OneOf, Record, RecordKey, Text
+from .content_keys import PROFILE, ExtractShape
 from .stream_keys import STREAM, STREAM_FEATURES
 
 
@@ -47,6 +48,16 @@ FEATURE_VIEW = Record(
         "features": RecordKey(
             shape=STREAM_FEATURES,
             description="The features of a stream view: counts, sums, means, minima, maxima.",
+        ),
+        "extract": RecordKey(
+            shape=ExtractShape(),
+            description="Instead of a file of SQL: vectors that an extractor makes of an event's "
+            "texts, {from: item_published, reads: [title], with: isthmus.text}.",
+        ),
+        "profile": RecordKey(
+            shape=PROFILE,
+            description="Instead of a file of SQL: the mean vector of what the entity did, and how "
+            "often, {of: item_text, by: click, window: 30d}.",
         ),
     },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from ..reading.report import ProblemReport, child
@@ -15,8 +16,17 @@ from .tuning import build_tuning
 _DAY = timedelta(days=1)
 
 
-def build_model(name: str, values: YamlValues, path: str, report: ProblemReport) -> Model:
-    """Build the Model struct from the values of models/<name>.yaml, and report mistakes."""
+def build_model(
+    name: str,
+    values: YamlValues,
+    path: str,
+    vectors: Mapping[str, tuple[str, ...]],
+    report: ProblemReport,
+) -> Model:
+    """Build the Model struct from the values of models/<name>.yaml, and report mistakes.
+
+    `vectors` are the columns of each feature view that has a vector.
+    """
     fields = dict(values)
     window = fields.pop("window", None)
     if isinstance(window, tuple):
@@ -35,7 +45,7 @@ def build_model(name: str, values: YamlValues, path: str, report: ProblemReport)
     built = Model(
         name=name,
         path=path,
-        **{"features": ()} if logged else build_features(listed, path, report),
+        **{"features": ()} if logged else build_features(listed, path, vectors, report),
         logged=logged,
         evaluate=Evaluation(**fields.pop("evaluate", {})),
         gate=_build_gate(fields.pop("gate", {}), path, report),

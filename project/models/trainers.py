@@ -26,7 +26,7 @@ def check(fence: ProjectPaths, models: Iterable[Model], report: ProblemReport) -
             continue
         key = f"{model.path}:trainer"
         module, _, function = model.trainer.rpartition(".")
-        file = _file(folder, module)
+        file = module_file(folder, module)
         if file is None:
             near = sorted(path.stem for path in folder.glob("*.py"))
             remedy = (
@@ -46,13 +46,13 @@ def check(fence: ProjectPaths, models: Iterable[Model], report: ProblemReport) -
                 "rename the file: Python would find its own",
             )
         if file not in parsed:
-            parsed[file] = _parse(file, folder, report)
+            parsed[file] = parse_module(file, folder, report)
         tree = parsed[file]
         if tree is not None:
             _function(tree, function, model, key, report)
 
 
-def _file(folder: Path, module: str) -> Path | None:
+def module_file(folder: Path, module: str) -> Path | None:
     """Return the file of a Python module beside project.yaml, or None."""
     path = folder.joinpath(*module.split("."))
     return next(
@@ -60,7 +60,7 @@ def _file(folder: Path, module: str) -> Path | None:
     )
 
 
-def _parse(file: Path, folder: Path, report: ProblemReport) -> ast.Module | None:
+def parse_module(file: Path, folder: Path, report: ProblemReport) -> ast.Module | None:
     """Parse a trainer's module into an AST without running it; report a syntax error."""
     shown = file.relative_to(folder).as_posix()
     if file.stat().st_size > LARGEST_TEXT:
@@ -90,7 +90,7 @@ def _parse(file: Path, folder: Path, report: ProblemReport) -> ast.Module | None
 
 def _function(tree: ast.Module, name: str, model: Model, key: str, report: ProblemReport) -> None:
     """Report a trainer function that its module does not define, or with wrong parameters."""
-    named = dict(_top_level(tree.body))
+    named = dict(top_level_names(tree.body))
     if "*" in named:
         return
     if name not in named:
@@ -107,7 +107,7 @@ def _function(tree: ast.Module, name: str, model: Model, key: str, report: Probl
         _parameters(node, model, report)
 
 
-def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+def top_level_names(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
     """Yield the names that a module defines at its top level, with their AST nodes.
 
     A star import yields "*": only running the module would tell which names it brings.
@@ -132,9 +132,9 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
                 yield name, node
             case ast.If() | ast.Try() | ast.With():
                 for field in ("body", "orelse", "finalbody"):
-                    yield from _top_level(getattr(node, field, []))
+                    yield from top_level_names(getattr(node, field, []))
                 for handler in getattr(node, "handlers", []):
-                    yield from _top_level(handler.body)
+                    yield from top_level_names(handler.body)
             case _:
                 pass
 

@@ -1,7 +1,7 @@
 """The transforms among a model's features: their grammar, and what each may read.
 
 `{bucketize: view.feature, at: [10, 100], as: bucket}`, `{cross: [a, b], into: 4096, as: pair}`,
-`{log: view.feature, as: log_count}`.
+`{log: view.feature, as: log_count}`, `{cosine: [user_taste, item_text], as: taste}`, `{dot: ...}`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from ..reading import yaml
-from ..reading.common_shapes import COLUMN
+from ..reading.common_shapes import COLUMN, NAME_SHAPE
 from ..reading.names import did_you_mean
 from ..reading.report import ProblemReport, child, item
-from ..reading.shapes import LATER, WRONG, ListOf, Number, Record, RecordKey, Schema, Text, shown
+from ..reading.shapes import WRONG, ListOf, Number, Record, RecordKey, Schema, Text, shown
 from ..sections.values import YamlValues
 from ..specs.description import AttributeType, Feature, Model, Transform
 
@@ -26,12 +26,27 @@ FEATURE = Text(
 )
 MOST_EDGES, MOST_CROSSED, MOST_VALUES = 100, 4, 1_000_000
 
-_OUTPUT: Mapping[str, AttributeType] = {"bucketize": "string", "cross": "string", "log": "float"}
+_OUTPUT: Mapping[str, AttributeType] = {
+    "bucketize": "string",
+    "cross": "string",
+    "log": "float",
+    "cosine": "float",
+    "dot": "float",
+}
 _READS: Mapping[str, tuple[AttributeType, ...]] = {
     "bucketize": ("int", "float"),
     "cross": ("string", "int", "bool"),
     "log": ("int", "float"),
+    "cosine": ("int", "float"),
+    "dot": ("int", "float"),
 }
+OF_VECTORS = ("cosine", "dot")
+_VIEWS = RecordKey(
+    shape=ListOf(of=NAME_SHAPE, least=2, most=2),
+    required=True,
+    example="[user_taste, item_text]",
+    description="Two views with a vector (extract or profile) of the same length.",
+)
 
 _AS = RecordKey(shape=COLUMN, required=True, example="a_name", description="The new column's name.")
 RECORDS: Mapping[str, Record] = {
@@ -77,10 +92,8 @@ RECORDS: Mapping[str, Record] = {
             "as": _AS,
         },
     ),
-}
-_LATER = {
-    "cosine": "feature views have no vectors yet: compute it in a view's SQL",
-    "dot": "feature views have no vectors yet: compute it in a view's SQL",
+    "cosine": Record(noun="cosine", keys={"cosine": _VIEWS, "as": _AS}),
+    "dot": Record(noun="dot", keys={"dot": _VIEWS, "as": _AS}),
 }
 
 
@@ -95,9 +108,7 @@ class ListedFeature(msgspec.Struct, frozen=True):
         if len(kinds) == 1:
             values = RECORDS[kinds[0]].read(node, key, report)
             return values if values is WRONG or report.sound(key) else WRONG
-        if later := next((name for name in node.entries if name in _LATER), None):
-            report.add(child(key, later), f"{later} is {LATER}", _LATER[later])
-        elif kinds:
+        if kinds:
             report.add(key, f"{' and '.join(kinds)} in one entry", "write an entry for each")
         else:
             names = [name for name in node.entries if name not in ("as", "at", "into")]
@@ -114,12 +125,15 @@ class ListedFeature(msgspec.Struct, frozen=True):
 
 
 def build_features(
-    entries: Sequence[str | YamlValues], path: str, report: ProblemReport
+    entries: Sequence[str | YamlValues],
+    path: str,
+    vectors: Mapping[str, tuple[str, ...]],
+    report: ProblemReport,
 ) -> dict[str, Any]:
     """Build the fields `features`, `transforms` and `listed` of a Model from its file's entries.
 
-    Reports names that two columns would have, and edges that do not ascend; what has such a name
-    is left out.
+    Reports names that two columns would have, edges that do not ascend, and views without a vector
+    (`vectors` are the columns of those that have one); what has such a name is left out.
     """
     plain = [build_feature(entry) for entry in entries if isinstance(entry, str)]
     if len(plain) == len(entries):
@@ -128,12 +142,16 @@ def build_features(
     for position, entry in enumerate(entries):
         if not isinstance(entry, str):
             earlier = {transform.name for transform, _ in built.values()}
-            built[position] = _build_transform(entry, earlier)
+            texts = _read_names(entry, item(f"{path}:features", position), vectors, report)
+            if texts:
+                built[position] = _build_transform(entry, texts, earlier)
     names = {f.name for f in plain} | {f.name for _, read in built.values() for f in read}
     reads, listed, transforms = list(plain), list[str](), list[Transform]()
     for position, entry in enumerate(entries):
         if isinstance(entry, str):
             listed.append(build_feature(entry).name)
+            continue
+        if position not in built:
             continue
         transform, features = built[position]
         key = item(f"{path}:features", position)
@@ -153,13 +171,51 @@ def build_features(
     return {"features": tuple(reads), "transforms": tuple(transforms), "listed": tuple(listed)}
 
 
-def _build_transform(values: YamlValues, earlier: set[str]) -> tuple[Transform, list[Feature]]:
+def _read_names(
+    values: YamlValues, key: str, vectors: Mapping[str, tuple[str, ...]], report: ProblemReport
+) -> tuple[str, ...]:
+    """Return the names of the features that a transform's mapping reads.
+
+    Those of cosine and dot are the columns of its two views; none after reporting a view without a
+    vector, or vectors of two lengths.
+    """
+    kind = next(name for name in RECORDS if name in values)
+    texts: tuple[str, ...] = (
+        (values[kind],) if isinstance(values[kind], str) else tuple(values[kind])
+    )
+    if kind not in OF_VECTORS:
+        return texts
+    for position, view in enumerate(texts):
+        if view not in vectors:
+            report.add(
+                item(child(key, kind), position),
+                f"{view} is no view with a vector",
+                did_you_mean(view, vectors, has="views with extract or profile are")
+                or "declare one with extract, and one with profile",
+            )
+            return ()
+    lengths = [len(vectors[view]) for view in texts]
+    if lengths[0] != lengths[1]:
+        report.add(
+            child(key, kind),
+            f"{texts[0]} has {lengths[0]} dimensions and {texts[1]} {lengths[1]}",
+            "vectors of one extractor are compared: a profile has those of the view it is of",
+        )
+        return ()
+    return tuple(f"{view}.{column}" for view in texts for column in vectors[view])
+
+
+def _build_transform(
+    values: YamlValues, texts: Sequence[str], earlier: set[str]
+) -> tuple[Transform, list[Feature]]:
     """Build a transform from its mapping; return it and the features among its inputs.
 
-    `earlier`: the names of the transforms before it, which it may read, too.
+    Args:
+        values: The mapping.
+        texts: The names that it reads.
+        earlier: The names of the transforms before it, which it may read, too.
     """
     kind: Any = next(name for name in RECORDS if name in values)
-    texts = (values[kind],) if isinstance(values[kind], str) else values[kind]
     features = [build_feature(text) for text in texts]
     transform = Transform(
         kind=kind,

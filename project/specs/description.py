@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from .content import Extract, Profile
 from .experiments import Analysis, Experiment, Layer, Metric
 from .monitors import Monitor
 from .predictions import Prediction
@@ -104,6 +105,8 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     outcome_events: Literal["known"] | None = None
     # windows that are counted in tiles, also by a consumer of the streams; `sql` is made from it
     stream: StreamDefinition | None = None
+    extract: Extract | None = None
+    profile: Profile | None = None
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,9 +262,11 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 class Transform(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A column that is computed from others: a mapping among a model's `features`."""
 
-    kind: Literal["bucketize", "cross", "log"]
+    kind: Literal["bucketize", "cross", "log", "cosine", "dot"]
     name: str  # `as`
-    inputs: tuple[str, ...]  # names of features, or of transforms before it
+    # names of features, or of transforms before it; of two vectors all columns, the first one's
+    # before the second one's
+    inputs: tuple[str, ...]
     at: tuple[float, ...] = ()  # bucketize: the inner edges, ascending
     into: int = 0  # cross: the number of values
 

@@ -45,6 +45,7 @@ def test_every_command_that_changes_something_is_tried_here():
         "import",
         "compile",
         "guard",
+        "features extract",
         "predict",
         "tune",
         "models replay",

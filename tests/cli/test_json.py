@@ -76,6 +76,8 @@ ELSEWHERE = {
     "import": "tests/adapters/sagemaker/endpoints/test_adoption.py",
     "predict": "tests/pipelines/scoring/test_predict.py",
     "tune": "tests/pipelines/tuning/test_tune.py",
+    "features extract": "tests/pipelines/extraction/test_command.py",
+    "features quarantine": "tests/pipelines/extraction/test_command.py",
     "compile": "tests/adapters/vertex/pipelines/test_compile.py",
 }
 

@@ -55,6 +55,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "state_prediction": "pipelines.scoring.scoring:Unfinished",
     "state_project": "lifecycle.resources.applied_digests:Applied",
     "state_promotion": "pipelines.training.promotion:Promotion",
+    "state_extraction": "pipelines.extraction.extraction:ExtractionState",
     "state_study": "pipelines.tuning.study:Study",
     "state_table": "feature_store.tables.static_tables:_Loaded",
     "state_traffic": "endpoints.traffic.owner_document:Owner",

@@ -47,8 +47,8 @@ MISTAKES = {
     "two in one": ("{log: position, bucketize: position, at: [1], as: a}", "log and bucketize in one entry", "an entry for each"),
     "a near name": ("{bucketise: position, at: [1], as: a}", "bucketise is no transform", "did you mean bucketize?"),
     "nothing": ("{as: a}", "a mapping is no transform", "bucketize, cross, log"),
-    "cosine": ("{cosine: [user_taste, item_text], as: a}", "cosine: cosine is not supported yet", "in a view's SQL"),
-    "dot": ("{dot: [user_taste, item_text], as: a}", "dot: dot is not supported yet", "in a view's SQL"),
+    "cosine": ("{cosine: [user_taste, item_text], as: a}", "features[1].cosine[0]: user_taste is no view with a vector", "declare one with extract"),
+    "dot": ("{dot: [user_taste, item_text], as: a}", "features[1].dot[0]: user_taste is no view with a vector", "declare one with extract"),
     "no name": ("{log: position}", "as is missing", "write as: a_name"),
     "a bad name": ("{log: position, as: A}", "'A' is not a name", "a"),
     "the label": ("{log: position, as: outcome}", "as: the column outcome is made by Isthmus", "another name"),
@@ -122,5 +122,7 @@ def test_the_schema_has_the_grammar_and_its_bounds():
     assert sound({"log": "a.b", "as": "c"})
     assert not sound({"cross": ["a.b"], "into": 4096, "as": "d"})
     assert not sound({"cross": ["a.b", "c"], "into": 1_000_001, "as": "d"})
-    assert not sound({"cosine": ["a", "b"], "as": "c"})
+    assert sound({"cosine": ["a", "b"], "as": "c"})
+    assert not sound({"cosine": ["a"], "as": "c"})
+    assert not sound({"dot": ["a.b", "c.d"], "as": "e"})
     assert not sound({"log": "a.b"})

@@ -1,0 +1,1 @@
+"""Extractors: fit one on a project's contents, keep it as a version, compute vectors with it."""
