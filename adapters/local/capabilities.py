@@ -9,7 +9,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 from ...target import Capability
-from .warehouse.kept import KEPT
+
+# how long a consumer of a stream may come back for its events, from when they were stored
+EVENTS_KEPT = timedelta(hours=24)
 
 _ROWS = (
     Capability(
@@ -64,7 +66,7 @@ _ROWS = (
     Capability(
         name="events.replay",
         level="native",
-        value=KEPT,
+        value=EVENTS_KEPT,
         why="compaction keeps what a consumer has not committed; without consumers nothing",
     ),
     Capability(

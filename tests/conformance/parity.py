@@ -79,5 +79,7 @@ def _cell(row: Capability | None) -> str:
 def _value(value: Decimal | timedelta | int) -> str:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
+        if seconds and seconds % 3600 == 0:
+            return f"{seconds / 3600:g} h"
         return f"{seconds / 60:g} min" if seconds and seconds % 60 == 0 else f"{seconds:g} s"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -95,13 +95,14 @@ class LocalEventSource:
             self._check(stream, consumer)
             place = _read_place(after)
             while not self._has_events(stream, place):
+                self._check(stream, consumer)  # also of what is removed meanwhile
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return EventBatch(events=(), receipt=place.receipt(), behind=timedelta(0))
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, _PAUSE_AT_MOST)
             with _one_state(self._database.connection) as db:
-                # while it waited the stream may have gained columns, or have been removed
+                # with the rows, as the stream may just have gained columns
                 events, place = _events(db, _existing(db, stream), place, limit)
                 behind = _behind(db, stream, place, self._target.clock())
         return EventBatch(events=events, receipt=place.receipt(), behind=behind)
@@ -175,7 +176,7 @@ def _events(
 ) -> tuple[tuple[Row, ...], _Place]:
     """Return up to `limit` events of a stream after a place, and the place after them."""
     make = _row_maker(document)
-    found: list[Row] = []
+    events: list[Row] = []
     # closed, as a half-read statement would go on to hold its state of the database
     with closing(
         db.execute(
@@ -187,13 +188,13 @@ def _events(
         for sequence, encoded in stored:
             rows = msgspec.msgpack.decode(encoded)
             begin = place.taken if sequence == place.sequence else 0
-            some = rows[begin : begin + limit - len(found)]
-            found += map(make, some)
+            some = rows[begin : begin + limit - len(events)]
+            events += map(make, some)
             end = begin + len(some)
             place = _Place(sequence + 1, 0) if end >= len(rows) else _Place(sequence, end)
-            if len(found) >= limit:
+            if len(events) >= limit:
                 break
-    return tuple(found), place
+    return tuple(events), place
 
 
 def _behind(db: sqlite3.Connection, stream: str, place: _Place, now: datetime) -> timedelta | None:

@@ -10,11 +10,10 @@ warehouse do not look here.
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ....times import epoch_milliseconds
-
-KEPT = timedelta(hours=24)  # since an event was stored
+from ..capabilities import EVENTS_KEPT
 
 # Arrivals are a table of their own, as older versions write to the spool, too, and know of none.
 SCHEMA = """
@@ -72,7 +71,7 @@ def keep(db: sqlite3.Connection, stream: str, *, up_to: int, now: datetime) -> N
     db.execute(
         "DELETE FROM event_kept WHERE stream = ?1 AND sequence IN "
         "(SELECT sequence FROM event_arrivals WHERE stream = ?1 AND arrived < ?2)",
-        (stream, epoch_milliseconds(now - KEPT)),
+        (stream, epoch_milliseconds(now - EVENTS_KEPT)),
     )
     drop_committed(db, stream)
     db.execute(
@@ -88,13 +87,13 @@ def drop_committed(db: sqlite3.Connection, stream: str) -> None:
     Without consumers these are all.
     """
     condition = "stream = ?1 AND (?2 IS NULL OR sequence < ?2)"
-    of = (stream, _least_committed(db, stream))
+    values = (stream, _least_committed(db, stream))
     db.execute(
         "DELETE FROM event_arrivals WHERE sequence IN "
         f"(SELECT sequence FROM event_kept WHERE {condition})",
-        of,
+        values,
     )
-    db.execute(f"DELETE FROM event_kept WHERE {condition}", of)
+    db.execute(f"DELETE FROM event_kept WHERE {condition}", values)
 
 
 def forget(db: sqlite3.Connection, stream: str) -> None:

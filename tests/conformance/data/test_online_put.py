@@ -121,8 +121,8 @@ def test_a_null_takes_the_place_of_a_value(online):
         "rate": 0.5,
         "label": "x",
         "fresh": True,
-        "last_seen": datetime(2026, 1, 1),
-    }  # noqa: DTZ001
+        "last_seen": datetime(2026, 1, 1),  # noqa: DTZ001
+    }
     online.put(VIEW, rows(("a", 5, full)), written_at=at(6))
     assert served(online, "a")[0]["label"] == "x"
     online.put(VIEW, rows(("a", 6, {})), written_at=at(7))
