@@ -71,7 +71,9 @@ def _events_of(
             "last": until.date().isoformat(),
             "begin": begin,
             "until": until,
-        } | ({"id": last[1]} if last else {})
+        }
+        if last:
+            parameters["id"] = last[1]
         rows = warehouse.query(
             f"SELECT {names} FROM {relation} WHERE dt >= $first AND dt <= $last "
             f"AND event_timestamp <= $until{place} "

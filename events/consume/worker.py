@@ -145,8 +145,8 @@ class Worker(Generic[State]):
             raise Refused(
                 f"{self._consumer.name} needs {_hours(needed)} of the stream and it keeps "
                 f"{_hours(limit)}",
-                remedy=f"isthmus stream rebuild {self._consumer.name} lets the next run read the "
-                "rest from the warehouse",
+                remedy=f"isthmus stream rebuild {self._consumer.name}; the next run then counts "
+                "from the warehouse",
             )
 
     def _start_cold(self) -> None:
