@@ -81,7 +81,7 @@ GROUPS = {
         "stream": (
             "data.stream",
             "stream",
-            "Read events as they come: list, run, start, status, stop, rebuild.",
+            "Read events as they come: list, run, start, status, stop, rebuild, replay.",
         ),
     },
     "Train": {

@@ -38,6 +38,7 @@ EXAMPLES = {
     "stream status": "stream status item_live",
     "stream stop": "stream stop item_live",
     "stream rebuild": "stream rebuild item_live",
+    "stream replay": "stream replay item_live --from 2019-11-24",
     "train": "train models/logistic.yaml --set parameters.C=0.1 --tag tried",
     "tune": "tune models/trees.yaml",
     "compile": "compile models/logistic.yaml --to argo",

@@ -170,8 +170,8 @@ def rebuild(console: Console, consumer: str) -> None:
 
 
 @command(
-    help="Run the warehouse's events through stream view VIEW on a virtual clock, and compare every "
-    "row with its history. Nothing is written."
+    help="Run the warehouse's events through the stream view VIEW on a virtual clock, and compare "
+    "each row with its history. Nothing is written."
 )
 @click.argument("view")
 @click.option(

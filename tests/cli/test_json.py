@@ -90,6 +90,7 @@ ELSEWHERE |= {
     f"stream {name}": "tests/lifecycle/streams/test_process.py"
     for name in ("list", "run", "start", "status", "stop", "rebuild")
 }
+ELSEWHERE |= {"stream replay": "tests/feature_store/streams/test_command.py"}
 ELSEWHERE |= {
     f"monitor {name}": "tests/experiments/monitors/test_monitors.py" for name in ("show", "list")
 }
