@@ -1,4 +1,4 @@
-"""The five column types as BigQuery spells them."""
+"""The five column types as BigQuery and the online store spell them."""
 
 from __future__ import annotations
 
@@ -12,4 +12,12 @@ BIGQUERY: Mapping[ColumnType, str] = {
     "float64": "FLOAT64",
     "string": "STRING",
     "timestamp": "TIMESTAMP",
+}
+# of a FeatureValue; a timestamp is served as whole milliseconds
+FEATURE_VALUE_FIELDS: Mapping[ColumnType, str] = {
+    "bool": "bool_value",
+    "int64": "int64_value",
+    "float64": "double_value",
+    "string": "string_value",
+    "timestamp": "int64_value",
 }

@@ -203,8 +203,8 @@ class PubSubEventSource:
             return ()
         columns = self._columns.get(stream)
         if columns is not None:
-            known = frozenset(column.name for column in columns) | {messages.DATE}
-            if any(not names <= known for names in map(messages.column_names, bodies)):
+            stream_names = frozenset(column.name for column in columns) | {messages.DATE}
+            if any(not names <= stream_names for names in map(messages.column_names, bodies)):
                 columns = None
         if columns is None:
             columns = self._columns[stream] = self._look(stream)

@@ -12,7 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ....errors import Throttled, Unavailable
-from ....events.port import Column, ColumnType
+from ....events.port import Column
+from ..column_types import FEATURE_VALUE_FIELDS
 from ..errors import from_status, translated
 from ..session import VertexSession
 from .feature_values import KEY, TIME
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
 _KEYS = 200  # a request
 _WITHIN = 60.0  # seconds for a stream
 _PATIENCE = 15.0  # seconds in which keys that were refused for a moment are written again
-# a timestamp is served as whole milliseconds
-_FIELDS: dict[ColumnType, str] = {
-    "bool": "bool_value",
-    "int64": "int64_value",
-    "float64": "double_value",
-    "string": "string_value",
-    "timestamp": "int64_value",
-}
 
 
 def write(
@@ -57,13 +50,13 @@ def write(
     columns = (Column(name="feature_timestamp", type="timestamp"), *features)
     remaining: dict[str, tuple[Any, ...]] = dict(
         zip(
-            rows[KEY].to_pylist(),
+            (str(key) for key in rows[KEY].to_pylist()),
             zip(*(_values(rows, column) for column in columns), strict=True),
             strict=True,
         )
     )
     names = [TIME, *(feature.name for feature in features)]
-    fields = [_FIELDS[column.type] for column in columns]
+    fields = [FEATURE_VALUE_FIELDS[column.type] for column in columns]
     metadata = {"generate_time": written_at}
 
     def entity(key: str) -> dict[str, Any]:

@@ -103,16 +103,18 @@ def _write(
         )
 
 
-def _values(given: Any, features: Sequence[str], now: int) -> dict[str, tuple[int, bytes]]:
+def _values(
+    entity_features: Any, features: Sequence[str], now: int
+) -> dict[str, tuple[int, bytes]]:
     """Return the values of an entity by name, each with its time and without its metadata.
 
     Raises:
         GcpError: One is of no feature of the view.
     """
-    if not given:
+    if not entity_features:
         raise GcpError("INVALID_ARGUMENT", "features is required: a name and a value each.")
     values = {}
-    for feature in given:
+    for feature in entity_features:
         if feature.name not in features:
             raise GcpError(
                 "INVALID_ARGUMENT",
