@@ -16,7 +16,7 @@ from ...events.consume.checkpoint import StoredCheckpoint, checkpoint_key, read_
 from ...events.consume.consumer import Consumer
 from ...events.consume.holding import busy, holder_host, is_held
 from ...events.consume.worker import WorkerReport
-from ...feature_store.streams.replay import replay as replay
+from ...feature_store.streams.replay import replay
 from ...pipelines.graphs.graph import Pipeline, Step
 from ...pipelines.port import Output
 from ...pipelines.runs import names as run_names
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ...core.runtime.project import Project
 
 LONGEST = timedelta(days=5)  # for which a step may work
+__all__ = ["list", "rebuild", "replay", "run", "start", "status", "stop"]
+__dir__ = __all__.copy  # what completion offers
+
 _STARTUP = timedelta(minutes=10)  # of a step beyond its work: its last checkpoint
 _STOPPED = timedelta(minutes=5)  # for which `stop` waits
 
