@@ -218,7 +218,7 @@ def expected_table(objective):
     columns = {}
     for name in names:
         columns[name] = [exposure(number).get(name) for number in range(len(ROWS))]
-    shown = [exposure(number)["event_timestamp"] for number in range(len(ROWS))]
+    shown = [START + timedelta(minutes=number) for number in range(len(ROWS))]
     stamps = pa.timestamp("ms")
     columns["event_timestamp"] = pa.array([at.replace(tzinfo=None) for at in shown], stamps)
     known = [(at + WITHIN).replace(tzinfo=None) for at in shown]
