@@ -6,6 +6,7 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -225,7 +226,7 @@ def expected_table(objective):
     columns["created_timestamp"] = pa.array(known, stamps)
     columns["outcome"] = OUTCOMES[objective]
     for number, attribute in enumerate(ATTRIBUTES):
-        values = [instance(row)[attribute.name] for row in range(len(ROWS))]
+        values: Any = [instance(row)[attribute.name] for row in range(len(ROWS))]
         if TYPES[number] == "timestamp":
             values = pa.array([value.replace(tzinfo=None) for value in values], stamps)
         columns[attribute.name] = values
