@@ -6,6 +6,7 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -218,14 +219,14 @@ def expected_table(objective):
     columns = {}
     for name in names:
         columns[name] = [exposure(number).get(name) for number in range(len(ROWS))]
-    shown = [exposure(number)["event_timestamp"] for number in range(len(ROWS))]
+    shown = [START + timedelta(minutes=number) for number in range(len(ROWS))]
     stamps = pa.timestamp("ms")
     columns["event_timestamp"] = pa.array([at.replace(tzinfo=None) for at in shown], stamps)
     known = [(at + WITHIN).replace(tzinfo=None) for at in shown]
     columns["created_timestamp"] = pa.array(known, stamps)
     columns["outcome"] = OUTCOMES[objective]
     for number, attribute in enumerate(ATTRIBUTES):
-        values = [instance(row)[attribute.name] for row in range(len(ROWS))]
+        values: Any = [instance(row)[attribute.name] for row in range(len(ROWS))]
         if TYPES[number] == "timestamp":
             values = pa.array([value.replace(tzinfo=None) for value in values], stamps)
         columns[attribute.name] = values
