@@ -15,9 +15,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.measure import Line, scaled, table
-
 import isthmus as im
+from benchmarks.measure import Line, scaled, table
 
 EVENTS = scaled(100, 3)
 PROJECT = """
