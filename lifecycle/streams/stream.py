@@ -24,7 +24,7 @@ from ...pipelines.runs import step_names
 from ...pipelines.runs.estimates import one_run, require_budget
 from ...pipelines.runs.submission import submit
 from ...pipelines.runs.watch import has_ended, observe
-from ...reports.results import Shown
+from ...reports.results import Shown, StructRows
 from ...storage import wait
 from . import running
 from .consumers import chosen, consumers
@@ -91,18 +91,20 @@ class StreamChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.target:<7} {self.consumer}   {self.did}"
 
 
-def list(project: Project) -> tuple[StreamStatus, ...]:
+def list(project: Project) -> StructRows[StreamStatus]:
     """Return every consumer of streams that the project declares, and whether it is read for."""
-    return tuple(_status(project, consumer) for consumer in consumers(project).values())
+    return StructRows(_status(project, consumer) for consumer in consumers(project).values())
 
 
-def status(project: Project, names: Sequence[str] = ()) -> tuple[StreamStatus, ...]:
+def status(project: Project, names: Sequence[str] = ()) -> StructRows[StreamStatus]:
     """Return how far consumers of streams have read; all of them if no name is given.
 
     Raises:
         NotFound: There is none of a name.
     """
-    return tuple(_status(project, consumer) for consumer in chosen(project, names).values())
+    return StructRows(
+        _status(project, consumer) for consumer in chosen(project, names).values()
+    )
 
 
 def run(
@@ -113,7 +115,7 @@ def run(
     max_behind: timedelta | None = None,
     stop_event: threading.Event | None = None,
     tell: Callable[[WorkerReport], None] | None = None,
-) -> tuple[WorkerReport, ...]:
+) -> StructRows[WorkerReport]:
     """Read streams for consumers in this process, and return the last report of each.
 
     Args:
@@ -134,13 +136,15 @@ def run(
     def print_line(report: WorkerReport) -> None:
         print(report_line(project.target.name, report), flush=True)
 
-    return running.run_workers(
-        project,
-        chosen(project, names).values(),
-        stop=stop_event or threading.Event(),
-        duration=duration,
-        max_behind=max_behind,
-        tell=tell or print_line,
+    return StructRows(
+        running.run_workers(
+            project,
+            chosen(project, names).values(),
+            stop=stop_event or threading.Event(),
+            duration=duration,
+            max_behind=max_behind,
+            tell=tell or print_line,
+        )
     )
 
 

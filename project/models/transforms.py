@@ -190,8 +190,9 @@ def _read_names(
             report.add(
                 item(child(key, kind), position),
                 f"{view} is no view with a vector",
-                did_you_mean(view, vectors, has="views with extract or profile are")
-                or "declare one with extract, and one with profile",
+                (did_you_mean(view, vectors, has="views with extract or profile are") or "")
+                if vectors
+                else "declare one with extract, and one with profile",
             )
             return ()
     lengths = [len(vectors[view]) for view in texts]

@@ -248,4 +248,4 @@ def test_the_files_can_be_edited_even_where_the_package_is_read_only(tmp_path):
 
 
 def test_a_folder_without_a_project_is_not_offered_as_an_example():
-    assert scaffold.examples() == ("openbandit", "shop", "starter")
+    assert scaffold.examples() == ("openbandit", "ratings", "shop", "starter")
