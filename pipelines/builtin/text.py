@@ -169,7 +169,7 @@ def text(
     matrix = csr_matrix(
         (np.concatenate(values), columns, starts), shape=(len(counts), len(vocabulary))
     )
-    fitted = TruncatedSVD(n_components=dimensions, random_state=0).fit(matrix)
+    fitted: Any = TruncatedSVD(n_components=dimensions, random_state=0).fit(matrix)
     return Text(
         tokenizer,
         vocabulary,

@@ -195,11 +195,11 @@ def _read_names(
                 else "declare one with extract, and one with profile",
             )
             return ()
-    lengths = [len(vectors[view]) for view in texts]
-    if lengths[0] != lengths[1]:
+    left, right = values[kind]
+    if len(vectors[left]) != len(vectors[right]):
         report.add(
             child(key, kind),
-            f"{texts[0]} has {lengths[0]} dimensions and {texts[1]} {lengths[1]}",
+            f"{left} has {len(vectors[left])} dimensions and {right} {len(vectors[right])}",
             "vectors of one extractor are compared: a profile has those of the view it is of",
         )
         return ()
