@@ -182,7 +182,7 @@ def rebuild(console: Console, consumer: str) -> None:
     help="Compare rows of this moment (UTC) and later.",
 )
 def replay(console: Console, view: str, since: datetime | None) -> None:
-    from ...feature_store.streams.replay import replay as run_through
+    from ...lifecycle.streams.stream import replay as run_through
 
     moment = since.replace(tzinfo=UTC) if since else None
     with console.open() as project:
