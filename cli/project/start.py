@@ -28,10 +28,11 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.argument("name")
 @click.option(
     "--example",
-    type=click.Choice(["openbandit", "shop", "starter"]),
+    type=click.Choice(["openbandit", "ratings", "shop", "starter"]),
     help="shop: people, simulated, of whom all is known. starter: two small events and a model, "
     "to be replaced by yours."
-    " openbandit: a real log. [default: the shop, by your project's name]",
+    " openbandit: a real log. ratings: people, titles and tastes, simulated, or MovieLens by its "
+    "fetch.py. [default: the shop, by your project's name]",
 )
 @click.option(
     "--from",

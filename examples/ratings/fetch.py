@@ -4,7 +4,6 @@ The data is the GroupLens project's. Its terms forbid redistribution and commerc
 recbole 1.2.1 carries a copy. Nothing is written before you have agreed (`--yes` agrees).
 """
 import argparse
-import csv
 import hashlib
 import subprocess
 import sys
@@ -13,13 +12,14 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from world import DATA, write_tables, written
+
 PACKAGE, DIGEST = "recbole==1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
 INSIDE = "recbole/dataset_example/ml-100k/ml-100k."
 TERMS = """MovieLens 100K: 100,000 ratings of 1,682 films by 943 people, 1997-1998, collected by the GroupLens Research Project at the
 University of Minnesota. Its terms: use it for research; acknowledge it; do not redistribute it; no commercial or revenue-bearing use
 without permission. F. Maxwell Harper and Joseph A. Konstan, 2015, The MovieLens Datasets, ACM TiiS 5(4), doi 10.1145/2827872."""
 LIKED = 4                                # stars, of five, from which a rating counts as a like
-DATA = Path(__file__).parent / "data"    # git-ignored
 
 
 def download(folder):
@@ -42,10 +42,6 @@ def rows(archive, name):
     return [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
 
 
-def written(moment):
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def convert(archive):
     """Return the example's tables by name: each rating is a viewing, and one of four stars or more a like a second later."""
     ratings = sorted(rows(archive, "inter"), key=lambda row: (float(row["timestamp"]), int(row["user_id"]), int(row["item_id"])))
@@ -66,17 +62,6 @@ def convert(archive):
     return {"published": published, "viewings": viewings, "likes": likes, "users": users}
 
 
-def write(tables, folder=DATA):
-    """Write tables of rows as CSV files of a folder."""
-    folder.mkdir(exist_ok=True)
-    for name, table in tables.items():
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
-    print(", ".join(f"{len(table):,} {name}" for name, table in tables.items()), f"in {folder}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--yes", action="store_true", help="agree to the terms without being asked")
@@ -85,7 +70,7 @@ def main():
     if not agreed and input("Download it and use it under these terms? [y/N] ").strip().lower() not in {"y", "yes"}:
         sys.exit("nothing was downloaded; `python world.py` makes a world of its own instead")
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(download(Path(folder))) as archive:
-        write(convert(archive))
+        print(write_tables(convert(archive)))
 
 
 if __name__ == "__main__":

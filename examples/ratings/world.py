@@ -4,12 +4,12 @@
 the film, on the person, and above all on whether its subject is one of theirs; half way some people change theirs. New films come out all the
 time, and of those only the title is known. Only the standard library: the same seed makes the same world everywhere.
 """
+import csv
 import sys
 from datetime import datetime, timedelta
 from math import exp
+from pathlib import Path
 from random import Random
-
-from fetch import write, written
 
 START, DAYS = datetime(1998, 2, 20), 60
 PEOPLE, FILMS, VIEWINGS = 300, 240, 20_000
@@ -24,7 +24,12 @@ SUBJECTS = {
     "war": "soldier bridge battle general winter trench front siege",
     "music": "piano band opera tour singer violin chorus encore",
 }
+DATA = Path(__file__).parent / "data"                 # git-ignored
 COMMON = "the last night city return story one day house road".split()
+
+
+def written(moment):
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def films(random):
@@ -77,5 +82,21 @@ def world(seed=1):
     return {"published": published, "viewings": viewings, "likes": likes, "users": users}
 
 
+def write_tables(tables, folder=DATA):
+    """Write tables of rows as CSV files of a folder, and return how many rows each has."""
+    folder.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(table[0]))
+            writer.writeheader()
+            writer.writerows(table)
+    return ", ".join(f"{len(table):,} {name}" for name, table in tables.items())
+
+
+def write(folder, seed=1):
+    """Write the world's log into a folder: `isthmus init --example ratings` does."""
+    return write_tables(world(seed), folder)
+
+
 if __name__ == "__main__":
-    write(world(*map(int, sys.argv[1:2])))
+    print(write(DATA, *map(int, sys.argv[1:2])))

@@ -21,12 +21,22 @@ PRODUCT = " + ".join(f"own.item_text_{place:02} * near.item_text_{place:02}" for
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+def script(folder, name):
+    """Import a script of a copy of the example, which may import those beside it."""
+    spec = importlib.util.spec_from_file_location(f"ratings_{name}", folder / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop("world", None)  # the shop has one, too
+    return module
+
+
 @pytest.fixture(scope="module")
 def fetch():
-    spec = importlib.util.spec_from_file_location("ratings_fetch", EXAMPLE / "fetch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(EXAMPLE, "fetch")
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +84,7 @@ def test_the_taste_of_what_people_liked_ranks_better_and_its_stream_view_replays
 
 def subjects_of(folder):
     """The subject of each film, by the words of its title."""
-    spec = importlib.util.spec_from_file_location("ratings_world", folder / "world.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(folder))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
+    module = script(folder, "world")
     subject_of = {
         word: subject for subject, words in module.SUBJECTS.items() for word in words.split()
     }
@@ -107,7 +111,7 @@ def test_fetch_turns_ratings_into_viewings_and_likes(fetch, tmp_path):
         for name, text in tables.items():
             archive.writestr(f"{fetch.INSIDE}{name}", text)
     with zipfile.ZipFile(wheel) as archive:
-        fetch.write(fetch.convert(archive), tmp_path / "data")
+        fetch.write_tables(fetch.convert(archive), tmp_path / "data")
     viewings = (tmp_path / "data/viewings.csv").read_text().split()
     assert viewings[1:] == ["v0,1970-01-01T00:01:30Z,1,9", "v1,1970-01-01T00:01:40Z,2,7"]
     likes = (tmp_path / "data/likes.csv").read_text().split()
