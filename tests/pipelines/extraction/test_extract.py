@@ -226,9 +226,7 @@ def test_another_fit_under_the_same_name_is_refused_and_nothing_is_changed(folde
         assert rows(project) == before
 
 
-def test_vectors_of_an_extractor_that_is_gone_are_not_mixed_with_those_of_a_new_fit(
-    folder, project
-):
+def test_a_version_whose_folder_is_gone_is_not_fitted_anew(folder, project):
     im.features.extract(project, "item_text")
     shutil.rmtree(folder / ".isthmus" / "models")
     for version in project.target.registry.versions("item_text"):
