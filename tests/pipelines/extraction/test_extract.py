@@ -198,14 +198,14 @@ def test_what_cannot_be_read_has_no_vector_and_is_told_with_its_reason(folder, p
 def test_an_extractor_of_ones_own_is_kept_as_a_version_and_asked_row_by_row_where_it_raises(
     folder,
 ):
-    (folder / "content.py").write_text(OWN)
-    edit(folder, "isthmus.text", "content.lengths")
+    (folder / "sizes.py").write_text(OWN)
+    edit(folder, "isthmus.text", "sizes.lengths")
     publish(folder, [("odd", world.moment(9000), 900, "broken")])
     with im.open(folder) as project:
         extracted = im.features.extract(project, "item_text").extraction
         assert (extracted.unreadable, extracted.extractor) == (1, "Lengths")
         assert im.features.quarantine(project, "item_text")[0].problem == "ValueError: it is broken"
-        (folder / "content.py").unlink()  # the version has its own code
+        (folder / "sizes.py").unlink()  # the version has its own code
         table = {row["item_id"]: row for row in rows(project)}
         title = world.items(300)[0][3][3]
         assert table[3]["item_text_01"] == 3.0
@@ -226,9 +226,7 @@ def test_another_fit_under_the_same_name_is_refused_and_nothing_is_changed(folde
         assert rows(project) == before
 
 
-def test_vectors_of_an_extractor_that_is_gone_are_not_mixed_with_those_of_a_new_fit(
-    folder, project
-):
+def test_a_version_whose_folder_is_gone_is_not_fitted_anew(folder, project):
     im.features.extract(project, "item_text")
     shutil.rmtree(folder / ".isthmus" / "models")
     for version in project.target.registry.versions("item_text"):
