@@ -315,5 +315,5 @@ def _within(tiles: dict[int, Tile], moment: int, window: int) -> Iterator[Tile]:
                 yield tile
     else:
         for end in range(moment - window + 1, moment + 1):
-            if (present := tiles.get(end)) is not None:
-                yield present
+            if (tile := tiles.get(end)) is not None:
+                yield tile

@@ -16,7 +16,7 @@ from ...events.consume.checkpoint import StoredCheckpoint, checkpoint_key, read_
 from ...events.consume.consumer import Consumer
 from ...events.consume.holding import busy, holder_host, is_held
 from ...events.consume.worker import WorkerReport
-from ...feature_store.streams.replay import replay  # noqa: F401  a verb of `im.stream`
+from ...feature_store.streams.replay import replay as replay
 from ...pipelines.graphs.graph import Pipeline, Step
 from ...pipelines.port import Output
 from ...pipelines.runs import names as run_names
