@@ -403,7 +403,7 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
 
 
 def step_settings(model: Model) -> dict[str, Any]:
-    """Return a configuration as the steps of a run get it: without `tune`, which none reads."""
+    """Return a configuration as the steps of a run get it: without `tune`, which no step reads."""
     settings: dict[str, Any] = msgspec.to_builtins(model)
     del settings["tune"]
     return settings
