@@ -10,7 +10,7 @@ from .warehouse.relations import quoted
 
 
 def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
-    """Return an online view's features after a change: the old ones, then the new ones added.
+    """Return an online view's features after a change: the old ones, then those that are new.
 
     Raises Invalid if the change drops a feature of the view or gives it another type.
     """
