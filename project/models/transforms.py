@@ -88,7 +88,10 @@ class ListedFeature(msgspec.Struct, frozen=True):
     """An entry of a model's `features`: a feature's name, or a transform's mapping."""
 
     def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
-        """Return an entry's text or its transform's values, or report what is wrong with it."""
+        """Read an entry of a model's `features`: a name, or a transform's values.
+
+        It reports at `key` what is wrong with it.
+        """
         if not isinstance(node, yaml.Mapping):
             return FEATURE.read(node, key, report)
         kinds = [name for name in node.entries if name in RECORDS]
@@ -118,7 +121,7 @@ def build_features(
 ) -> dict[str, Any]:
     """Build the fields `features`, `transforms` and `listed` of a Model from its file's entries.
 
-    Reports names that two columns would have, and edges that do not ascend; what has such a name
+    It reports two columns of one name, and edges that do not ascend; a column whose name is taken
     is left out.
     """
     plain = [build_feature(entry) for entry in entries if isinstance(entry, str)]
@@ -157,6 +160,8 @@ def _build_transform(values: YamlValues, earlier: set[str]) -> tuple[Transform, 
     """Build a transform from its mapping; return it and the features among its inputs.
 
     `earlier`: the names of the transforms before it, which it may read, too.
+
+    `values` is its mapping in the model's file.
     """
     kind: Any = next(name for name in RECORDS if name in values)
     texts = (values[kind],) if isinstance(values[kind], str) else values[kind]
