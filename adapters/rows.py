@@ -61,7 +61,7 @@ def rows(
 def _capability(
     name: str, level: Literal["native", "emulated", "refused"] | Decimal | timedelta | int
 ) -> Capability:
-    """Return one capability of an adapter with its level or quantity."""
+    """Build the capability of this name, from its level or its quantity."""
     quantity = ROWS[name]
     if level == "refused":
         return Capability(name=name, level="refused", why=_WHY)
@@ -81,7 +81,10 @@ def _capability(
 
 
 def _expectation(quantity: type[Decimal | timedelta | int] | None) -> str:
-    """Return in words which values a capability takes, for error messages."""
+    """Return in words which values a capability takes, for error messages.
+
+    `quantity` is the type of its quantity; None: it has a level only.
+    """
     return (
         "native or emulated" if quantity is None else f"its quantity, of type {quantity.__name__}"
     )

@@ -45,7 +45,7 @@ def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | No
 
 
 def ask_prices(target: Target) -> None:
-    """Fetch the provider's price list, unless it was fetched this week.
+    """Fetch and cache the provider's price list, unless it was fetched this week.
 
     If the provider does not answer, the last list or the adapter's own table stays in force.
     """

@@ -137,6 +137,7 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", type=int, help="0: any free one (default: the cloud's own).")
 @_of_the_process
 def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) -> None:
+    """Run `isthmus stack up`: serve a cloud's offline stack (local emulator) until Ctrl-C."""
     from ..lifecycle.stacks import stack as stacks
 
     process = _process_options(options)
@@ -171,6 +172,10 @@ def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) ->
 @_of_the_process
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001  it prints nothing of its own
+    """Run `isthmus stack run`: run a command against a new offline stack that ends with it.
+
+    `words` is the command.
+    """
     from ..lifecycle.stacks import stack as stacks
 
     words = words[words[0] == "--" :]
@@ -198,6 +203,7 @@ def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
 )
 @click.option("--forget", is_flag=True, help="Remove what it holds.")
 def down(console: Console, forget: bool) -> None:
+    """Run `isthmus stack down`: stop the project's offline stack; `forget` deletes its state."""
     from ..lifecycle.stacks import stack as stacks
 
     ended = stacks.down(forget=forget)
@@ -209,6 +215,7 @@ def down(console: Console, forget: bool) -> None:
 
 @command(project=False, help="The stacks that --offline started for this project and that run.")
 def status(console: Console) -> None:
+    """Run `isthmus stack status`: print the project's running offline stacks."""
     from ..core.runtime.stacks import ending_reports
     from ..lifecycle.stacks import stack as stacks
 
@@ -227,6 +234,7 @@ def status(console: Console) -> None:
     "--service", metavar="NAME", help="One of them alone, such as sagemaker or aiplatform."
 )
 def coverage(console: Console, cloud: Offline, service: str | None) -> None:
+    """Run `isthmus stack coverage`: print which API operations an offline stack executes."""
     from ..lifecycle.stacks import stack as stacks
 
     operations = stacks.coverage(cloud.cloud, service=service)
@@ -243,6 +251,7 @@ def coverage(console: Console, cloud: Offline, service: str | None) -> None:
 )
 @_url
 def policy(console: Console, url: str | None) -> None:
+    """Run `isthmus stack policy`: print the least rights for the calls that a stack received."""
     from ..lifecycle.stacks import stack as stacks
 
     granted = stacks.policy(url=url)
@@ -262,6 +271,10 @@ def policy(console: Console, url: str | None) -> None:
     "--url", help="Of another server, which is changed by it (default: a stack of its own)."
 )
 def compare(console: Console, folder: Path, url: str | None) -> None:
+    """Run `isthmus stack compare`: replay recorded cloud calls on a stack; print what differs.
+
+    `folder` is the recording, `url` another server to ask.
+    """
     from ..lifecycle.stacks import stack as stacks
 
     comparison = stacks.compare(folder, url=url)
@@ -306,6 +319,10 @@ def fault() -> None:
 @click.option("--code", help="error: the error code to answer.")
 @_url
 def add(console: Console, url: str | None, **rule: Any) -> None:
+    """Run `isthmus stack fault add`: inject a fault, such as an error, into an offline stack.
+
+    `rule` says which calls fail and how.
+    """
     from ..lifecycle.stacks import faults
 
     planned = faults.add(rule.pop("kind"), url=url, times=rule.pop("times") or None, **rule)
@@ -317,6 +334,7 @@ def add(console: Console, url: str | None, **rule: Any) -> None:
 @command(project=False, help="The faults that are still to come.")
 @_url
 def list_faults(console: Console, url: str | None) -> None:
+    """Run `isthmus stack fault list`: print the faults that were not triggered yet."""
     from ..lifecycle.stacks import faults
 
     coming = faults.list(url=url)
@@ -329,6 +347,7 @@ def list_faults(console: Console, url: str | None) -> None:
 @click.argument("number", type=int, required=False)
 @_url
 def clear(console: Console, url: str | None, number: int | None) -> None:
+    """Run `isthmus stack fault clear`: remove one injected fault by its number, or all."""
     from ..lifecycle.stacks import faults
 
     cleared = faults.clear(number, url=url)

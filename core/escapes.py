@@ -69,6 +69,6 @@ def escaping(stream: TextIO) -> TextIO:
 def beneath(stream: TextIO) -> TextIO:
     """Return the stream that an escaping one writes to, for code that escapes its text itself.
 
-    Another stream is returned as it is.
+    A stream that does not escape is returned as it is.
     """
     return stream.stream if isinstance(stream, EscapingStream) else stream

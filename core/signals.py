@@ -17,7 +17,7 @@ from contextlib import contextmanager
 def calling(
     numbers: tuple[signal.Signals, ...], function: Callable[[int], object]
 ) -> Iterator[None]:
-    """Call `function(number)` in a separate thread when these signals come during the block.
+    """Call `function(number)` in a separate thread when these signals arrive during the block.
 
     Only the main thread may enter the block.
     """

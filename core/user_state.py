@@ -224,7 +224,7 @@ def forget(folder: Path) -> None:
 
 
 def _state_folder_of(folder: Path) -> Path:
-    """Return the `.isthmus` folder that contains a path, or the path itself if none does."""
+    """Return the `.isthmus` folder that a path is in or is itself; the path if there is none."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow the very link that is refused
     return next(
         (place for place in (absolute, *absolute.parents) if place.name == FOLDER), absolute

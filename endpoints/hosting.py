@@ -49,8 +49,8 @@ _decoder = msgspec.json.Decoder(_Predictions)
 def rules_of(target: Target, *, provider: str, most_variants: int | None = None) -> HostRules:
     """Return the limits that a target sets on endpoints, from its declared capabilities.
 
-    They are the step of traffic shares, the largest request, and which features it has. `provider`
-    is its name in errors.
+    These are the step of traffic shares, the largest request, and which features the target has.
+    `provider` is its name in errors.
     """
     return HostRules(
         target=target.name,
@@ -127,8 +127,8 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
     """Return whether a request to a target can choose the variant that answers it.
 
-    With sticky `routing` it always can. A target whose capabilities do not mention this is taken as
-    able.
+    With sticky `routing` it always can. A target whose capabilities do not mention this is taken to
+    be able.
     """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 
@@ -222,7 +222,10 @@ def checked_split(
 
 
 def sticky(endpoint: str) -> Unsupported:
-    """Return the error for a traffic split set at a sticky endpoint's host: the gateway splits."""
+    """Return the error for a traffic split set at the host of an endpoint with sticky routing.
+
+    There the gateway splits the units.
+    """
     return Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=STICKY)
 
 

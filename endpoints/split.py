@@ -95,7 +95,7 @@ def completed(
 ) -> dict[str, Decimal]:
     """Return the whole split that a change such as `challenger=20` of the split `now` leads to.
 
-    With two variants the other gets the rest; with more, all must be named.
+    With two variants the one not named gets the rest; with more, all must be named.
 
     Raises:
         Invalid: They name none, or one that is not there, or leave open who gets the rest.

@@ -75,5 +75,8 @@ def _refusals(
 
 
 def _refuses(capabilities: Mapping[str, Capability], row: str) -> bool:
-    """Return whether a target declares that it lacks a capability, such as sticky routing."""
+    """Return whether a target declares that it lacks a capability, such as sticky routing.
+
+    `row` is the capability's name.
+    """
     return row in capabilities and capabilities[row].level == "refused"

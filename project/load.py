@@ -177,7 +177,10 @@ def _where(path: Path) -> Path:
 
 
 def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) -> ProjectSpec | None:
-    """Build the ProjectSpec struct from the YAML tree; None if it is too broken to go on."""
+    """Build the ProjectSpec struct from the YAML tree; None if nothing more can be checked.
+
+    `fenced` are the folders and files that the project may read.
+    """
     folder = fenced.folder
     values = PROJECT.read(root, "", report)
     if values is WRONG:
@@ -327,7 +330,7 @@ def _models(
 
 
 def _sound(spec: ProjectSpec, report: ProblemReport) -> ProjectSpec:
-    """Return the project without the endpoints, rollouts and experiments that have errors."""
+    """Remove the endpoints, rollouts and experiments that have errors from a project."""
     return msgspec.structs.replace(
         spec,
         endpoints={

@@ -83,6 +83,8 @@ def _put(
     """Return a copy of a YAML tree with a value set at a path; missing mappings are added.
 
     `override` is what the user wrote, for errors.
+
+    `node` is the tree.
     """
     if not path:
         return value

@@ -188,7 +188,7 @@ def _remove(drafts: Iterable[Path]) -> None:
 def _require_same(draft: Path, folder: Path, existing: Collection[str]) -> None:
     """Raise AlreadyExists unless the existing entries of the folder are the same in the draft.
 
-    Such entries are the part that a killed `init` had moved there.
+    Entries that are the same are the part that a killed `init` had moved there.
     """
     if not all(_is_same(draft / name, folder / name) for name in existing):
         raise _not_empty(folder, existing)

@@ -22,6 +22,8 @@ def tell(
 
     Its controller calls this, or any process once it has ended. A page that cannot be drawn delays
     no notice. The result says whether something is left to do, with the problems.
+
+    `ports` are the interfaces to the target's stores.
     """
     page = _write_page(ports, state, now)
     try:

@@ -70,7 +70,7 @@ def _owner(
 ) -> dict[str, Any]:
     """Return the observation's field on who owns the endpoint's traffic: ours, free or other.
 
-    `absent` says that the endpoint does not exist.
+    It is a dict for the observation's constructor. `absent` says that the endpoint does not exist.
     """
     claim = owner.read(ports.state, state.endpoint)
     whose: Literal["ours", "free", "other"]
@@ -97,7 +97,8 @@ def _aliases(
 ) -> dict[str, Any]:
     """Return the observation's fields on the model versions that the rollout's aliases point to.
 
-    An alias is read only in the phases in which the rollout may move it.
+    It is a dict for the observation's constructor. An alias is read only in the phases in which the
+    rollout may move it.
     """
     del endpoint, now
     fields: dict[str, Any] = {}
@@ -136,8 +137,8 @@ def _metrics(
 ) -> dict[str, Any]:
     """Return the observation's fields with all metrics since the bake began.
 
-    A bake is the time in which a step is watched. The fields are empty unless a further minute is
-    final.
+    It is a dict for the observation's constructor. A bake is the time in which a step is watched.
+    The fields are empty unless a further minute is final.
     """
     del endpoint
     if state.bake_from is None or not is_due(state, now):
@@ -186,8 +187,8 @@ def _smoke(
 ) -> dict[str, Any]:
     """Return the observation's field with the error of a smoke test, if one is due.
 
-    In the hand-over after a promotion, the variant that takes the version over gets test requests
-    before it has traffic.
+    It is a dict for the observation's constructor. In the hand-over after a promotion, the variant
+    that takes the version over gets test requests before it has traffic.
     """
     del now
     if state.handover != "resizing" or not variants_ready(hand_over_spec(state.plan), endpoint):

@@ -133,7 +133,7 @@ def _precondition(state: RolloutState, observation: Observation, now: datetime) 
 
 
 def _touch(state: RolloutState, observation: Observation) -> NextState:
-    """Return the step that makes the tokens which a former controller holds invalid.
+    """Return the step that invalidates the tokens which a former controller holds.
 
     It sets the same split again, which gives the endpoint a new token. If the token is still the
     one recorded, nobody else changed the endpoint, and the next iteration records the new one; else
@@ -151,7 +151,10 @@ def _touch(state: RolloutState, observation: Observation) -> NextState:
 def _abort(
     state: RolloutState, wish: Wish, observation: Observation, now: datetime
 ) -> RolloutState:
-    """Return the state after a person's abort: aborting, or ended if no traffic was owned yet."""
+    """Return the state after a person's abort: aborting, or ended if no traffic was owned yet.
+
+    `wish` says who gave the command, when and why.
+    """
     cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
     if state.phase != "starting" or observation.owner == "ours":
         return to_aborting(state, now, cause)

@@ -67,7 +67,7 @@ def _door(
 def with_token(where: str, to: UiAccessRules) -> str:
     """Return the pages' URL with the access token as its password, which a browser sends along.
 
-    `where` is the URL, and `to` has the token if one was generated.
+    `where` is the URL without it, and `to` has the token if one was generated.
     """
     token = (to.door.token or b"").decode()
     return where.replace("://", f"://isthmus:{token}@", 1) if to.drawn else where

@@ -17,7 +17,10 @@ Version = tuple[str, int]  # of a model of ours
 
 
 def names(profile: Profile) -> dict[str, str]:
-    """Return the adopted endpoints of profiles.yaml: the provider's name by the project's name."""
+    """Return the adopted endpoints of profiles.yaml: the provider's name by the project's name.
+
+    An adopted endpoint is one that ran already when the project took it over.
+    """
     return dict(profile.options.get("adopted") or {})
 
 
@@ -53,7 +56,10 @@ def name_here(
 
 
 def name_taken(name: str, native: str) -> Refused:
-    """Return the error that an endpoint of this project already has the requested name."""
+    """Return the error that another endpoint of this project already has the requested name.
+
+    `native` is the provider's name of the endpoint that was to get it.
+    """
     return Refused(
         f"{name} is an endpoint of this project already, {native}",
         remedy="give this one another name: --as NAME",
@@ -98,7 +104,10 @@ def guard_absent(endpoint: str, adopted: Mapping[str, str], provider: str) -> No
 
 
 def not_ours(native: str, owner: str | None, profile: Profile) -> Refused:
-    """Return the error that an endpoint named in profiles.yaml is not tagged as this project's."""
+    """Return the error that an endpoint named in profiles.yaml is not tagged as this project's.
+
+    `native` is the provider's name of it, `owner` the project in its tags, if any.
+    """
     text = f"{native} is not of this project: "
     if owner:
         return Refused(
@@ -112,7 +121,10 @@ def not_ours(native: str, owner: str | None, profile: Profile) -> Refused:
 
 
 def unsupported(native: str, why: str) -> Unsupported:
-    """Return the error for an endpoint that cannot be adopted, with the reason `why`."""
+    """Return the error for an endpoint that the project cannot take over, with the reason `why`.
+
+    `native` is the provider's name of it.
+    """
     return Unsupported(
         f"{native} cannot be taken over: {why}, which is not supported yet", capability=CAPABILITY
     )

@@ -42,7 +42,10 @@ def check_stream(stream: StreamSpec) -> None:
 
 
 def rules_of(document: TableDocument) -> EventRules:
-    """Return the rules by which events of a stream are checked, from its table's description."""
+    """Return the rules by which events of a stream are checked before they are stored.
+
+    They follow from the stored description of the stream's table.
+    """
     names = [column.name for column in document.columns]
     key = document.stream_key or ""
     plan = tuple((column.name, _ANY_VALUE.get(column.type), column) for column in document.columns)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
-    """Return an online view's features after a change: the old ones, then the new ones added.
+    """Return an online view's features after a change: the old ones, then those that are new.
 
     Raises Invalid if the change drops a feature of the view or gives it another type.
     """

@@ -59,7 +59,7 @@ def job_prices(
         region: The region.
         profile: The target's settings.
         shipped: The prices that hold where there is no list, or none of jobs in it.
-        date: Of when they are.
+        date: The date of the shipped prices.
     """
     listed = current_list(provider, region, profile)
     if listed is not None and listed.jobs:
@@ -100,7 +100,7 @@ def _recent(now: datetime) -> str:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    """Write a file into the cache of price lists; ignore a full or read-only disk."""
+    """Write a file into the cache of price lists; ignore an error of a full or read-only disk."""
     with suppress(OSError), arriving(path, ".tmp-") as file:
         file.write(content)
 

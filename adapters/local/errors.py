@@ -77,7 +77,9 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Translate errors of files and SQLite in the block into Isthmus's; `what` is being done there.
+    """Translate errors of files and SQLite in the block into Isthmus's own error classes.
+
+    `what` says in the message what is being done.
 
     Other errors pass unchanged: they are bugs of Isthmus.
     """

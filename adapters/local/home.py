@@ -205,7 +205,7 @@ def _content(file: Path) -> bytes:
 
 
 def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
-    """Return what identifies the content of a database and its write-ahead log: inode, size, time.
+    """Return inode, size and time of a database and of its write-ahead log.
 
     If they differ later, another process has written. Each is None if its file does not exist.
     """
@@ -241,7 +241,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def prepare(connection: sqlite3.Connection, schema: str) -> None:
     """Create the tables of a schema (SQL) that are missing.
 
-    They are made in memory if the database can only be read.
+    `schema` is SQL. Tables are made in memory if the database can only be read.
     """
     if isinstance(connection, Snapshot):
         with connection.unlocked():
@@ -285,6 +285,8 @@ def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
     """Switch a new database to SQLite's write-ahead mode, one process at a time.
 
     SQLite itself does not wait for a lock here, so it is repeated while another process writes.
+
+    `folder` is locked meanwhile.
     """
     deadline = time.monotonic() + PATIENCE
     with _alone(folder):

@@ -79,7 +79,10 @@ def forget(
 def _write(
     target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None
 ) -> None:
-    """Execute SQL on the inventory, in `connection`'s open transaction or in one of its own."""
+    """Execute SQL on the inventory, in `connection`'s open transaction or in one of its own.
+
+    `row` has the statement's values.
+    """
     if connection is not None:
         connection.execute(sql, row)
         return

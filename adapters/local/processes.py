@@ -67,7 +67,7 @@ def _session(pid: int) -> int | None:
 
 
 def me() -> tuple[int, str]:
-    """Return this process's pid and start time, which together identify it."""
+    """Return this process's pid and start time, which together identify it on this machine."""
     return os.getpid(), start_time(os.getpid()) or ""
 
 

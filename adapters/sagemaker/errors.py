@@ -132,7 +132,9 @@ _UNSURE = re.compile(
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Translate AWS's errors in the block, where `what` is being done, into Isthmus's.
+    """Translate AWS's errors in the block into Isthmus's own error classes.
+
+    `what` says in the message what is being done.
 
     With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
     that are not AWS's pass unchanged: they are bugs of Isthmus.
@@ -234,7 +236,7 @@ def _html_page(status: int, code: str, response: Any) -> bool:
 
 
 def _entry(code: str, message: str) -> tuple[type[IsthmusError], str | None] | None:
-    """Return the error class and the remedy for an AWS error code and message, or None."""
+    """Look up the error class and the remedy for an AWS error code and message; None if unknown."""
     for codes, words, kind, remedy in _TABLE:
         if re.fullmatch(codes, code) and (not words or re.search(words, message)):
             return kind, remedy

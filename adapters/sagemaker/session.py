@@ -246,7 +246,7 @@ def native(target: Target) -> Any:
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """Split a profile's `s3://bucket[/prefix]` into the bucket and the project's key prefix.
+    """Split a profile's `bucket` (`s3://bucket[/prefix]`) into bucket and project's key prefix.
 
     `target` names the profile in errors.
     """

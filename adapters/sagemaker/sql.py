@@ -248,7 +248,7 @@ def _literal(name: str, value: object) -> exp.Expr:
 
 
 def _say(node: exp.Expr) -> exp.Expr:
-    """Return a node of an SQL tree in the form that sqlglot can write for Athena."""
+    """Rewrite one node of an SQL tree into a form that sqlglot can write for Athena."""
     return _WORDS[type(node)](node) if type(node) in _WORDS else node
 
 

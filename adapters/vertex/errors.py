@@ -106,7 +106,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Translate Google's errors in the block, where `what` is being done, into Isthmus's.
+    """Translate Google's errors in the block into Isthmus's own error classes.
+
+    `what` says in the message what is being done.
 
     With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
     that are not Google's pass unchanged: they are bugs of Isthmus.
@@ -292,7 +294,7 @@ def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _cut(answer: Answer) -> bool:
-    """Return whether an answer's message says that gRPC lost the connection during the call."""
+    """Return whether an answer's message says that the connection was lost during the call."""
     return bool(
         re.search(
             r"socket closed|connection reset|recvmsg|broken pipe|goaway|stream "

@@ -37,7 +37,7 @@ def endpoint_id(project: str, name: str, variant: str | None = None) -> str:
 
 
 def is_of_variant(endpoint: str) -> bool:
-    """Return whether an endpoint's id or resource name is that of a sticky endpoint's variant."""
+    """Return whether an endpoint's id or resource name is of a variant of a sticky endpoint."""
     return "--" in endpoint.rpartition("/")[2]
 
 

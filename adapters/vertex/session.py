@@ -324,7 +324,7 @@ def retry() -> Any:
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """Split a profile's `gs://bucket[/prefix]` into the bucket and the project's name prefix.
+    """Split a profile's `bucket` (`gs://bucket[/prefix]`) into bucket and project's name prefix.
 
     `target` names the profile in errors.
     """

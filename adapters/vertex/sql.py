@@ -286,7 +286,7 @@ def _window(window: exp.Window) -> None:
 
 
 def _say(node: exp.Expr) -> exp.Expr:
-    """Return a node of an SQL tree in the form that sqlglot can write for BigQuery."""
+    """Rewrite one node of an SQL tree into a form that sqlglot can write for BigQuery."""
     return _WORDS[type(node)](node) if type(node) in _WORDS else node
 
 

@@ -61,6 +61,10 @@ def ingest(
     backfill: bool,
     corrects: bool,
 ) -> None:
+    """Run `isthmus ingest`: validate and store the events of the project's sources, or of `data`.
+
+    The other parameters are the command's options.
+    """
     from ...events.intake.ingest import ingest as store
 
     if data and not event:
@@ -174,11 +178,13 @@ def _first(reason: Reason) -> str:
 
 
 @click.group(help="The event catalogue: list, show, diff, quarantine.")
-def events() -> None: ...
+def events() -> None:
+    """Group the commands that show the project's events and what was quarantined."""
 
 
 @command(help="Every event: attributes, owner, and who reads it.")
 def list_(console: Console) -> None:
+    """Run `isthmus events list`: print every event with its attributes, owner and readers."""
     from ...events.catalogue.verbs import list as catalogue
 
     entries = catalogue(_description(console))
@@ -191,6 +197,7 @@ def list_(console: Console) -> None:
 )
 @click.argument("event")
 def show(console: Console, event: str) -> None:
+    """Run `isthmus events show`: print one event's attributes, references and readers."""
     from ...events.catalogue.verbs import show as describe
 
     console.result(describe(_description(console), event))
@@ -202,6 +209,10 @@ def show(console: Console, event: str) -> None:
 )
 @click.argument("revision")
 def diff(console: Console, revision: str) -> None:
+    """Run `isthmus events diff`: print how the events changed since a git revision.
+
+    The exit code is 1 if a change breaks a reader.
+    """
     from ...events.catalogue.verbs import diff as compare
 
     with console.open() as project:
@@ -224,6 +235,7 @@ def diff(console: Console, revision: str) -> None:
     "--limit", default=20, show_default=True, help="How many reasons and how many rows to show."
 )
 def quarantine(console: Console, event: str, limit: int) -> None:
+    """Run `isthmus events quarantine`: print an event's refused rows that are still open."""
     from ...events.catalogue.verbs import quarantine as read
 
     with console.open() as project:

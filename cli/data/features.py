@@ -28,6 +28,10 @@ from ..console.tables import grid
 def materialize(
     console: Console, views: tuple[str, ...], until: datetime | None, moments: int
 ) -> None:
+    """Run `isthmus materialize`: compute feature views up to a moment, and sync the online store.
+
+    `moments` is how many past times a new view is checked at for leaks.
+    """
     from ...feature_store.as_known.check import price
     from ...feature_store.as_known.cost import scan
     from ...feature_store.offline.materialize import materialize as compute
@@ -77,13 +81,15 @@ def materialize(
 @click.group(
     help="Read online features; extract vectors of content; check for later data, skew and leaks."
 )
-def features() -> None: ...
+def features() -> None:
+    """Group the commands that read online features and check feature views."""
 
 
 @command(help="The online features of some keys, with their age on the project's clock.")
 @click.argument("view")
 @click.argument("keys", nargs=-1, required=True)
 def get(console: Console, view: str, keys: tuple[str, ...]) -> None:
+    """Run `isthmus features get`: print the online features of some entity keys of a view."""
     from ...lifecycle.verbs.features import get as read
 
     with console.open() as project:
@@ -153,6 +159,7 @@ def quarantine(console: Console, view: str) -> None:
 @command(help="Compare what is served online with what the events say.")
 @click.option("--sample", default=200, show_default=True, help="How many keys to compare.")
 def skew(console: Console, sample: int) -> None:
+    """Run `isthmus features skew`: compare a sample of online features with recomputed ones."""
     from ...lifecycle.verbs.features import skew as compare
 
     with console.open() as project:
@@ -168,6 +175,7 @@ def skew(console: Console, sample: int) -> None:
 )
 @click.argument("config")
 def leaks(console: Console, config: str) -> None:
+    """Run `isthmus features leaks`: print the AUC of each feature of a model by day."""
     from ...lifecycle.verbs.features import leaks as look
 
     with console.open() as project:
@@ -190,6 +198,7 @@ def leaks(console: Console, config: str) -> None:
     help="Moments of the history to look at.",
 )
 def check(console: Console, views: tuple[str, ...], moments: int) -> None:
+    """Run `isthmus features check`: check views at past moments for data that came later."""
     from ...feature_store.as_known.check import price
     from ...feature_store.as_known.cost import scan
     from ...lifecycle.verbs.features import check as check_as_known

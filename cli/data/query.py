@@ -40,6 +40,10 @@ _WIDE = 60  # characters of a cell
     help="How many rows at most.",
 )
 def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> None:
+    """Run `isthmus query`: print the rows of one SELECT on the target's tables and views.
+
+    `params` are the values of the statement's `$names`, as NAME=VALUE.
+    """
     from ...feature_store.offline.query import query as ask
 
     text = sys.stdin.read() if sql == "-" else sql

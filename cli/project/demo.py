@@ -28,6 +28,7 @@ from ..console.console import Console
     "--requests", type=int, help="How many requests to serve (openbandit). [default: 2000]"
 )
 def demo(console: Console, example: str | None, *, keep: bool, requests: int | None) -> None:
+    """Run `isthmus demo`: run an example from raw files to its results, and print these."""
     from ...lifecycle.demo import demo as openbandit
     from ...lifecycle.demo import shop
     from ...lifecycle.demo.stages import check_installed

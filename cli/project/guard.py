@@ -26,6 +26,10 @@ IDLE = 3  # exit code: as `monitor` with an alarm
     "--detailed-exitcode", is_flag=True, help="Exit with 3 when something idle is left standing."
 )
 def guard(console: Console, stop: bool, yes: bool, detailed_exitcode: bool) -> None:
+    """Run `isthmus guard`: print endpoints without requests; with `stop` remove them.
+
+    With `yes` it does not ask. With `detailed_exitcode` it exits with 3 if something idle is left.
+    """
     from ...lifecycle.resources.guard import guard as look
     from ...lifecycle.resources.stopping import stop as remove
 

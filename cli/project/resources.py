@@ -14,6 +14,10 @@ from ..console.console import Console
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to change."
 )
 def plan(console: Console, detailed_exitcode: bool) -> None:
+    """Run `isthmus plan`: print what `apply` and `deploy` would change on the target.
+
+    With `detailed_exitcode` it exits with 2 if there is something to change.
+    """
     from ...lifecycle.resources.plan import plan as compare
 
     with console.open() as project:
@@ -49,6 +53,10 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def apply(console: Console, yes: bool) -> None:
+    """Run `isthmus apply`: create the tables and views that the project describes.
+
+    With `yes` it does not ask before.
+    """
     from ...lifecycle.resources.apply import apply as make
     from ...lifecycle.resources.plan import plan as compare
 
@@ -68,6 +76,10 @@ def apply(console: Console, yes: bool) -> None:
     help="Also what bears the project's name on a cloud and not its tags: destroy may miss it.",
 )
 def status(console: Console, untagged: bool) -> None:
+    """Run `isthmus status`: print what exists on the target, how fresh it is and who owns traffic.
+
+    With `untagged` also what bears the project's name and not its tags.
+    """
     from ...lifecycle.resources.status import status as look
 
     with console.open() as project:
@@ -81,6 +93,10 @@ def status(console: Console, untagged: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @waits
 def destroy(console: Console, yes: bool, wait: bool) -> None:
+    """Run `isthmus destroy`: remove the resources that `apply` and `deploy` made.
+
+    With `yes` it does not ask; with `wait` it first waits until ended rollouts release traffic.
+    """
     from ...lifecycle.resources.destroy import destroy as remove
     from ...lifecycle.resources.destroy import to_destroy, wait_released
 

@@ -68,6 +68,10 @@ def init(
     targets: str | None,
     yes: bool,
 ) -> None:
+    """Run `isthmus init`: create a project from an example, or for files of events (`sources`).
+
+    `roles` are the columns that the user named, as ROLE=COLUMN; `targets` go into profiles.yaml.
+    """
     from ...lifecycle.start.init import init as create
     from ...project.profiles.profiles import DEFAULT
 
@@ -164,6 +168,7 @@ def _answers(sources: tuple[str, ...], name: str, named: dict[str, str]) -> dict
     "or changed. With --target, that one must do all, and what others cannot do is a warning."
 )
 def validate(console: Console) -> None:
+    """Run `isthmus validate`: check the project's files for every target, and print problems."""
     from ...lifecycle.checks.validate import validate as check
 
     report = check(console.path, target=console.target)
@@ -178,6 +183,7 @@ def validate(console: Console) -> None:
     help="Print the JSON Schema of project.yaml, models/*.yaml and profiles.yaml, for editors.",
 )
 def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
+    """Run `isthmus schema`: print the JSON Schema of the project's YAML files, for editors."""
     from ...project.schema import schema as json_schema
 
     click.echo(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
@@ -223,6 +229,10 @@ def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
 )
 @click.option("--yes", is_flag=True, help="Do not ask before the round.")
 def doctor(console: Console, *, deep: bool, account: bool, **options: Any) -> None:
+    """Run `isthmus doctor`: check this machine; with `account` the target's cloud account.
+
+    With `deep` all that the project has stored is read and compared, too.
+    """
     if options["record"] and not options["trial"]:
         raise click.UsageError("--record goes with --round")
     if account:
@@ -251,5 +261,6 @@ def doctor(console: Console, *, deep: bool, account: bool, **options: Any) -> No
 )
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 def completion(console: Console, shell: str) -> None:
+    """Run `isthmus completion`: print the script that sets up completion in a shell."""
     text = source(shell, click.get_current_context().find_root().command)
     console.result({"shell": shell, "source": text}, text, raw=True)

@@ -25,6 +25,10 @@ from ..console.console import Console
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def trust(console: Console, *, home: Path | None, yes: bool) -> None:
+    """Run `isthmus trust`: mark state that came from elsewhere as trusted by this user.
+
+    It is the project's `.isthmus`, or with `home` the folder of an offline stack.
+    """
     from ...lifecycle.start import trust as verb
 
     project = Path(console.path).absolute().parent

@@ -53,6 +53,10 @@ def import_(
     objective: str | None,
     adopt_it: bool,
 ) -> None:
+    """Run `isthmus import`: describe an endpoint in the cloud; with `adopt_it` take it over.
+
+    `kind` and `name` say what to take over, `alias` is its name in the project.
+    """
     from ...endpoints.deploy.adoption import adopt, describe
 
     with console.open() as project:

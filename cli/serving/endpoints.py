@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @waits
 def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
+    """Run `isthmus deploy`: put the versions that project.yaml names behind an endpoint."""
     from ...endpoints.deploy.deploy import deploy as put
     from ...endpoints.deploy.restoration import planned
     from ...endpoints.traffic import owner
@@ -80,6 +81,7 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
 def traffic(
     console: Console, endpoint: str, changes: tuple[str, ...], yes: bool, wait: bool
 ) -> None:
+    """Run `isthmus traffic`: change an endpoint's traffic split (VARIANT=PERCENT), or print it."""
     from ...endpoints.traffic.manual import intent, served_split
     from ...endpoints.traffic.manual import traffic as move
 
@@ -118,11 +120,13 @@ def _percent(text: str) -> tuple[str, Decimal]:
 
 
 @click.group(help="List, invoke, watch and serve endpoints.")
-def endpoints() -> None: ...
+def endpoints() -> None:
+    """Group the commands that list, invoke, watch and serve endpoints."""
 
 
 @command(help="Every endpoint: its state, variants and split.")
 def list_(console: Console) -> None:
+    """Run `isthmus endpoints list`: print the state, variants and split of every endpoint."""
     from ...endpoints.operations.verbs import list as listing
 
     with console.open() as project:
@@ -154,6 +158,10 @@ def list_(console: Console) -> None:
     help="For the model: blend=0.7. May be repeated.",
 )
 def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str, ...]) -> None:
+    """Run `isthmus endpoints invoke`: rank one JSON request through the gateway; print the answer.
+
+    `parameters` are values for the model, as NAME=JSON.
+    """
     from ...endpoints.operations.verbs import invoke as ask
 
     parsed_request = _request(request)
@@ -182,6 +190,7 @@ def _request(request: str) -> dict[str, object]:
 @click.argument("endpoint")
 @click.argument("request")
 def explain(console: Console, endpoint: str, request: str) -> None:
+    """Run `isthmus endpoints explain`: print how each rule changes the order for a JSON request."""
     from ...endpoints.operations.verbs import explain as ask
 
     parsed_request = _request(request)
@@ -219,6 +228,7 @@ def _kind(value: object) -> str:
 @click.argument("endpoint")
 @click.option("--minutes", default=60, show_default=True, help="How far back.")
 def metrics(console: Console, endpoint: str, minutes: int) -> None:
+    """Run `isthmus endpoints metrics`: print each variant's requests, errors, latency by minute."""
     from ...endpoints.operations.verbs import metrics as read
 
     with console.open() as project:
@@ -248,6 +258,7 @@ def metrics(console: Console, endpoint: str, minutes: int) -> None:
 @click.argument("endpoint")
 @click.option("--days", default=7, show_default=True, type=click.IntRange(1), help="How far back.")
 def shadow(console: Console, endpoint: str, days: int) -> None:
+    """Run `isthmus endpoints shadow`: compare the shadow variant's answers with the live ones."""
     from ...endpoints.operations.verbs import shadow as shadow_figures
 
     with console.open() as project:
@@ -259,6 +270,7 @@ def shadow(console: Console, endpoint: str, days: int) -> None:
 @click.option("--variant", help="Only this variant.")
 @click.option("--limit", default=50, show_default=True)
 def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> None:
+    """Run `isthmus endpoints logs`: print the last log lines of an endpoint's variants."""
     from ...endpoints.operations.verbs import logs as read
 
     with console.open() as project:
@@ -273,6 +285,7 @@ def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> No
 )
 @click.argument("endpoint")
 def service(console: Console, endpoint: str) -> None:
+    """Run `isthmus endpoints service`: print a systemd unit that keeps a local endpoint running."""
     from ...endpoints.operations.verbs import service as described
 
     with console.open() as project:
@@ -284,6 +297,7 @@ def service(console: Console, endpoint: str) -> None:
 @click.argument("endpoint")
 @click.option("--port", default=8800, show_default=True)
 def serve(console: Console, endpoint: str, port: int) -> None:
+    """Run `isthmus endpoints serve`: serve one endpoint's gateway over HTTP on a port."""
     from .gateway import run
 
     run(console, (endpoint,), port=port)

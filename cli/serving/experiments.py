@@ -21,7 +21,8 @@ from ..console.tables import grid
 @click.group(
     help="A/B tests: start, ramp and stop a run, compare its arms, say how long one takes."
 )
-def experiment() -> None: ...
+def experiment() -> None:
+    """Group the commands on experiments: start, ramp, stop, results, power and others."""
 
 
 def _per_day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -60,6 +61,7 @@ _because = click.option(
 )
 @click.argument("name", metavar="EXPERIMENT")
 def start(console: Console, name: str) -> None:
+    """Run `isthmus experiment start`: start a run, so that units are assigned to its arms."""
     from ...experiments.experiment import start as begin
 
     with opened(console) as project:
@@ -75,6 +77,7 @@ def start(console: Console, name: str) -> None:
 @click.argument("percent", type=Percent())
 @click.option("--because", default="", metavar="TEXT", help="Why. It stands in the history.")
 def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
+    """Run `isthmus experiment ramp`: change the share of units that take part in a run."""
     from ...experiments.experiment import ramp as change
 
     with opened(console) as project:
@@ -95,6 +98,10 @@ def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
 @_because
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def stop(console: Console, name: str, ship: str | None, because: str, *, yes: bool) -> None:
+    """Run `isthmus experiment stop`: end a run; with `ship` every unit gets that arm's parameters.
+
+    `because` is the reason, for the history.
+    """
     from ...experiments.experiment import stop as end
 
     with opened(console) as project:
@@ -114,6 +121,10 @@ def stop(console: Console, name: str, ship: str | None, because: str, *, yes: bo
 @click.argument("name", metavar="EXPERIMENT")
 @click.option("--everybody", is_flag=True, help="Also where it has shipped to some units only.")
 def close(console: Console, name: str, *, everybody: bool) -> None:
+    """Run `isthmus experiment close`: make the shipped parameters the endpoint's own; end the run.
+
+    With `everybody` also if it has shipped to some units only.
+    """
     from ...experiments.experiment import close as bring_home
 
     with opened(console) as project:
@@ -129,6 +140,7 @@ def close(console: Console, name: str, *, everybody: bool) -> None:
 @command(help="How the run of EXPERIMENT stands, or how the last one ended.")
 @click.argument("name", metavar="EXPERIMENT")
 def status(console: Console, name: str) -> None:
+    """Run `isthmus experiment status`: print the state of an experiment's newest run."""
     from ...experiments.experiment import status as look
 
     with opened(console) as project:
@@ -138,6 +150,7 @@ def status(console: Console, name: str) -> None:
 @command(help="Every change of EXPERIMENT's runs, or of all: who, when, from what to what, why.")
 @click.argument("name", metavar="EXPERIMENT", required=False)
 def history(console: Console, name: str | None) -> None:
+    """Run `isthmus experiment history`: print every change of one experiment's runs, or of all."""
     from ...experiments.experiment import history as changes_of
     from ...experiments.running.answers import history_text
     from ...experiments.simulation.clock import simulated_span
@@ -153,6 +166,10 @@ def history(console: Console, name: str | None) -> None:
 )
 @click.argument("name", metavar="EXPERIMENT")
 def audit(console: Console, name: str) -> None:
+    """Run `isthmus experiment audit`: compare each logged unit's arm with that of the hash.
+
+    The exit code is 1 if some differ.
+    """
     from ...experiments.experiment import audit as judge
 
     with opened(console) as project:
@@ -164,6 +181,7 @@ def audit(console: Console, name: str) -> None:
 
 @command(name="list", help="The experiments of project.yaml, and the runs that are live.")
 def list_(console: Console) -> None:
+    """Run `isthmus experiment list`: print the project's experiments and the live runs."""
     from ...experiments.experiment import list as listed
 
     with opened(console) as project:
@@ -206,6 +224,11 @@ def list_(console: Console) -> None:
 def results(
     console: Console, name: str, as_of: datetime | None, last: bool, despite_split: bool
 ) -> None:
+    """Run `isthmus experiment results`: print the comparison of a run's arms, with a verdict.
+
+    `as_of` cuts the log, `last` prints the stored results without a query, `despite_split` prints
+    them even if units were not split as planned.
+    """
     from ...experiments.experiment import results as compare
     from ...experiments.results.log_document import json_document
 
@@ -255,6 +278,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str | No
     help="The control's rate, where the log has none yet: 0.4%.",
 )
 def power(console: Console, name: str, units: int | None, days: int, control: float | None) -> None:
+    """Run `isthmus experiment power`: print how many units and days an effect takes to show."""
     from ...experiments.experiment import power as sized
 
     with opened(console) as project:
@@ -269,6 +293,7 @@ def power(console: Console, name: str, units: int | None, days: int, control: fl
     help="Also where units did not come to the arms as planned, and every figure may be biased.",
 )
 def report(console: Console, name: str, despite_split: bool) -> None:
+    """Run `isthmus experiment report`: write an experiment's newest results as an HTML page."""
     from ...experiments.experiment import report as write
 
     with opened(console) as project:
@@ -283,6 +308,10 @@ def report(console: Console, name: str, despite_split: bool) -> None:
 )
 @click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC.yaml")
 def simulate(console: Console, spec: Path) -> None:
+    """Run `isthmus experiment simulate`: let simulated visitors call the gateway.
+
+    It prints the results beside the true effects. `spec` is the simulation's YAML file.
+    """
     from ...experiments.experiment import simulate as play
 
     with console.open() as project:

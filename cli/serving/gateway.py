@@ -52,6 +52,11 @@ def gateway(
     allow_hosts: tuple[str, ...],
     durable: bool,
 ) -> None:
+    """Run `isthmus gateway`: serve endpoints over HTTP until a signal.
+
+    `durable` answers only once exposures are stored; `allow_hosts` are further host names that
+    callers may use.
+    """
     run(
         console,
         endpoints,

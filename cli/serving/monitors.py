@@ -28,7 +28,8 @@ class _Monitors(click.Group):
     cls=_Monitors,
     help="Bias: what is shown, and who is served, by groups. `isthmus monitor NAME` looks.",
 )
-def monitor() -> None: ...
+def monitor() -> None:
+    """Group the commands on bias monitors."""
 
 
 @command(
@@ -47,6 +48,10 @@ def monitor() -> None: ...
 def show(
     console: Console, name: str, *, as_of: datetime | None, last: bool, detailed_exitcode: bool
 ) -> None:
+    """Run `isthmus monitor show`: compute a monitor's metrics now, store and print them.
+
+    With `detailed_exitcode` it exits with 3 if there is an alarm.
+    """
     from ...experiments.monitors.monitor import counterpart
     from ...experiments.monitors.monitor import show as look
 
@@ -67,6 +72,7 @@ def show(
 
 @command(name="list", help="The monitors of project.yaml, and what each said last.")
 def list_(console: Console) -> None:
+    """Run `isthmus monitor list`: print the monitors and the last verdict of each."""
     from ...experiments.monitors.monitor import list as listed
 
     with opened(console) as project:

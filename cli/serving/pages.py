@@ -54,6 +54,10 @@ def ui(
     proxy: str | None,
     write: bool,
 ) -> None:
+    """Run `isthmus ui`: serve the project's pages for a browser until a signal.
+
+    `proxy` is the header in which a proxy names the user; `write` allows changes.
+    """
     from ...endpoints.http.door import TOKEN
     from ...endpoints.http.server import listener, url
     from ...ui import server

@@ -35,7 +35,8 @@ _UNDRIVEN = ". Nobody drives it yet: isthmus rollout tick, on a schedule."
 
 
 @click.group(help="Move an endpoint's traffic from one variant to another, step by step, guarded.")
-def rollout() -> None: ...
+def rollout() -> None:
+    """Group the commands on rollouts, which move traffic step by step."""
 
 
 _because = click.option(
@@ -66,6 +67,10 @@ _timeout = click.option(
 def start(
     console: Console, endpoint: str, *, because: str, waits: bool, no_controller: bool, yes: bool
 ) -> None:
+    """Run `isthmus rollout start`: start an endpoint's rollout and a process that drives it.
+
+    With `waits` it returns at the rollout's end; with `no_controller` it starts no process.
+    """
     from ...rollouts.verbs.declared_plan import plan_of
     from ...rollouts.verbs.foresight import foresee, recent_minutes
     from ...rollouts.verbs.rollout import check_last_over
@@ -138,6 +143,10 @@ def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
     "--watch", is_flag=True, help="Show it again and again, until it is over or waits for a person."
 )
 def status(console: Console, endpoint: str, watch: bool) -> None:
+    """Run `isthmus rollout status`: print the state of an endpoint's rollout.
+
+    With `watch` it is printed again and again until the rollout is over.
+    """
     from ...rollouts.verbs.rollout import status as look_at
 
     with console.open() as project:
@@ -187,6 +196,7 @@ promote = _wish(
 @_because
 @_timeout
 def abort(console: Console, endpoint: str, because: str, timeout: str | None) -> None:
+    """Run `isthmus rollout abort`: move the traffic back, and wait until it is served."""
     from ...rollouts.verbs.rollout import abort as ask
     from ...rollouts.verbs.rollout import has_any
 
@@ -213,6 +223,7 @@ def abort(console: Console, endpoint: str, because: str, timeout: str | None) ->
 @command(help="What happened, line by line.")
 @click.argument("endpoint")
 def history(console: Console, endpoint: str) -> None:
+    """Run `isthmus rollout history`: print the history of an endpoint's rollout, line by line."""
     from ...rollouts.verbs.rollout import history as entries_of
     from ...rollouts.verbs.status import history_text
 
@@ -225,6 +236,7 @@ def history(console: Console, endpoint: str) -> None:
 @click.argument("endpoint")
 @_timeout
 def wait(console: Console, endpoint: str, timeout: str | None) -> None:
+    """Run `isthmus rollout wait`: wait for a rollout's end; the exit code says how it ended."""
     from ...rollouts.verbs.rollout import wait as wait_for
 
     with console.open() as project:
@@ -242,6 +254,7 @@ def wait(console: Console, endpoint: str, timeout: str | None) -> None:
 )
 @click.argument("endpoint")
 def run(console: Console, endpoint: str) -> None:
+    """Run `isthmus rollout run`: drive an endpoint's rollout in this process until it is over."""
     from ...rollouts.verbs.rollout import run_to_end
     from ...rollouts.verbs.rollout import status as look_at
 
@@ -302,6 +315,7 @@ def _look_line(endpoint: str, result: LookResult, me: str) -> str:
 )
 @click.option("--endpoint", help="Only this one.")
 def tick(console: Console, endpoint: str | None) -> None:
+    """Run `isthmus rollout tick`: do one control loop iteration of each running rollout."""
     from ...rollouts.verbs.rollout import tick as look
 
     with console.open() as project:
@@ -330,6 +344,10 @@ def tick(console: Console, endpoint: str | None) -> None:
     help="Write its page there, too: traffic, guardrails, decisions.",
 )
 def rehearse(console: Console, endpoint: str, scenario: Path, page: Path | None) -> None:
+    """Run `isthmus rollout rehearse`: play a rollout with simulated traffic and time; print it.
+
+    `scenario` is a YAML file, `page` where to write the report, too.
+    """
     from ...core.runtime.project import open as open_project
     from ...lifecycle.rehearsal.offline import rehearse_offline
     from ...rollouts.page import report as pages
@@ -366,6 +384,7 @@ def rehearse(console: Console, endpoint: str, scenario: Path, page: Path | None)
 )
 @click.argument("endpoint")
 def report(console: Console, endpoint: str) -> None:
+    """Run `isthmus rollout report`: write the HTML report of an endpoint's rollout."""
     from ...rollouts.verbs.rollout import report as write
 
     with console.open() as project:

@@ -27,6 +27,10 @@ from ..console.console import Console
 def compile_(
     console: Console, config: str, to: str, run: str | None, overrides: tuple[str, ...]
 ) -> None:
+    """Run `isthmus compile`: print a training run as a manifest for Kubeflow Pipelines or Argo.
+
+    `to` is the engine, `run` the run's name, `overrides` change keys of the configuration.
+    """
     from ...pipelines.training.compilation import compile_run
 
     console.aside = True

@@ -31,6 +31,10 @@ from .run_costs import say_cost
     help="Score the first N rows alone and show them. Nothing is published.",
 )
 def predict(console: Console, name: str, as_of: datetime | None, limit: int | None) -> None:
+    """Run `isthmus predict`: score the rows of a declared prediction, and publish them as a batch.
+
+    `as_of` is the time of the features; with `limit` only so many rows are scored and printed.
+    """
     from ...lifecycle.verbs.predict import planned
     from ...lifecycle.verbs.predict import predict as score
 

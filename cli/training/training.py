@@ -67,6 +67,11 @@ def train(
     trial: str | None,
     curve: bool,
 ) -> None:
+    """Run `isthmus train`: train, evaluate and register model configurations (`configs`).
+
+    `overrides` change keys, as KEY=VALUE; `trial` names a tuning trial whose parameters are taken;
+    `curve` measures a learning curve, too.
+    """
     from ...pipelines.run_pages.run_text import next_steps
     from ...pipelines.training.training import configuration
     from ...pipelines.training.training import train as run
@@ -156,7 +161,8 @@ def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> t
 
 
 @click.group(help="List, show, compare, tag and cancel runs; why a step ran again.")
-def runs() -> None: ...
+def runs() -> None:
+    """Group the commands on training runs: list, show, compare, tag, cancel and others."""
 
 
 @command(help="Every run: when, what, its figures and its gate.")
@@ -178,6 +184,10 @@ def runs() -> None: ...
     help="What each run cost in USD: the seconds of its steps by their machines' prices.",
 )
 def list_runs(console: Console, sort: str | None, where: tuple[str, ...], *, cost: bool) -> None:
+    """Run `isthmus runs list`: print the training runs, sorted and filtered.
+
+    `sort` is a metric, `where` are conditions FIELD=VALUE; with `cost` each run's cost is printed.
+    """
     from ...lifecycle.verbs.runs import list as read
     from ...pipelines.run_pages.run_list import comparable, leading_figures
 
@@ -203,6 +213,7 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...], *, cos
 @command(help="One run's record.")
 @click.argument("run")
 def show(console: Console, run: str) -> None:
+    """Run `isthmus runs show`: print the record of one training run."""
     from ...lifecycle.verbs.runs import show as read
     from ...pipelines.run_pages.run_list import AnnotatedRun
 
@@ -234,6 +245,7 @@ def show(console: Console, run: str) -> None:
 )
 @click.argument("run")
 def cancel(console: Console, run: str) -> None:
+    """Run `isthmus runs cancel`: ask the provider to stop a run."""
     from ...lifecycle.verbs.runs import cancel as stop
     from ...pipelines.runs.watch import observe
 
@@ -258,6 +270,7 @@ def cancel(console: Console, run: str) -> None:
 )
 @click.argument("runs", nargs=-1, required=True)
 def compare(console: Console, runs: tuple[str, ...]) -> None:
+    """Run `isthmus runs compare`: print runs side by side, each compared with the first."""
     from ...lifecycle.verbs.runs import compare as measure
     from ...pipelines.run_pages.comparison_page import comparison_page
 
@@ -278,6 +291,7 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
 @click.argument("tags", nargs=-1)
 @click.option("--remove", multiple=True, metavar="TAG", help="Take a tag away (again for more).")
 def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
+    """Run `isthmus runs tag`: add tags to a training run, and remove others."""
     from ...lifecycle.verbs.runs import tag as give
     from ...pipelines.run_pages.run_list import note_lines
 
@@ -299,6 +313,7 @@ def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ..
 @click.argument("run")
 @click.argument("text")
 def note(console: Console, run: str, text: str) -> None:
+    """Run `isthmus runs note`: write a training run's note over the earlier one."""
     from ...lifecycle.verbs.runs import note as write
     from ...pipelines.run_pages.run_list import note_lines
 
@@ -314,6 +329,10 @@ def note(console: Console, run: str, text: str) -> None:
 @click.argument("run")
 @click.option("--step", help="Only this step.")
 def why_rerun(console: Console, run: str, step: str | None) -> None:
+    """Run `isthmus runs why-rerun`: print which parts of steps' cache keys changed.
+
+    With `step` only that step's.
+    """
     from ...lifecycle.verbs.runs import why_rerun as explain
 
     with console.open() as project:
@@ -339,6 +358,7 @@ def _brief(text: str | None) -> str | None:
 @click.argument("run")
 @click.argument("step")
 def log(console: Console, run: str, step: str) -> None:
+    """Run `isthmus runs log`: print what a step of a run printed."""
     from ...lifecycle.verbs.runs import log as read
 
     with console.open() as project:
@@ -369,6 +389,10 @@ def log(console: Console, run: str, step: str) -> None:
 def step(
     console: Console, run: str, name: str, config: str | None, overrides: tuple[str, ...]
 ) -> None:
+    """Run `isthmus runs step`: run one step of an earlier run again with today's code.
+
+    `config` names another configuration, `overrides` change its keys. Nothing is stored.
+    """
     from ...lifecycle.verbs.runs import step as again
 
     with console.open() as project:
@@ -386,6 +410,7 @@ def step(
     "--to", type=click.Choice(["mlflow"]), default="mlflow", show_default=True, help="Where to."
 )
 def export(console: Console, runs: tuple[str, ...], to: Literal["mlflow"]) -> None:
+    """Run `isthmus runs export`: copy training runs (default: all) to an MLflow server."""
     from ...lifecycle.verbs.runs import export as copy
 
     with console.open() as project:
@@ -414,11 +439,13 @@ for _name, _command in (
 
 
 @click.group(help="Versions, aliases, promotion and lineage.")
-def models() -> None: ...
+def models() -> None:
+    """Group the commands on registered models: versions, promotion, lineage and replay."""
 
 
 @command(help="Every version of the project's registered models.")
 def list_models(console: Console) -> None:
+    """Run `isthmus models list`: print every registered version of the project's models."""
     from ...lifecycle.verbs.models import list as versions
 
     with console.open() as project:
@@ -446,6 +473,10 @@ def list_models(console: Console) -> None:
     "--because", metavar="TEXT", help="Why a person decides so; recorded with the version."
 )
 def promote(console: Console, version: str, alias: str, because: str | None) -> None:
+    """Run `isthmus models promote`: give a model version (`ranker@2`) an alias, if its gate allows.
+
+    `because` is a person's reason, which is recorded.
+    """
     from ...lifecycle.verbs.models import promote as move
 
     name, separator, number = version.partition("@")
@@ -490,6 +521,7 @@ def graph(
     form: Literal["text", "mermaid", "dot", "html"],
     output: Path | None,
 ) -> None:
+    """Run `isthmus models graph`: print or write the lineage graph of the project or one model."""
     from ...lifecycle.verbs.models import graph as draw
     from ...project.load import load
 
@@ -534,6 +566,10 @@ def replay(
     since: datetime | None,
     until: datetime | None,
 ) -> None:
+    """Run `isthmus models replay`: estimate from logged answers what a version would have earned.
+
+    `endpoint` is whose log is read, from `since` to `until`.
+    """
     from ...lifecycle.verbs.models import replay as replay_version
 
     begin, end = (moment.replace(tzinfo=UTC) if moment else None for moment in (since, until))

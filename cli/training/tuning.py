@@ -21,6 +21,10 @@ from .run_costs import say_cost
     help="Go on with the newest study of this configuration. Finished trials are not run again.",
 )
 def tune(console: Console, config: str, *, resume: bool) -> None:
+    """Run `isthmus tune`: search a configuration's parameters in trials; print the best.
+
+    With `resume` the newest study of the configuration is continued.
+    """
     from ...lifecycle.verbs.tune import planned
     from ...lifecycle.verbs.tune import tune as search
 

@@ -245,7 +245,7 @@ def _delete_state(place: Path, *, ending: bool) -> None:
     """Delete the stored state of an offline stack from disk.
 
     Args:
-        place: The folder of the state.
+        place: The folder of the stack's state.
         ending: Whether the stack was told to end; then wait a while for it to release the folder.
 
     Raises:

@@ -66,7 +66,7 @@ def describe(
         objective: The objective that it serves.
 
     Raises:
-        Refused: It is another project's.
+        Refused: The endpoint is another project's.
         Unsupported: It, or its kind, cannot be taken over.
     """
     return _adoption(project, _running_endpoint(project, native, name), model, objective)
@@ -128,7 +128,10 @@ def _adopter(project: Project) -> Adopter:
 
 
 def _running_endpoint(project: Project, native: str, name: str | None) -> RunningEndpoint:
-    """Read what an existing endpoint serves; raise Refused if it is another project's."""
+    """Read what an existing endpoint serves; raise Refused if it is another project's.
+
+    `native` is the provider's name of the endpoint, `name` its name in project.yaml.
+    """
     standing = _adopter(project).look(native, name=name)
     if standing.owner not in (None, project.spec.name):
         raise Refused(
@@ -158,6 +161,9 @@ def _adoption(
     """Return a preview of taking over a running endpoint: its model versions, and YAML to add.
 
     `model` and `objective` are the names that the user chose, or None.
+
+    `standing` is the endpoint as it runs. `model` and `objective` are the names that the user
+    chose, or None.
     """
     adopted = standing.owner == project.spec.name and all(
         variant.version for variant in standing.variants
@@ -186,6 +192,8 @@ def _model(standing: RunningEndpoint) -> str:
     """Return the name under which the endpoint's models are registered.
 
     It is that of an earlier adoption, else the endpoint's own name.
+
+    `standing` is the endpoint as it runs.
     """
     return next((variant.model for variant in standing.variants if variant.model), standing.name)
 
@@ -251,9 +259,11 @@ def _shares(variants: tuple[RunningVariant, ...]) -> list[Decimal]:
 
 
 def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | None:
-    """Return the name of the objective that a running endpoint is to serve, or None if unclear.
+    """Return the name of the objective that a running endpoint is to serve.
 
-    `objective` is the user's choice; without one project.yaml decides.
+    `objective` is the user's choice; without one it is that of project.yaml's endpoint of this
+    name, or its only objective. None if the project has no objective. Raises Invalid if the name is
+    unknown, or nothing says which one it is.
     """
     if objective is None and not spec.objectives:
         return None

@@ -179,7 +179,10 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
 
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
-    """Create or update the endpoint by its spec; a refusal names the variant that cannot change."""
+    """Create or update the endpoint by its spec, in one step.
+
+    If the target refuses, the error names the variant that cannot change.
+    """
     try:
         routed_endpoints(project.target).apply(spec)
     except Conflict as error:
@@ -222,7 +225,7 @@ def _first_split(
 ) -> EndpointState:
     """Set a new endpoint's traffic to its intended split, and wait until the target serves it.
 
-    `claim` is the record by which a repeated deploy goes on after a crash; it is given up then.
+    `claim` is the record by which a repeated deploy goes on after a crash; it is deleted then.
     """
     if {v.name: v.target_percent for v in state.variants} != intended:
         if set(intended) != {v.name for v in state.variants}:

@@ -51,8 +51,8 @@ def planned(
 def _as_stopped(project: Project, endpoint: Endpoint, stop: Owner) -> Planned:
     """Return a stopped endpoint with its versions and split, as far as project.yaml allows.
 
-    A variant that is new in project.yaml gets no traffic. Where one with traffic is gone from it,
-    the split is the declared one.
+    `stop` is the record of the stop. A variant that is new in project.yaml gets no traffic. Where
+    one with traffic is gone from it, the split is the declared one.
     """
     was = {variant.name: variant for variant in stop.stopped}
     variants: list[VariantSpec] = []
@@ -111,6 +111,8 @@ def _former_version(
     """Return the version that a variant had, or None if it had none or it may not serve now.
 
     It may not where the version was rejected or removed since, or project.yaml names another model.
+
+    `former` is the variant as it was recorded at the stop.
     """
     if former is None or former.model != variant.model:
         return None

@@ -79,8 +79,8 @@ class Arms:
     def lost(self, stream: Stream, rows: Sequence[Row]) -> None:
         """Forget that these assignments were logged, as their rows were lost.
 
-        The unit's next request logs them again. Without that the unit would be missing from the
-        day's results.
+        The unit's next request logs them again; without that, it would be missing from the day's
+        results.
         """
         if stream == "assignments":
             self._logged.forget((str(row["unit"]), str(row["run"])) for row in rows)
@@ -117,7 +117,7 @@ class Logged:
         return fresh
 
     def forget(self, units: Iterable[tuple[str, str]]) -> None:
-        """Forget that these units, given as (unit, run), were logged today."""
+        """Forget that these units, given as pairs (unit, run), were logged today."""
         with self._lock:
             for unit in units:
                 self._days.pop(unit, None)

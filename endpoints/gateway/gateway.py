@@ -171,9 +171,9 @@ class Gateway:
             raise
 
     def explain(self, request: Mapping[str, Any]) -> Explanation:
-        """Explain how each rule changes the order of a request; nothing is shown or logged.
+        """Explain how each rule changes the order of a request; nothing is drawn, shown or logged.
 
-        Nothing is drawn, shown or logged. Raises the errors of `rank`.
+        Raises the errors of `rank`.
         """
         question = self._question(request)
         decision = self._decide(question)
@@ -185,7 +185,7 @@ class Gateway:
         )
 
     def _question(self, request: Mapping[str, Any]) -> ResolvedRequest:
-        """Check a ranking request; return it with its rules, models, features, experiments."""
+        """Check a ranking request; return it with the rules, models, features and arms it needs."""
         began = time.perf_counter()
         ranked_request = parsed(request, self._shape)
         sent = len(ranked_request.candidates)
@@ -280,7 +280,10 @@ class Gateway:
     def _rivals(
         self, question: ResolvedRequest, request_id: str, decision: UnitDecision
     ) -> tuple[ScoredCandidates, ...]:
-        """Return the candidates as scored by one variant, or by each of two interleaved ones."""
+        """Return the candidates as scored by one variant, or by each of two interleaved ones.
+
+        `decision` has the unit's arms and parameters.
+        """
         if decision.duel is not None and self._rulebook.drawable:
             return self._scoring.rivals(question, request_id, decision, decision.duel)
         if decision.duel is not None:  # of rules that were written since the run began
@@ -327,8 +330,9 @@ class Gateway:
     ) -> dict[Stream, list[Row]]:
         """Return the log rows of one answer, by stream: exposures, rankings and assignments.
 
-        `outcome` has the shown items, `rivals` the candidates as scored by each variant, and
-        `scored` the rows of the shown items, where they are logged.
+        `answered` is the answer as it is logged, `outcome` has the shown items, `rivals` the
+        candidates as scored by each variant, and `scored` the rows of the shown items, where they
+        are logged.
         """
         ranked_request, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {
@@ -379,9 +383,10 @@ class Gateway:
         )
 
     def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[UnitDecision, int | None]:
-        """Return a unit's arms and parameters for feature flags, and the live document's version.
+        """Return a unit's arms and parameters for feature flags.
 
-        New assignments are logged. Attributes in `context` that are not declared are ignored.
+        The second result is the version of the document of running experiments. New assignments are
+        logged. Attributes in `context` that are not declared are ignored.
         """
         name, attributes = unit_of(unit, self._shape), context_of(context, self._shape)
         assigner = self._arms.now()
@@ -403,7 +408,7 @@ class Gateway:
 
     @property
     def model_parameters(self) -> tuple[str, ...]:
-        """Return the names of the parameters that a deployed model accepts with a call."""
+        """Return the names of the parameters that a deployed model accepts in a prediction."""
         return self._models.now().inputs.parameters
 
     def score(
@@ -434,7 +439,7 @@ class Gateway:
     def look(self, request: Mapping[str, Any] | None = None) -> None:
         """Check that the endpoint exists and that the features of a request can be read.
 
-        Raises the errors of `rank`. Without a request, no features are read.
+        Without a request, no features are read. It raises what `rank` raises.
         """
         inputs = self._models.now().inputs
         if request is not None:
@@ -444,7 +449,7 @@ class Gateway:
 def _undrawn(duel: Interleaving | None) -> tuple[str, ...]:
     """Return a warning if a unit is in an interleaving run, as only /rank can interleave.
 
-    `duel` is that run, or None; then the result is empty.
+    `duel` is that run; with None the result is empty.
     """
     if duel is None:
         return ()
@@ -458,7 +463,7 @@ def _undrawn(duel: Interleaving | None) -> tuple[str, ...]:
 
 
 def _half_of_duel_text(duel: Interleaving, variant: str) -> str:
-    """Return a note for `explain` that the shown order is of one of two interleaved variants."""
+    """Return a note for `explain`: the shown order is that of one of two interleaved variants."""
     return (
         f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order "
         f"of {variant} alone"

@@ -49,8 +49,9 @@ def draw(
 ) -> Placement:
     """Return the items to show, in order, after applying the rules and random exploration.
 
-    `explore` is the probability of a random order, which `rng` draws. Without `rules` the order is
-    the model's own.
+    `explore` is the probability of a random order, which `rng` draws. `rulebook` has all rules of
+    the endpoint, and `rules` those that hold for this request. Without `rules` the order is the
+    model's own.
     """
     if not rules:
         places, explored = shown_places(
@@ -135,7 +136,8 @@ def _places(
 ) -> Iterator[ShownItem]:
     """Yield the shown items of two variants' rankings: interleaved, or in random order by `rng`.
 
-    `first` and `second` are the two rankings in places.
+    `rivals` are the candidates as scored by each variant, `first` and `second` the two rankings in
+    places. `coin` says which variant picks first in a round.
     """
     begins = 0
     for lane, other in zip(first.lanes, second.lanes, strict=True):
@@ -168,7 +170,7 @@ def _place(
     share: float,
     pick: Pick | None = None,
 ) -> ShownItem:
-    """Return a shown item with its position, its score, and how probable it was there.
+    """Return a shown item with its position, its score, and its probability.
 
     `rivals` are the candidates of both variants, `share` is the probability, and `pick` says which
     variant chose the item.

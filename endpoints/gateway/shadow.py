@@ -114,7 +114,10 @@ class Shadowing:
         scored: ScoredCandidates,
         answered: LoggedAnswer,
     ) -> None:
-        """Queue a copy of an answered request for the shadow variant, if it falls into the share.
+        """Queue a copy of an answered request for the shadow variant, if it is in the copied share.
+
+        | `instances` are the rows sent to the model, `scored` its scores, `answered` the logged
+        answer.
 
         No copy is queued if the shadow variant itself gave the answer.
         """
@@ -154,7 +157,7 @@ class Shadowing:
             self._thread.join(_JOINED)
 
     def _offer(self, copy: Copy) -> None:
-        """Queue a request copy for the shadow variant; drop and count it when the queue is full."""
+        """Queue a copied request for the shadow variant; if the queue is full, drop it."""
         if self._ended:
             return
         try:
@@ -183,7 +186,7 @@ class Shadowing:
                 self._note(error)
 
     def _send(self, copy: Copy) -> None:
-        """Send a request copy to the shadow variant; log how its answer compares, or the error."""
+        """Send a copied request to the shadow variant; log the comparison, or the error."""
         compared, failure = None, None
         try:
             compared = self._comparison(copy)
@@ -195,7 +198,7 @@ class Shadowing:
         self._tally.shadowed("compared" if compared else "failed")
 
     def _note(self, error: Exception) -> None:
-        """Note and log an unexpected exception, which does not count as a failure of the model."""
+        """Record and log an unexpected exception, which does not count as a model failure."""
         self.problem = (
             f"a copy for {self._variant} failed by a mistake in Isthmus: "
             f"{type(error).__name__}: {error}"
@@ -203,7 +206,7 @@ class Shadowing:
         tell(f"a copy for {self._variant} failed by a mistake in Isthmus", error)
 
     def _comparison(self, copy: Copy) -> Row:
-        """Ask the shadow variant for scores; return the row that compares them with the answer."""
+        """Ask the shadow variant for scores; return the log row that compares both answers."""
         began = time.perf_counter()
         scores, version = self._ask(copy)
         reply = Reply(
@@ -212,7 +215,7 @@ class Shadowing:
         return row(copy, self._endpoint, self._variant, reply, maximise=self._maximise)
 
     def _ask(self, copy: Copy) -> tuple[Sequence[float], str]:
-        """Return the shadow variant's scores for a request copy, and its model version."""
+        """Return the shadow variant's scores for a copied request, and its model version."""
         reply = self._host.invoke(
             self._endpoint,
             copy.instances,
@@ -257,7 +260,8 @@ def row(
     """Return a row of the stream `shadows`: both answers' latencies, scores and agreement.
 
     `copy` has the request and its answer, `reply` the shadow variant's answer or `failure` its
-    error. Latencies are rounded to 0.1 ms, so that percentiles are counted, not listed.
+    error. `endpoint` and `shadow` are names. Latencies are rounded to 0.1 ms, so that percentiles
+    are counted, not listed.
     """
     return {
         "event_id": copy.request_id,
@@ -279,7 +283,8 @@ def row(
 def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
     """Return the share of items that two models both rank among their first.
 
-    The first are as many as the request asked to be shown; `scores` are the second model's.
+    The first ones are as many as the request asked to be shown, `copy` has the first model's
+    scores, and `scores` are the second model's.
     """
     first = min(copy.slots, len(copy.items))
     both = (

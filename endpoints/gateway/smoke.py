@@ -51,7 +51,7 @@ def smoke_arm(
 ) -> SmokeResult:
     """Send test requests with the parameters of an experiment's arm.
 
-    They are aimed at `variant`, or follow the split if it is None.
+    They are sent to `variant`, or to any variant by the traffic split if it is None.
     """
     return _send(project, name, [variant] * REQUESTS, parameters)
 

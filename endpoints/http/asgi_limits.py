@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """Return the limits with as many connections at most as this process may open files."""
+    """Return the server's limits with at most as many connections as the process may open files."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -207,7 +207,7 @@ class Bounded(HttpToolsProtocol):
             self.shared.ended.set()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Note the request that is being answered, and start its task."""
+        """Record the request that is being answered, and start the task that answers it."""
         self._at_work = cycle
         super()._start_asgi_task(cycle, app)
 
@@ -252,7 +252,7 @@ class Bounded(HttpToolsProtocol):
             )
 
     def _may_parse(self) -> bool:
-        """Return whether received bytes may be parsed now, and need not wait for an answer."""
+        """Return whether received bytes may be parsed now: no earlier answer must be awaited."""
         return (
             not (self._deaf or self._held or self.pipeline or self.transport.is_closing())
             and (self._in_body or not self._under_way())
@@ -331,7 +331,7 @@ class Bounded(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that a request has arrived whole, and stop its timer."""
+        """Record that a request has arrived whole, and stop its timer."""
         self._messages, self._begun = self._messages + 1, False
         self._in_head, self._in_body, self._head, self._left = True, False, 0, 0
         self._expect_nothing()
@@ -371,7 +371,7 @@ class Bounded(HttpToolsProtocol):
         return self._strangers[users]
 
     def _wait(self) -> None:
-        """Note the connection as idle, so that it may be closed to make room for a new one."""
+        """Record the connection as idle, so that it may be closed to make room for a new one."""
         if not (self.transport.is_closing() or self._under_way()):
             self.shared.waiting[self] = (
                 None  # also before its body is whole, where it was answered without
@@ -426,7 +426,7 @@ class Bounded(HttpToolsProtocol):
             self.loop.call_soon(self._end_half_closed, answers, turns - 1)
 
     def _part_came(self) -> bool:
-        """Return whether the first bytes of another request have come."""
+        """Return whether the first bytes of a further request have arrived."""
         return self._begun or self._gathered > 0
 
     def end_with_answer(self) -> None:
@@ -504,7 +504,7 @@ class Bounded(HttpToolsProtocol):
             self._say_last(refusal)
 
     def _give_up_request(self) -> bool:
-        """Tell the application that the rest of the request's body will not come.
+        """Tell the application that the rest of a request's body will not arrive.
 
         Return whether it can still be answered.
         """
@@ -545,7 +545,7 @@ class Bounded(HttpToolsProtocol):
             self.transport.close()
 
     def _refusing(self, refusal: Refusal) -> _Refused:
-        """Keep a refusal to be answered, and return the exception that stops the parser."""
+        """Store a refusal to be sent to the client; return the exception that stops the parser."""
         self._raised = refusal
         return _Refused(refusal)
 
@@ -555,12 +555,12 @@ class Bounded(HttpToolsProtocol):
         return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HeadersTooLarge", words)
 
     def _expect_within(self, seconds: float) -> None:
-        """Start the timer by which the rest of a request must arrive."""
+        """Start the timer within which the rest of a request must arrive."""
         self._expect_nothing()
         self._deadline = self.loop.call_later(seconds, self._too_slow)
 
     def _expect_nothing(self) -> None:
-        """Cancel the timer by which the rest of a request must arrive."""
+        """Cancel the timer within which the rest of a request must arrive."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -591,15 +591,15 @@ class _Outlet:
         self._connection = connection
 
     def write(self, data: bytes) -> None:
-        """Write bytes of an answer to the connection."""
+        """Write bytes of an answer to the client's connection."""
         self._connection.transport.write(data)
 
     def is_closing(self) -> bool:
-        """Return whether the connection is closing."""
+        """Return whether the connection to the client is closing."""
         return self._connection.transport.is_closing()
 
     def close(self) -> None:
-        """Close the connection after its last answer."""
+        """Close the client's connection after its last answer."""
         self._connection.close_after_answer()
 
 

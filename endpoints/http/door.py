@@ -81,7 +81,7 @@ def door(
         bodies: The content types that bodies may have.
 
     Raises:
-        ValueError: It listens beyond loopback without a token; what is no host's name.
+        ValueError: It listens beyond loopback without a token; or a host name is not valid.
     """
     token = (
         token.strip() if token else None
@@ -121,7 +121,7 @@ def refusal(
     """Return the error that refuses a request by its method, path and headers; None admits it.
 
     Args:
-        entrance: The server's door.
+        entrance: The server's access rules.
         method: The HTTP method, such as GET.
         path: The path without the query.
         headers: The headers by name in lower case.

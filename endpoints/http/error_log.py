@@ -18,9 +18,9 @@ _lock = threading.Lock()
 
 
 def tell(what: str, error: BaseException) -> None:
-    """Log an exception to stderr, at most one line a minute for the same cause.
+    """Log an exception to stderr; of the same cause at most one line a minute.
 
-    The first time its traceback is written, too.
+    `what` says what failed. The first time its traceback is written, too.
     """
     where = _place(error)
     first, untold = _due(f"{what}: {type(error).__name__}", where)

@@ -46,7 +46,10 @@ class JsonAnswer(msgspec.Struct, frozen=True, gc=False):
 def failure(
     status: int, error: str, message: str, *, headers: Headers = (), close: bool = False
 ) -> JsonAnswer:
-    """Return an error response as JSON."""
+    """Return an error response as JSON.
+
+    `error` is a short name of the kind of error; `close` ends the connection.
+    """
     body = msgspec.json.encode(Failure(error=error, message=message))
     return JsonAnswer(status, body, headers, close)
 
@@ -73,26 +76,26 @@ class Request:
 
     @property
     def gone(self) -> bool:
-        """Return whether the caller has closed the connection."""
+        """Return whether the client has closed the connection."""
         return self.caller.gone
 
     def reply(self, answer: JsonAnswer) -> None:
-        """Send the response to the caller, once; it is dropped if the caller has gone."""
+        """Send the response to the client, once; it is dropped if the client has gone."""
         if not self._answer.done():
             self._answer.set_result(answer)
 
     def fail(self, status: int, error: str, message: str, *, close: bool = False) -> None:
-        """Send an error response to the caller."""
+        """Send an error response to the client; with `close` end its connection afterwards."""
         self.reply(failure(status, error, message, close=close))
 
     def give_up(self) -> None:
-        """Drop the body of a request whose caller has gone: it may wait in a queue for long."""
+        """Drop the body of a request whose client has gone, as it may be queued for long."""
         self.body = b""
         if not self._answer.done():
             self._answer.set_result(None)
 
     async def answered(self) -> JsonAnswer | None:
-        """Wait for the response; return None if the caller has gone."""
+        """Wait for the response; return None if the client has gone."""
         return await self._answer
 
 
@@ -162,7 +165,7 @@ class Application:
             await _send(send, answer)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive) -> JsonAnswer | None:
-        """Return the response to a request, or None if the caller has gone."""
+        """Return the response to a request, or None if the client has gone."""
         refused = self._refused(request, scope)
         if refused is not None:
             return refused
@@ -250,7 +253,7 @@ def _refusal_body(refusal: Refusal) -> bytes:
 
 
 async def _send(send: Send, answer: JsonAnswer) -> None:
-    """Send a response by ASGI's messages."""
+    """Send a response to the client by ASGI's messages."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(answer.body)),

@@ -181,6 +181,6 @@ class Embedded:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr; a broken stderr is no error, as the server must go on."""
+    """Write a line to stderr; ignore an error in that, as the server must go on."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)

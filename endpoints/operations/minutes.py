@@ -60,7 +60,7 @@ def settled_window(project: Project, length: timedelta) -> Window:
 
 
 def settled_by(delay: timedelta, now: datetime) -> datetime:
-    """Return the time up to which metrics are final, if they are so after a delay."""
+    """Return the time up to which metrics are final: the last minute that is older than a delay."""
     return floor_minute(now - delay)
 
 

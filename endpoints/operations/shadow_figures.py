@@ -93,7 +93,9 @@ class ShadowFigures(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowFigures:
-    """Compare the shadow's answers on the last `days` dates of the project's clock.
+    """Compare the shadow variant's answers with those of the live one.
+
+    It gets copies of requests on the last `days` dates of the project's clock.
 
     Raises:
         NotFound: There is no such endpoint, or nothing was copied yet.
@@ -128,7 +130,10 @@ def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowF
 
 
 def latency_sql(column: str) -> str:
-    """Return SQL that counts shadow copies by latency, in steps of 0.1 ms."""
+    """Return SQL that counts shadow copies of requests by latency, in steps of 0.1 ms.
+
+    `column` is the latency's column.
+    """
     return LATENCIES.format(column=column, copies=_COPIES)
 
 
@@ -154,7 +159,7 @@ def _query_rows(project: Project, sql: str, parameters: Mapping[str, Any]) -> li
 
 
 def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Latency]:
-    """Return the p50 and p99 latency of the copies by pair of live and shadow version."""
+    """Return the p50 and p99 latency of copied requests by (live version, shadow version)."""
     counts: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for row in rows:
         counts[row["version"], row["shadow_version"]].append((row["milliseconds"], row["copies"]))

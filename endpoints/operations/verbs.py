@@ -71,7 +71,10 @@ def invoke(
 def _check_parameters(
     parameters: Mapping[str, object], accepted: tuple[str, ...], endpoint: str
 ) -> None:
-    """Refuse a parameter that no deployed model would read."""
+    """Raise Invalid for a parameter that no deployed model accepts.
+
+    `accepted` are the parameters that they accept.
+    """
     if unread := next((name for name in parameters if name not in accepted), None):
         raise Invalid(
             f"no deployed model of {endpoint} takes {unread}",
@@ -82,7 +85,7 @@ def _check_parameters(
 def explain(project: Project, endpoint: str, request: Mapping[str, Any]) -> Explanation:
     """Explain how each rule changes the model's order for a request.
 
-    Nothing is drawn, shown or logged. It raises what `invoke` raises.
+    Nothing is drawn at random, shown or logged. It raises what `invoke` raises.
     """
     from ..gateway.gateway import Gateway
 
@@ -127,7 +130,9 @@ def logs(
 
 
 def shadow(project: Project, endpoint: str, *, days: int = 7) -> ShadowFigures:
-    """Compare the shadow variant's answers with those that were given, in the last `days` days.
+    """Compare the shadow variant's answers with those of the live one, in the last `days` days.
+
+    A shadow variant gets copies of requests; nobody sees its answers.
 
     Raises:
         NotFound: There is no such endpoint, or no shadow.

@@ -86,7 +86,7 @@ class Predictions:
             self._loop.call_later(self._timeout, self._watch, self._timeout)
 
     def stop(self) -> None:
-        """Stop predicting after the requests submitted so far."""
+        """Stop predicting after the requests that were submitted so far."""
         self._queue.put(None)
 
     def run(self) -> None:
@@ -116,7 +116,7 @@ class Predictions:
             request.reply(JsonAnswer(status, body, self._headers))
 
     def _watch(self, timeout: float) -> None:
-        """End the process if the running prediction takes longer than the time limit."""
+        """End the process if the running prediction takes longer than the time limit in seconds."""
         began = self._began
         if began is not None and time.monotonic() - began[1] >= timeout:
             self._end(began[0], timeout)
@@ -129,7 +129,7 @@ class Predictions:
     def _end(self, hanging: Request, timeout: float) -> None:
         """Answer each waiting caller by an error, as the running prediction hangs.
 
-        `hanging` is the request that it is for; its callers get another error than the others.
+        `hanging` is the request of that prediction; its caller gets another error than the others.
         """
         faulthandler.dump_traceback(sys.stderr)  # where it hangs
         print(
@@ -149,7 +149,10 @@ class Predictions:
 
 
 def answer(model: LoadedModel, request: Request) -> tuple[int, bytes]:
-    """Return the status and the JSON body of the answer to a prediction request."""
+    """Return the status and the JSON body of the answer to a prediction request.
+
+    The answer is the predictions, or an error.
+    """
     content_type = request.headers.get(b"content-type", b"").decode("latin-1")
     try:
         rows, parameters = payloads.request(bytes(request.body), content_type, model.manifest)

@@ -107,7 +107,7 @@ class ModelServer:
         self._ready.wait()
 
     def run(self) -> bool:
-        """Predict until `stop`. Return False where the loop has failed."""
+        """Predict until `stop` is called; return False if the server's event loop has failed."""
         if not self._failed:
             self._predictions.run()
         self._thread.join()
@@ -183,9 +183,9 @@ class ModelServer:
                 os._exit(HUNG)  # nothing else ends its thread
 
     def _hang(self) -> None:
-        """End the process after a prediction hung, once its callers have their answers.
+        """End the process after a prediction exceeded its time limit and callers are answered.
 
-        Nothing else ends its thread.
+        Nothing else ends the prediction's thread.
         """
         self._server.close()
         self._connections.stop()

@@ -27,7 +27,10 @@ def key(endpoint: str) -> str:
 
 
 def read(state: StateStore, endpoint: str) -> OwnerDocument | None:
-    """Return who may change an endpoint's traffic, with the stored token; None if never set."""
+    """Return the record of who may change an endpoint's traffic; None if there never was one.
+
+    It has the token that a change of it must name.
+    """
     document = state.get(key(endpoint))
     if document is None:
         return None
@@ -37,7 +40,7 @@ def read(state: StateStore, endpoint: str) -> OwnerDocument | None:
 
 
 def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
-    """Return whether the recorded owner still controls the endpoint's traffic.
+    """Return whether the recorded owner still has control of the endpoint's traffic.
 
     A rollout or an experiment does until it releases the traffic, the guard until `deploy` has
     brought the endpoint back. The record of a `deploy` or `traffic` command counts until the
@@ -73,6 +76,8 @@ def whose(
 
     "ours" is that of this `kind` and `name`. Traffic that the ended run `heir_of` passes on counts
     as free.
+
+    `claim` is the record of the owner.
     """
     if (
         claim is None
@@ -157,6 +162,8 @@ def intend(
 ) -> OwnerDocument:
     """Record that `deploy` or `traffic` is about to set this split, before it does.
 
+    `claim` is the record of the owner that was read before.
+
     Raises:
         Refused: A rollout or an experiment owns it, or the guard has stopped the endpoint.
         Conflict: Somebody was faster.
@@ -175,6 +182,8 @@ def record_stop(
 
     From then on rollouts, experiments and `traffic` are refused, until `deploy` has brought it
     back.
+
+    `claim` is the record of the traffic's owner that was read before.
 
     Raises:
         Refused: Its traffic has another owner.
@@ -202,6 +211,8 @@ def record_stop(
 def begin_return(state: StateStore, endpoint: str, claim: OwnerDocument) -> OwnerDocument:
     """Record that `deploy` brings a stopped endpoint back: from then on the guard leaves it alone.
 
+    `claim` is the record of the stop.
+
     Raises:
         Conflict: Somebody was faster.
     """
@@ -213,7 +224,10 @@ def begin_return(state: StateStore, endpoint: str, claim: OwnerDocument) -> Owne
 def settle(
     state: StateStore, endpoint: str, claim: OwnerDocument, *, now: datetime
 ) -> OwnerDocument:
-    """Record that the planned split is served, so that nobody owns the traffic any more."""
+    """Record that the planned split is served, so that nobody owns the traffic any more.
+
+    `claim` is the record of the owner that was read before.
+    """
     return _put(
         state,
         endpoint,
@@ -252,7 +266,7 @@ def announce_end(
 def _put(
     state: StateStore, endpoint: str, owner: Owner, claim: OwnerDocument | None
 ) -> OwnerDocument:
-    """Record an endpoint's owner, unless another was recorded since `claim` was read."""
+    """Store the record of an endpoint's owner, unless it changed since `claim` was read."""
     token = state.put(
         key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token
     )

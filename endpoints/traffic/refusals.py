@@ -12,7 +12,7 @@ from .owner_document import ABANDONED, Owner
 def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
     """Return the error for changing the traffic of an endpoint that has another owner.
 
-    `meanwhile` is a clause on what is not allowed as long as that lasts.
+    `meanwhile` is a clause on what is not allowed as long as the other owns it.
     """
     if owner.lasting and owner.until is not None:
         return _ended_refusal(endpoint, owner, owner.until, now)

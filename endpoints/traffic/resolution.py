@@ -132,6 +132,8 @@ def with_owned_counts(
 
     It scales them while it owns the traffic; else the spec is returned unchanged.
 
+    `claim` is the record of who owns the traffic, `running` the endpoint as it runs.
+
     Raises:
         Refused: The traffic has such an owner, and the spec would change a variant.
     """
@@ -214,7 +216,7 @@ def _heir(
 
 
 def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
-    """Return a note that a variant keeps its version while it has traffic, and how to move that.
+    """Return a note that a variant keeps its version while it has traffic, and on the remedy.
 
     `heir` is the variant that will serve the version, or None.
     """

@@ -50,7 +50,9 @@ def resolution(target: Target, routing: str) -> Decimal:
 
 
 def is_fenced(target: Target, routing: str) -> bool:
-    """Return whether setting a split makes the tokens that were read before it invalid.
+    """Return whether setting a split invalidates all tokens that were read before it.
+
+    | A token is what a change of the split must name.
 
     With sticky `routing` it always does: the split is a document written by compare-and-swap.
     """
@@ -175,7 +177,10 @@ class RoutedEndpoints:
 
 
 def _token(state: EndpointState, stored: _Stored | None) -> str:
-    """Return the token that stands for an endpoint's state and its stored split together."""
+    """Return the token for an endpoint's state and its stored split together.
+
+    It changes when either does; a change of the split must name it.
+    """
     return f"{state.token}/{stored.token if stored else ''}"
 
 

@@ -28,8 +28,8 @@ def readers(
 ) -> tuple[str, ...]:
     """Return the names of what depends on an event or one of its attributes.
 
-    Names are such as `objective ctr`, `metric clicks`, `monitor alike`, `item_history`, `ranker@1`;
-    a model without versions has its configuration's file.
+    A name has a kind in front, such as `objective ctr`, `metric clicks`, `monitor alike`,
+    `item_history`, `ranker@1`; a model without versions has its configuration's file.
     """
     objectives = [
         f"objective {name}"

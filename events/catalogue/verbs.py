@@ -62,7 +62,7 @@ def diff(project: Project, revision: str) -> StructRows[Change]:
 
 
 def quarantine(project: Project, event: str, *, limit: int = 20) -> Quarantine:
-    """Return up to `limit` of an event's rows that are still in quarantine, with the reasons.
+    """Return up to `limit` of an event's rows that still wait in quarantine, with the reasons.
 
     Raises:
         NotFound: there is no such event, or `apply` has not made its tables yet.

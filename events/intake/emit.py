@@ -80,7 +80,10 @@ def stream_of(event: Event) -> StreamSpec:
 def _append(
     project: Project, stream: StreamSpec, check: EventCheck, rows: Sequence[Row]
 ) -> tuple[Rejected, ...]:
-    """Check rows by a function, append the valid ones to a stream, and return the rejected ones."""
+    """Check rows with a function, append the valid ones to a stream; return the rejected ones.
+
+    `check` validates one row.
+    """
     now, stored = values.naive(project.now()), project.log_time()
     good: list[Row] = []
     places: list[int] = []
@@ -158,8 +161,8 @@ def _checker(
 ) -> EventCheck:
     """Return a function that checks a row against attributes, and returns it with typed values.
 
-    `unknown` gives the error for a name that is no attribute; `own_rules` checks the row's time;
-    `extra` are values that are added to each row.
+    `attributes` are those that a row may have; `unknown` returns the error text for any other name;
+    `own_rules` checks the row's time; `extra` are values that are added to each row.
     """
     names = frozenset(a.name for a in attributes) | _OWN
     plan = [

@@ -226,7 +226,10 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
 def _stage(
     project: Project, event: Event, source: Source, folder: Path, *, backfill: bool
 ) -> StagedBatch:
-    """Read and validate a source; write valid and invalid rows to Parquet files in a folder."""
+    """Read and validate a source; write valid and invalid rows to Parquet files in a folder.
+
+    With `backfill` events older than the allowed lateness are valid, too.
+    """
 
     def progress(done: int) -> None:
         project.progress(event.name, done, source.rows)
@@ -254,6 +257,8 @@ def _store(
     """Store an event's checked rows in the warehouse, and return the counts of the ingest.
 
     `started` is when it began; `corrects` lets a new content of a stored event replace it.
+
+    `staged` are the rows as they were checked and written to files.
     """
     with settle(
         project.spec,
@@ -282,7 +287,10 @@ def _store(
 
 
 def _quarantine(project: Project, event: Event, settled: ValidatedBatch) -> Tally:
-    """Append rejected rows to the quarantine table, each once; return the counts by reason."""
+    """Append rejected rows to the quarantine table, each once; return the counts by reason.
+
+    `settled` has, of a checked batch, the rows to store and those to refuse.
+    """
     table, tally = quarantine_table(event), Tally()
     wall = naive(project.log_time())
     for part in settled.refused():
@@ -308,7 +316,10 @@ def _quarantine(project: Project, event: Event, settled: ValidatedBatch) -> Tall
 
 
 def _append(project: Project, event: Event, settled: ValidatedBatch, *, batch: str) -> None:
-    """Append a batch's new rows to the event's raw table in the warehouse."""
+    """Append a batch's new rows to the event's raw table in the warehouse.
+
+    `settled` has, of a checked batch, the rows to store; `batch` is the batch's name.
+    """
     if not settled.stored:
         forget(project, event, batch)
         return
@@ -343,7 +354,7 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Store the quarantined rows that are valid by now; return the number of rows by event.
 
-    Rows that wait for one of these are tried after it.
+    `folder` is for temporary files. Rows that wait for one of these are tried after it.
     """
     warehouse = project.target.warehouse
     order = [

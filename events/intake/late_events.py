@@ -42,7 +42,7 @@ def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterato
 
 
 def _late_events(event: Event, rows: pa.Table) -> pa.Table:
-    """Return quarantined rows as rows of the event's own table.
+    """Convert quarantined rows back to rows of the event's own table.
 
     Left out are those that the present attributes cannot hold, as after a change of a type.
     """
@@ -85,7 +85,7 @@ def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alone(row: dict[str, Any], schema: pa.Schema) -> pa.Table | None:
-    """Return a row as an Arrow table of one row, or None if it does not fit the schema."""
+    """Convert a row to an Arrow table of one row; None if it does not fit the schema."""
     try:
         return pa.Table.from_pylist([row], schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

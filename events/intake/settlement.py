@@ -125,7 +125,7 @@ def _stored_before(
     *,
     unstored: Path,
 ) -> int:
-    """Return how many events of a batch, that are too old now, have been stored before.
+    """Count the events of a batch that are too old now but were stored before.
 
     The other ones are written to the file `unstored`.
     """
@@ -257,9 +257,10 @@ def _note_missing(
     connection: duckdb.DuckDBPyConnection,
     good: str,
 ) -> None:
-    """Create the DuckDB table isthmus_missing: references to events that are nowhere.
+    """Create the DuckDB table isthmus_missing: references of a batch to events that do not exist.
 
-    `good` is the table of the batch's rows, which may refer to each other; `days` are their dates.
+    They are neither in the warehouse nor in the batch. `good` is the table of the batch's rows,
+    which may refer to each other; `days` are their dates.
     """
     connection.execute("CREATE OR REPLACE TABLE isthmus_missing (attribute VARCHAR, id VARCHAR)")
     for attribute in event.attributes:
@@ -344,6 +345,8 @@ def _all_refused(
     """Yield the rows of a batch that go to quarantine: invalid, too old, waiting, conflicting.
 
     `selected` yields the rows of a state. Rows that are too old are taken from `unstored`.
+
+    `staged` is the batch as it was checked and written to files.
     """
     yield from _tables(staged.bad)
     for part in () if unstored is None else _tables(unstored):

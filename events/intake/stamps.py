@@ -57,7 +57,10 @@ def _key(event: Event, batch: str) -> str:
 
 
 def _stamp(project: Project, key: str, batch: str) -> tuple[BatchStamp, str]:
-    """Return the storing time of a batch and its document's token, recorded now if missing."""
+    """Return a batch's storing time and its document's token; record the present time if none is.
+
+    `key` is the document's, `batch` the batch's name.
+    """
     while True:
         if (document := project.target.state.get(key)) is not None:
             return decode(document.value, BatchStamp, what=f"state {key}"), document.token

@@ -28,6 +28,8 @@ def bad_rows(staged: StagedBatch) -> Tally:
     """Return the counts, by reason, of a batch's malformed rows.
 
     Rows that are well-formed but too old are not counted.
+
+    `staged` is the batch as it was checked and written to files.
     """
     tally = Tally()
     with pq.ParquetFile(staged.bad) as file:

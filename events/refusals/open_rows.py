@@ -48,9 +48,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_sql(event: Event) -> str:
-    """Return SQL for the quarantined rows of an event that were not settled since.
+    """Return SQL for the quarantined rows of an event that are still unresolved.
 
-    A row is settled if its own content was stored since; if it was refused for a value, and its id
+    A row is resolved if its own content was stored since; if it was refused for a value, and its id
     was stored with a mended content; if it waited for its reference or its time, and another
     content of its id was stored; or if it waited for its time and now waits for its reference, as
     another row.
@@ -167,7 +167,10 @@ def _group(row: dict[str, Any]) -> Group:
 
 
 def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
-    """Convert stored rows whose event id is stored twice to the form of quarantined rows."""
+    """Convert stored rows whose event id occurs twice to the form of quarantined rows.
+
+    `copies` are the stored rows that readers do not see.
+    """
     import pyarrow as pa
 
     from .refused_rows import judged

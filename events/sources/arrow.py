@@ -169,7 +169,7 @@ def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
 
 
 def _text_or_bytes(value: bytes | None) -> object:
-    """Decode bytes to text; return them as they are if they are not valid UTF-8."""
+    """Decode bytes to text; return the bytes if they are not valid UTF-8."""
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:

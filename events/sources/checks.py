@@ -79,6 +79,8 @@ def _schemas(fenced: ProjectPaths, event: Event) -> Iterator[tuple[str, pa.Schem
     """Yield the name and Arrow schema of an event's source query, or of each Parquet file.
 
     Text files are opened to read the names of their columns.
+
+    `fenced` are the folders and files that the project may read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -113,7 +113,10 @@ def source_text(fence: ProjectPaths, event: str) -> str:
 
 
 def _sql(fence: ProjectPaths, event: Event, stage: Path) -> Source:
-    """Run an event's source query, and return its rows as a source to ingest."""
+    """Run an event's source query, and return its rows as a source to ingest.
+
+    `fence` are the folders and files that the project may read, `stage` is for temporary files.
+    """
     name = f"sources/{event.name}.sql"
     copy = stage / "rows.parquet"
     rows = query_to_parquet(
@@ -128,6 +131,8 @@ def _declared(
     """Return the source that project.yaml declares for an event: files, cloud objects or a table.
 
     `source` is the declaration, `stage` the folder for copies.
+
+    `fence` are the folders and files that the project may read.
     """
     scheme = files.scheme_of(source)
     if not scheme:

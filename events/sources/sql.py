@@ -204,6 +204,8 @@ def _loaded(
 
     The tree is None where the query reads no text files, or has no tree. With `head` only the first
     rows are loaded.
+
+    `query` is the query as written, `text` it with absolute paths.
     """
     tree = parsed(connection, text)
     references = [] if tree is None else list(file_references(tree["statements"]))
@@ -244,7 +246,10 @@ def _bindable(
 def _reading(
     connection: duckdb.DuckDBPyConnection, query: _Query, node: SyntaxNode
 ) -> TextReader | None:
-    """Return how a node of a syntax tree reads text files; None if it reads none."""
+    """Return how a node of a syntax tree reads text files; None if it reads none.
+
+    `query` is the query as written.
+    """
     options: dict[str, str] = {}
     if node["type"] == "BASE_TABLE":
         paths, kind = [node["table_name"]], _TEXT.search(node["table_name"])
@@ -326,7 +331,10 @@ def _bound(
 def _as_invalid(
     connection: duckdb.DuckDBPyConnection, query: _Query, text: str, error: duckdb.Error
 ) -> Invalid:
-    """Convert DuckDB's error to Invalid, with the line of the query and a remedy."""
+    """Convert DuckDB's error to Invalid, with the line of the query and a remedy.
+
+    `query` is the query as written, `text` it with absolute paths.
+    """
     import duckdb
 
     words = str(error).strip()

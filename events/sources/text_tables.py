@@ -89,12 +89,15 @@ class Lines(msgspec.Struct, frozen=True):
     files: array[int]
 
     def position(self, row: int) -> tuple[int, int]:
-        """Return the file number and the line number that a row of the table came from."""
+        """Return the file number and the line number from which a row of the table was read."""
         files, lines = self.positions([row])
         return int(files[0]), int(lines[0])
 
     def positions(self, rows: Any) -> tuple[Any, Any]:
-        """Return the file numbers and line numbers that rows of the table came from, as arrays."""
+        """Return the file numbers and line numbers from which rows of the table were read.
+
+        They are two arrays.
+        """
         import numpy as np
 
         rows = np.asarray(rows)

@@ -230,7 +230,7 @@ def _arrow(attribute: Attribute) -> pa.DataType:
 
 
 def _is_text(column: ColumnData) -> bool:
-    """Return whether an Arrow column holds text."""
+    """Return whether an Arrow column has a text type."""
     return (
         pa.types.is_string(column.type)
         or pa.types.is_large_string(column.type)
@@ -384,13 +384,19 @@ def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> Co
 
 
 def _merge(reasons: Reasons, attribute: Attribute, faults: Faults) -> None:
-    """Add an attribute's faults to the reasons by row; a row that has a reason keeps it."""
+    """Add the faults of an attribute's values to the reasons for refusing rows.
+
+    `reasons` are by row, and changed; a row that has one keeps it.
+    """
     for row, fault in faults.items():
         reasons.setdefault(row, (attribute.name, fault))
 
 
 def _mask(rows: int, reasons: Reasons) -> ColumnData:
-    """Return, as a boolean array, which of so many rows have no reason against them."""
+    """Return a boolean array that is true for each row without a reason to refuse it.
+
+    `rows` is their number.
+    """
     keep = bytearray(b"\x01") * rows
     for row in reasons:
         keep[row] = 0
@@ -401,7 +407,10 @@ def _mask(rows: int, reasons: Reasons) -> ColumnData:
 
 
 def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[Bad]:
-    """Return the invalid rows of a chunk, each with its content as JSON and the reason."""
+    """Return the invalid rows of a chunk, each with its content as JSON and the reason.
+
+    `typed` are the converted columns, `reasons` by row why it is refused.
+    """
     rejected = []
     for row in sorted(reasons):
         attribute, fault = reasons[row]
@@ -435,7 +444,7 @@ def _value(column: Any, row: int) -> object:
 
 
 def _broken(chunk: Chunk) -> list[Bad]:
-    """Return a chunk's unreadable lines in the form of invalid rows."""
+    """Convert a chunk's unreadable lines to the form of invalid rows."""
     return [
         Bad(
             row=-1,

@@ -219,9 +219,9 @@ def never_ran(project: Project, name: str) -> NotFound:
 
 
 def differences(project: Project, run: FrozenRun) -> tuple[str, ...]:
-    """Return which keys of project.yaml differ from the run's definition at its start.
+    """Return the keys of project.yaml that differ from the run's definition at its start.
 
-    If project.yaml no longer has the experiment, that is the one text `it is gone`.
+    The result is the single text `it is gone` if project.yaml no longer has the experiment.
     """
     name = run.definition.experiment.name
     if name not in project.spec.experiments:

@@ -55,7 +55,7 @@ def layers_with(live: LiveExperiments, layer: Layer) -> dict[str, LiveLayer]:
     """Return the layers of the live runs, with a further layer added.
 
     Raises:
-        Refused: The layer runs with another salt or holdout, by which units would move.
+        Refused: The layer runs with another salt or holdout, which would assign its units anew.
     """
     used = {run.layer for run in live.runs}
     layers = {name: live_layer for name, live_layer in live.layers.items() if name in used}
@@ -78,7 +78,7 @@ def ranges_for(
     """Return the hash buckets of a layer for a run that is to have `count` of them.
 
     Args:
-        live: The live document.
+        live: The document of all live runs, from which the taken buckets follow.
         layer: The layer's name.
         count: How many buckets.
         run: The run; None: a new one.

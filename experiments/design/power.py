@@ -137,7 +137,9 @@ class PreferencePower(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _daily_looks_text(days: int, shown: str, cost: float) -> str:
-    """Return a line on the effect that some days can show, and on what daily looks cost.
+    """Return a text line: the smallest effect that some days can show, and what daily looks cost.
+
+    A look is a reading of the results; looking each day costs power.
 
     Args:
         days: How many days.
@@ -158,16 +160,17 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0  # days from a unit's first exposure
 
     def days_for(self, units: int) -> int | None:
-        """Return in how many days so many units have come and the last outcome window is over.
+        """Return after how many days so many units have come and all their events are counted.
 
-        None if the traffic is unknown.
+        A unit's events count for the length of the outcome window. None if the traffic is unknown.
         """
         return math.ceil(units / self.a_day) + self.window if self.a_day else None
 
     def smallest(self, needed: Callable[[float], int]) -> float | None:
-        """Return the smallest relative effect that the planned days' units can show, or None.
+        """Return the smallest relative effect that the planned days' units can show.
 
-        None if the traffic is unknown. `needed` returns the units of all arms for an effect.
+        None if the traffic is unknown, or no effect can be shown. `needed` returns how many units
+        of all arms an effect of a given size needs.
         """
         if not self.a_day:
             return None
@@ -331,9 +334,9 @@ def power_of_preference(
 
 
 def preference_events(effect: float) -> int:
-    """Return how many counted events, of both variants together, show a preference.
+    """Return how many counted events, of both variants together, show a preference of this size.
 
-    `effect` is its size.
+    `effect` is the share of wins of the preferred variant less that of the other.
     """
     return math.ceil((z_needed() / effect) ** 2)
 
@@ -412,6 +415,8 @@ def _needs(
     """Return how many units and days it takes to show each of these effects.
 
     `needed` returns the units of all arms for an effect.
+
+    `arms` is the number of arms, and `traffic` says how many units come a day.
     """
     return tuple(
         Need(

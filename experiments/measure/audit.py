@@ -203,13 +203,15 @@ def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Bucket
     """Return the versions at which a run's hash buckets changed, and the ranges from each on.
 
     They are versions of the document of all live runs.
+
+    They are versions of the document of all live runs. `changes` is the run's history.
     """
     of_run = [change for change in changes if change.run == run]
     return [change.version for change in of_run], [change.ranges for change in of_run]
 
 
 def _held_bucket(ranges: tuple[list[int], list[BucketRanges]], config: int, place: int) -> bool:
-    """Return whether the run held a hash bucket under a version of the live document.
+    """Return whether a run held a hash bucket under a version of the document of all live runs.
 
     `ranges` is what `_ranges` returns, `config` the version, `place` the bucket.
     """

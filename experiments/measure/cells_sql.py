@@ -274,7 +274,11 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def when(self) -> str:
-        """Return the SQL condition under which an event counts, by its time since the first."""
+        """Return the SQL condition under which an event counts, by its time since the exposure.
+
+        The covariate has the days before a unit's first exposure; outcomes count from it on, within
+        the metric's window.
+        """
         if self.role == "x" and self.metric.before is not None:
             return (
                 "happened_at < units.first_at AND happened_at >= units.first_day - INTERVAL "
@@ -293,9 +297,10 @@ class _Measure(msgspec.Struct, frozen=True):
         return f"{self._narrow(f'sum({self.name})')} AS {self.name}"
 
     def running(self, so_far: str) -> str:
-        """Return the SQL of a unit's running total over the SQL window `so_far`.
+        """Return the SQL of a unit's running total, up to and including each day.
 
-        It adds the column `<name>_1` with what the day alone adds.
+        `so_far` is the SQL window over the unit's days up to then. Except for the covariate, the
+        column `<name>_1` has what the day alone adds.
         """
         total = f"{self._narrow(f'sum({self.name}) {so_far}')} AS {self.name}"
         return total if self.role == "x" else f"{total}, {self.name} AS {self.name}_1"
@@ -403,7 +408,8 @@ def _outcome_rows(
 def _day(days_before: int) -> str:
     """Return the SQL of the day on which an event counts.
 
-    Events before the unit's first exposure count on its first day.
+    `days_before` is how many days before a unit's first exposure are read, too, 0 for none. Such
+    earlier events count on the unit's first day.
     """
     day = "date_trunc('day', happened_at)"
     return (

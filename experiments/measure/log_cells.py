@@ -55,7 +55,8 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 def read(project: Project, experiment: Analysis, objective: Objective, moment: datetime) -> Cells:
     """Sum the log's outcomes by arm and day, as far as they are known at a moment.
 
-    An old log (`now:`) is complete: outcomes up to its end are known. A number's sums are floats.
+    An old log (`now:`) is complete: outcomes up to its end are known. Sums of an outcome that is a
+    number are floats; counts are ints.
 
     Args:
         project: The project whose warehouse has the log.
@@ -64,7 +65,7 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
         moment: Rows before it count.
 
     Raises:
-        Invalid: A number's values are too large, or too close together for their size.
+        Invalid: The outcome's values are too large, or too close together for their size.
     """
     closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
     known_at = moment + objective.within if closed else moment

@@ -72,7 +72,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def units(self) -> dict[str, int]:
-        """Return the number of units of each arm, even those whose outcomes may still come."""
+        """Return the number of units of each arm, with those whose outcomes may still come."""
         return {arm: sum(count for _, count in self._units_by_first_day(arm)) for arm in self.arms}
 
     def by_first_day(self) -> dict[date, dict[str, int]]:
@@ -126,7 +126,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
         Args:
             metric: The metric.
-            since_first: Days since a unit's first.
+            since_first: The unit's age: days since its first exposure, from 0.
             ends: Units count whose day is over by then.
         """
         last = ends.date() - _DAY

@@ -69,9 +69,10 @@ def read(
 def trend_parameters(
     metric: Metric, arms: Sequence[str], *, until: datetime, known_at: datetime
 ) -> dict[str, object]:
-    """Return the SQL parameters about the metric, the arms and the last whole day.
+    """Return the SQL parameters of `trend_sql`: the metric, the arms and the last whole day.
 
-    The caller adds the others.
+    `until` is when events end, and `known_at` when outcomes must be known. The caller adds the
+    others.
     """
     of_run = msgspec.structs.replace(metric, before=None)
     today = {"today": midnight(until.date())}
@@ -123,10 +124,11 @@ SELECT arm, count(*) AS units, {squares} FROM {influences} GROUP BY arm"""
 
 
 def _of_ones(numbers: Iterable[int], days: int) -> str:
-    """Return the SQL that subtracts the denominators of a metric that is no ratio from slopes.
+    """Return the SQL that corrects slopes for a metric whose denominator is 1 per unit and day.
 
-    Such a metric has a denominator of 1 for each unit on each of its days, also on days without a
-    row. `numbers` are the slopes.
+    Such a metric is no ratio. It has this denominator also on days without a row, so these days'
+    weights are subtracted. `numbers` are the numbers of the slopes, `days` is how many days have a
+    weight.
     """
     less = ", ".join(f"i{number} - so_far{number} AS i{number}" for number in numbers)
     lasted = "date_diff('millisecond', first_day, $today)"

@@ -48,6 +48,8 @@ class QueryRows(msgspec.Struct, frozen=True, kw_only=True):
 def figures(project: Project, monitor: Monitor, reading: MonitorWindow) -> MonitorFigures:
     """Compute the metrics of a monitor of items, by group, day and model version.
 
+    `reading` has the dates and times that are read.
+
     Raises:
         Invalid: The feature's view has not been materialized.
     """
@@ -83,7 +85,11 @@ def figures(project: Project, monitor: Monitor, reading: MonitorWindow) -> Monit
 
 
 def read(project: Project, monitor: Monitor, reading: MonitorWindow, groups: Grouping) -> QueryRows:
-    """Query how often each group's items were shown and clicked."""
+    """Query how often each group's items were shown and clicked, and return the sums.
+
+    `reading` has the dates and times that are read, `groups` the feature by which items are
+    grouped.
+    """
     endpoint, entity = (
         project.spec.endpoints[monitor.endpoint],
         entity_of(monitor.items, project.spec),
@@ -118,7 +124,10 @@ def grouping(project: Project, monitor: Monitor) -> Grouping:
 
 
 def answer(table: Sequence[Mapping[str, Any]]) -> QueryRows:
-    """Convert the rows of the monitor's query to sums, sorted by the rows' kind."""
+    """Convert the rows of the query of a monitor of items to its sums, apart by kind of row.
+
+    A kind is `group`, `all`, `spread` or `catalogue`.
+    """
     first = {row["kind"]: row for row in table if row["scope"] == "first"}
     table = [row for row in table if row["scope"] != "first"]
     groups: dict[ItemGroup, dict[str, ExposureSums]] = {}
@@ -185,7 +194,8 @@ def _place_rows(
 ) -> Iterator[GroupFigure]:
     """Yield the metrics of one period or of one model version, as rows of a snapshot.
 
-    `place` says of which; `outcomes` whether it is known what was clicked.
+    `place` names the period or the version, `alarm` has the limits; `outcomes` says whether it is
+    known what was clicked.
     """
     if place not in answer.everything:
         return
@@ -220,7 +230,8 @@ def _click_rows(
 ) -> Iterator[GroupFigure]:
     """Yield the metrics of what was clicked in a group of items, as rows of a snapshot.
 
-    `everything` are the sums of all groups.
+    `sums` are the group's exposures and clicks, `everything` those of all groups. `place` names the
+    period or the model version, and `alarm` has the limits.
     """
     if everything.organic:
         yield _row(
@@ -245,8 +256,9 @@ def _calibration_rows(
 ) -> Iterator[GroupFigure]:
     """Yield a group's ratio of clicks to the sum of predicted scores, as a row of a snapshot.
 
-    Its interval is the exact one of a Poisson count of clicks (Garwood 1936); the sum of scores is
-    taken as known.
+    `sums` are its clicks and scores, `place` names the period or the model version, and `alarm` has
+    the limits. The interval is the exact one of a Poisson count of clicks (Garwood 1936); the sum
+    of scores is taken as known.
     """
     low, high = (end / sums.expected for end in poisson_interval(int(sums.clicks)))
     least, most = alarm.calibration or (-math.inf, math.inf)
@@ -295,6 +307,8 @@ def _over_items(
     """Return the snapshot's row of a metric over items, such as the Gini coefficient.
 
     `spread_` are the sums that it is computed from; its interval rests on `units` and exposures.
+
+    `place` names the period or the model version.
     """
     return msgspec.structs.replace(
         _row(figure, "", estimate, place, spread_.shown, units=units), count=spread_.items

@@ -163,7 +163,7 @@ def _select(kind: str, keys: str, number: str, sums: Mapping[str, str]) -> str:
 
 
 def _scopes() -> str:
-    """Return an SQL query that repeats the rows for the window, each day and each version."""
+    """Return an SQL query that repeats the rows for each scope: window, day and model version."""
     scopes = (
         ("'window'", "''", _NOW),
         ("'day'", "dt", _NOW),

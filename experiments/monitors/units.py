@@ -44,7 +44,7 @@ class UnitCell(msgspec.Struct, frozen=True, kw_only=True):
 def figures(project: Project, monitor: Monitor, reading: MonitorWindow) -> MonitorFigures:
     """Compute the metrics of a monitor of units, by group, day and model version.
 
-    It raises as `read` does.
+    `reading` has the dates and times that are read. It raises what `read` raises.
     """
     endpoint = project.spec.endpoints[monitor.endpoint]
     outcome = project.spec.objectives[endpoint.objective].outcome
@@ -65,6 +65,8 @@ def figures(project: Project, monitor: Monitor, reading: MonitorWindow) -> Monit
 
 def read(project: Project, monitor: Monitor, reading: MonitorWindow) -> tuple[UnitCell, ...]:
     """Count units by period, model version and group, and those with an outcome.
+
+    `reading` has the dates and times that are read.
 
     Raises:
         Invalid: The log's table is from before there were monitors; `apply` adds the column.

@@ -110,7 +110,7 @@ class Accounts:
         return len(self._units)
 
     def amounts(self) -> Floats:
-        """Return the reward of every row of a number, those that are 0 last."""
+        """Return the logged rewards of all rows, if the objective is a number; zeros come last."""
         amounts = np.concatenate([np.zeros(0), *(self._amounts or ())])
         return np.concatenate([amounts, np.zeros(int(self._sums["rows"].sum()) - len(amounts))])
 
@@ -201,7 +201,8 @@ def _mass(
 ) -> Floats:
     """Return how likely the replayed version puts an item of each score decile at a place.
 
-    `by_draw` has, by the id of a lane, what exploration adds.
+    Without exploration that is the ranked item's decile. `by_draw` has what a random order adds, by
+    the identity of a lane (places that the same candidates compete for).
     """
     mass = np.zeros(TENTHS)
     if place.lane is None:

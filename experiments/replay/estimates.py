@@ -83,7 +83,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worth(self) -> str:
-        """Return a clause on how many rows of the log are effectively left for the policy."""
+        """Return a clause on the effective sample size: how many rows the policy is left with."""
         units = f", {plural(self.units, 'unit')} drawn" if self.units else ""
         return (
             f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} "

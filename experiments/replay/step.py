@@ -118,7 +118,10 @@ def replayed_from(
 
 
 def _tail_warnings(replayed: Replay, amounts: Floats) -> tuple[str, ...]:
-    """Return a sentence on the estimates whose intervals a heavy tail may make too narrow."""
+    """Return a sentence on the estimates whose intervals a heavy tail may make too narrow.
+
+    `amounts` are the logged rewards of the rows.
+    """
     estimates = {
         "self-normalised": replayed.self_normalised,
         "doubly robust": replayed.doubly_robust,
@@ -188,7 +191,11 @@ class _Version:
         scores: NDArray[np.float64],
         ends: NDArray[np.float64],
     ) -> list[Row]:
-        """Return the rows of a logged ranking, weighted by the version's probabilities."""
+        """Return the rows of a logged ranking, weighted by the version's probabilities.
+
+        `scores` are the version's, and `ends` the bounds of the tenths of all scores. Empty if the
+        present rules could not have given the logged order.
+        """
         places = weighted_places(answer, arrangement, self.explore)
         if places is None:
             self.left_out[CHANGED] += 1

@@ -142,7 +142,7 @@ def checked_question(
 def _endpoint_of(spec: ProjectSpec, model: str) -> str:
     """Return the name of the only endpoint that serves a model.
 
-    It raises Invalid if there is not exactly one.
+    Raises Invalid if there is not exactly one.
     """
     serving = [
         e.name

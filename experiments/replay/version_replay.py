@@ -84,9 +84,9 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         ]
 
     def _digits(self) -> tuple[int, int]:
-        """Return the decimal digits of a value and of its interval.
+        """Return how many decimals a value and its interval are printed with.
 
-        A number has four significant digits of what was logged, and its interval as many.
+        They are chosen so that a number has four significant digits of what was logged.
         """
         if self.sums is None:
             return 5, 4
@@ -94,7 +94,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         return digits, digits
 
     def _at_cap(self) -> str:
-        """Return a clause on how many places are at the cap, if there is one."""
+        """Return a clause on the share of importance weights at their cap, or "" without a cap."""
         if self.capped is None or self.at_most is None:
             return ""
         return f"; {100 * self.capped:.2g} % at the cap of {self.at_most:,g}"
@@ -109,7 +109,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         )
 
     def _worth(self) -> str:
-        """Return a clause on how many rows of the log are effectively left for the estimates."""
+        """Return a clause on how many rows the estimates rest on, and on heavy weights."""
         return (
             f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
             "them weigh more than 20"

@@ -27,7 +27,10 @@ def chance_lines(results: Results) -> list[str]:
 
 
 def prior_text() -> str:
-    """Return the prior of the chance to beat the control, and what it is not used for, as text."""
+    """Return a sentence on the prior that the chance to beat the control assumes.
+
+    It also says what that chance is not used for.
+    """
     return (
         f"if true effects are normal around 0 with a standard deviation of {100 * PRIOR_SD:.0f} %; "
         "the verdict does not use it"
@@ -35,7 +38,7 @@ def prior_text() -> str:
 
 
 def _probability_text(probability: float) -> str:
-    """Return a probability in percent, which is never certain."""
+    """Return a probability as a percentage that is never shown as 0 or 100 %."""
     percents = 100 * probability
     if percents < 0.1 or percents > 99.9:
         return "less than 0.1 %" if percents < 50 else "more than 99.9 %"

@@ -34,7 +34,7 @@ class ComparedMetrics(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, Metric]
 
     def role(self, name: str) -> Role:
-        """Return whether a metric decides, is a guardrail, or does neither."""
+        """Return a metric's role: it decides, is a guardrail, or does neither."""
         if name in self.experiment.metric:
             return "decides"
         guards = {guardrail.metric for guardrail in self.experiment.guardrails}
@@ -80,7 +80,10 @@ class ComparedMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metric_arms(metric: Metric, role: Role, sums: Mapping[str, UnitSums]) -> MetricArms:
-    """Return a metric's total and rate in every arm, each rate with its confidence interval."""
+    """Return a metric's total and rate in every arm, each rate with its confidence interval.
+
+    `role` is whether the metric decides or is a guardrail; `sums` are the sums by arm.
+    """
     rates = {
         arm: as_range(rate) if (rate := interval(arm_sums)) else None
         for arm, arm_sums in sums.items()
@@ -93,8 +96,9 @@ def effect_of(
 ) -> Effect:
     """Return the effect of an arm on a metric, from a difference between arms.
 
-    It has no figures if `difference` is None, as there are too few data. `goal` is whether the
-    metric is to rise or to fall.
+    `role` is whether the metric decides or is a guardrail. The effect has no figures if
+    `difference` is None, as there are too few data. `goal` is whether the metric is to rise or to
+    fall.
     """
     effect = Effect(metric=metric, arm=arm, role=role, goal=goal)
     if difference is None:
@@ -274,6 +278,8 @@ def over_time(
     """Return the effect on the first deciding metric as it was at the end of each day.
 
     Each day's interval allows for the looks that were taken by then.
+
+    `cells` are the sums by arm and day; only days that ended by `until` are there.
     """
     return tuple(
         effect
@@ -285,7 +291,10 @@ def over_time(
 def _end_of_day_effects(
     comparison: ComparedMetrics, cells: RunCells, looks: Looks, day: date
 ) -> Iterator[DayEffect]:
-    """Yield each treatment's effect on the first deciding metric at the end of a day."""
+    """Yield each treatment's effect on the first deciding metric at the end of a day.
+
+    `cells` are the sums by arm and day, and `looks` the recorded looks at the results.
+    """
     ends = midnight(day + timedelta(days=1))
     metric = comparison.first
     arms = cells.sums_at(metric, ends, comparison.window)
@@ -308,7 +317,10 @@ def units_of_both(arms: Mapping[str, UnitSums], treatment: str) -> int:
 
 
 def relative_range(pair: ComparedArms | None, multiple: float) -> FigureInterval | None:
-    """Return a relative difference with `multiple` standard errors to either side, or None."""
+    """Return the relative difference between two arms, with an interval; None without a pair.
+
+    The interval has `multiple` standard errors to either side.
+    """
     return as_range(pair.difference(multiple).relative) if pair else None
 
 

@@ -33,7 +33,7 @@ WINS = "wins"
 
 
 def arms_of(comparison: ComparedMetrics, sums: SumsByArm) -> tuple[MetricArms, ...]:
-    """Return how many counted events a unit has for each of the two interleaved variants."""
+    """Return the mean number of counted events per unit for each of two interleaved variants."""
     both, metric = _sums_of_both(comparison, sums), comparison.first
     control, treatment = _variants(comparison)
     counted = Metric(
@@ -143,7 +143,10 @@ def over_time(
 def _end_of_day_effect(
     comparison: ComparedMetrics, cells: RunCells, looks: Looks, day: date
 ) -> DayEffect:
-    """Return the preference for a variant as it was at the end of a day."""
+    """Return the preference for a variant as it was at the end of a day.
+
+    `cells` are the sums by day, and `looks` the recorded looks at the results.
+    """
     ends = midnight(day + timedelta(days=1))
     sums = comparison.sums(cells, ends)
     units = _sums_of_both(comparison, sums).units

@@ -15,7 +15,7 @@ import msgspec
 from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.experiments import ExperimentGuardrail
 from ..statistics.chance_to_beat import ChanceToBeat
-from ..statistics.inference import Unplanned
+from ..statistics.inference import IntervalKind
 from ..statistics.ranges import FigureInterval, as_range
 from ..statistics.split import UnitSplit
 from ..statistics.sums import UnitSums
@@ -71,7 +71,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
     control: str
     treatment: str
-    inference: Unplanned
+    inference: IntervalKind
     metric: LogMetric
     guardrails: tuple[LogMetric, ...] = ()
     also: tuple[LogMetric, ...] = ()
@@ -119,7 +119,7 @@ def log_document(results: Results) -> LogDocument:
         as_of=results.as_of,
         control=control,
         treatment=treatment,
-        inference=cast("Unplanned", results.inference),
+        inference=cast("IntervalKind", results.inference),
         metric=metrics[roles.index("decides")],
         guardrails=tuple(m for m, role in zip(metrics, roles, strict=True) if role == "guardrail"),
         also=tuple(m for m, role in zip(metrics, roles, strict=True) if role == "also"),

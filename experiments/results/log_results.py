@@ -19,7 +19,7 @@ from ..statistics.assessment import comparisons
 from ..statistics.chance_to_beat import ChanceToBeat, chance_to_beat
 from ..statistics.conclusion import Conclusion, compared, unsound
 from ..statistics.few_units import warnings_of_dropped, warnings_of_few
-from ..statistics.inference import Unplanned
+from ..statistics.inference import IntervalKind
 from ..statistics.ranges import as_range
 from ..statistics.ratio import Difference, compare
 from ..statistics.split import UnitSplit
@@ -45,7 +45,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
     experiment = analysis_of(project, name)
     objectives = project.spec.objectives
     moment = utc_milliseconds(as_of or project.now())
-    inference: Unplanned = "fixed" if project.spec.now is not None else "always"
+    inference: IntervalKind = "fixed" if project.spec.now is not None else "always"
     deciding = objectives[experiment.metric]
     cells = log_cells.read(project, experiment, deciding, moment)
     _require_both_arms(project, experiment, deciding, cells, moment)
@@ -117,11 +117,11 @@ def analysis_of(project: Project, name: str) -> Analysis:
     return experiment
 
 
-def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEffect, ...]:
+def over_time(cells: Cells, treatment: str, inference: IntervalKind) -> tuple[DayEffect, ...]:
     """Return the effect on the deciding metric as it was at the end of each day.
 
-    `inference` says how it is computed. Units that are in both arms in the end are left out on
-    every day.
+    `inference` is the kind of interval: "fixed" for one look, "always" for any number of looks.
+    Units that are in both arms in the end are left out on every day.
     """
     so_far = dict.fromkeys(cells.arms, NOTHING)
     days: list[DayEffect] = []
@@ -140,8 +140,12 @@ def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEf
     return tuple(days)
 
 
-def _difference(arms: Mapping[str, UnitSums], inference: Unplanned) -> Difference | None:
-    """Return how much a metric differs between a log's two arms, or None if data are too few."""
+def _difference(arms: Mapping[str, UnitSums], inference: IntervalKind) -> Difference | None:
+    """Return how much a metric differs between a log's two arms, or None if data are too few.
+
+    `arms` has the sums by arm. `inference` is the kind of interval: "fixed" for one look, "always"
+    for any number of looks.
+    """
     control, treatment = arms.values()
     return compare(control, treatment, inference)
 
@@ -202,7 +206,10 @@ def _conclusion(
     difference: Difference | None,
     objective: Objective,
 ) -> Conclusion:
-    """Return whether the treatment is better or worse; if undecided, what the log could show."""
+    """Return the verdict on an analysis of a log: better, worse or undecided.
+
+    If it is undecided, it says which effects the log could show.
+    """
     judged: list[tuple[str, Judgement]] = [
         (effect.metric, effect.judged) for effect in effects if effect.judged
     ]

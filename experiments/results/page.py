@@ -119,7 +119,7 @@ def history_section(changes: Sequence[Change]) -> str:
 
 
 def _arms_section(results: Results, metric: MetricArms) -> str:
-    """Return the HTML section on one metric: its rate in every arm, and each treatment's lift."""
+    """Return the HTML section on one metric: its rate in every arm, each treatment's difference."""
     denominator = metric.metric.denominator
     below = [text.total_text(denominator)] if denominator else []
     numerator = text.total_text(metric.metric.numerator)
@@ -183,12 +183,18 @@ def _effects_section(results: Results) -> str:
 
 
 def _absolute_head(metrics: Iterable[MetricArms]) -> str:
-    """Return the title of a column of absolute differences: in points if all are of shares."""
+    """Return a table's column title for absolute differences.
+
+    It is `points` (percentage points) if all metrics are shares, else `absolute`.
+    """
     return "points" if all(metric.percents for metric in metrics) else "absolute"
 
 
 def _effect_cells(results: Results, effect: Effect) -> list[str]:
-    """Return the table cells of an effect: difference, interval, another figure, a remark."""
+    """Return the table cells of an effect: the difference, its interval, a further one, a remark.
+
+    The further one is the interval of a single look, or of a log the absolute difference.
+    """
     if effect.relative is None:
         return ["too few", "", "", str(effect.judged or "")]
     further = text.range_text(effect.once) if effect.once else ""
@@ -210,7 +216,7 @@ def _remark(results: Results, effect: Effect) -> str:
 
 
 def _mark(name: str, interval: FigureInterval | None) -> plots.Range | None:
-    """Return an interval in percent for a chart; None if one of its ends is missing."""
+    """Return an interval as a bar of a chart, in percent; None if one of its ends is missing."""
     if interval is None or interval.value is None or interval.low is None or interval.high is None:
         return None
     low, high = 100 * interval.low, 100 * interval.high

@@ -181,7 +181,10 @@ def _require_trust(shown: Results, *, despite_split: bool) -> Results:
 
 
 def _stop_time(changes: Iterable[Change], as_of: datetime | None) -> datetime | None:
-    """Return when a run was stopped or shipped, by `as_of`; None if it was not."""
+    """Return when a run was stopped or shipped, if it was by `as_of`, else None.
+
+    `changes` is the run's history.
+    """
     ends = (change.at for change in changes if change.what in ("stopped", "shipped"))
     return next((end for end in ends if as_of is None or end <= as_of), None)
 

@@ -15,7 +15,7 @@ from .results import Results
 
 
 def keep(blobs: BlobStore, results: Results) -> None:
-    """Store the results that a look at a run showed."""
+    """Store the results of an experiment that were computed at one time."""
     blobs.put(
         f"{_folder(blobs, results.run)}{name_of(results.until)}.json", msgspec.json.encode(results)
     )

@@ -139,7 +139,7 @@ def _head(results: Results) -> str:
 
 
 def head_parts(results: Results) -> list[str]:
-    """Return clauses of text for the first line: day, look, and what is not counted."""
+    """Return the clauses of the first line: the day of the run, the look, what is not counted."""
     planned = results.days
     over = planned is not None and results.day > planned
     days = "" if planned is None else f" (the plan had {planned})" if over else f" of {planned}"
@@ -169,7 +169,7 @@ def look_text(results: Results) -> str:
 
 
 def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[str]:
-    """Return the lines of a table of the arms, each treatment with its difference."""
+    """Return the lines of a table of the arms: each rate, and the treatments' differences."""
     denominator = metric.metric.denominator
     below = [total_text(denominator)] if denominator else []
     numerator = total_text(metric.metric.numerator)
@@ -214,7 +214,7 @@ def total_cells(metric: MetricArms, arm: str) -> list[str]:
 
 
 def _comparison_cells(effect: Effect) -> list[str]:
-    """Return the table cells of a treatment's difference, its interval, and how sure it is."""
+    """Return a treatment's cells in a table: difference, interval, and the interval's level."""
     if effect.relative is None:
         return ["too few", "", ""]
     difference = percent(effect.relative.value)

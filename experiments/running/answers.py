@@ -131,7 +131,7 @@ class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "   ".join(parts)
 
     def _ships(self) -> str:
-        """Return a clause on which arm ships, and which parameters units get now."""
+        """Return a clause on which arm all units get, and which parameters they get now."""
         held_out = f" except the holdout ({percent_text(self.holdout)} %)" if self.holdout else ""
         return f"{self.ships} ships: units get {parameters_text(self.parameters)}{held_out}"
 
@@ -170,7 +170,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(self._lines())
 
     def _lines(self) -> list[str]:
-        """Return a run's status as lines of text."""
+        """Return an experiment run's status as lines of text for the command line."""
         state = f"{self.ships} ships" if self.state == "shipped" else self.state
         share = (
             f"   {self.share:.2f} % of layer {self.layer}, buckets {buckets.text(self.ranges)}"
@@ -203,7 +203,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return lines
 
     def _units(self, arm: str) -> str:
-        """Return an arm's number of units in brackets, as text; "" if it is unknown."""
+        """Return an arm's number of units as text in brackets; "" if it is unknown."""
         return "" if self.units is None else f" ({plural(self.units.get(arm, 0), 'unit')})"
 
 

@@ -181,7 +181,7 @@ def _go_live(
     *,
     aims: bool,
 ) -> LiveExperiments:
-    """Write the run into the live document, and with `aims` make it the owner of the traffic.
+    """Write the run into the document of live runs; with `aims` give it the endpoint's traffic.
 
     `after` is the new document and `entry` the change. If another start was faster, Conflict is
     raised, and the traffic goes to the other run.

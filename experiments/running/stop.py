@@ -94,7 +94,10 @@ def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because:
 
 
 def _remove_run(project: Project, stored: StoredLive, run: LiveRun, because: str) -> Stopped:
-    """Remove a run from the live document, and release its traffic."""
+    """Remove a run from the document of live runs, and release its endpoint's traffic.
+
+    `because` is the reason, for the history.
+    """
     entry = runs.next_change(
         stored,
         replace(run, ranges=()),

@@ -190,7 +190,10 @@ def _delay(mean: timedelta, slow: float) -> timedelta:
 def _event_attributes(
     attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return an event's attributes by name, with the ids of the item's earlier events."""
+    """Return an event's attributes by name, with the ids of the item's earlier events.
+
+    `values` are the visitor's and the item's, and `ids` the earlier events' by name.
+    """
     row = {a.name: ids.get(a.event or "", values.get(a.name)) for a in attributes}
     return {name: value for name, value in row.items() if value is not None}
 

@@ -109,9 +109,10 @@ class Session:
         return simulated_time.with_clock(self._project, self._project.target, self._clock)
 
     def start(self, experiment: str, effects: Effects | None) -> None:
-        """Start a run of an experiment if none is live, with the errors of `experiment.start`.
+        """Start a run of an experiment if none is live.
 
-        `effects` are the true effects of its arms, as the simulation's file has them.
+        `effects` are the true effects of its arms, as the simulation's file has them. It raises
+        what `experiment.start` raises.
         """
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 

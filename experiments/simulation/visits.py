@@ -115,7 +115,7 @@ def _times(
 def _expected_visitors(simulation: Simulation, hour: datetime) -> float:
     """Return how many new visitors are expected in an hour.
 
-    The mean over a week is the one in the simulation's file.
+    It varies by time of day and week; the mean over a week is as the simulation's file says.
     """
     daily = 1 + simulation.daily * cos(2 * pi * (hour.hour - _BUSIEST) / 24)
     weekend = hour.weekday() >= _SATURDAY

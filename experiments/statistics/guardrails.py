@@ -89,12 +89,11 @@ def _judgement(
 def _is_harmed(
     guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, multiple: float
 ) -> bool:
-    """Return whether harm beyond a guardrail's margin is shown.
+    """Return whether harm beyond a guardrail's margin is shown, `multiple` standard errors away.
 
-    `multiple` is how many standard errors are allowed for. The test of a rise is of the difference
-    to the control's rate with the margin on it, so that a control without an error says something,
-    too. That of a drop is of the ratio, as variances go by the rates: where the treatment's is low,
-    so would be its error.
+    A rise is tested by the treatment's rate less the control's rate raised by the margin, which
+    works for a control without any event, too. A drop is tested by the logarithm of the ratio of
+    rates, as the error of a low rate would be too small.
     """
     sign = _harm_direction(guardrail.may)
     allowed = 1 + sign * _margin(guardrail)

@@ -18,7 +18,7 @@ import msgspec
 from .spending import bounds
 
 Inference = Literal["fixed", "planned", "always"]
-Unplanned = Literal["fixed", "always"]
+IntervalKind = Literal["fixed", "always"]
 ALPHA = 0.05
 # units of all arms at which the always-valid interval is tightest; it holds at any number
 TUNED_FOR = 10_000
@@ -76,7 +76,7 @@ class LookSchedule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def watching(self) -> LookSchedule:
-        """Return the horizon of intervals that hold at any look, so that a metric may end the run.
+        """Return a schedule whose intervals hold at any look, so that a metric may end a run.
 
         They are always-valid intervals.
         """

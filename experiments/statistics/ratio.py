@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from ...pipelines.evaluation.statistics import Estimate, poisson_interval
 from ...project.specs.experiments import Metric
-from .inference import LookSchedule, Unplanned
+from .inference import IntervalKind, LookSchedule
 from .sums import FEWEST_CARRIERS, FEWEST_OUTCOMES, UnitSums
 
 Z = 1.959963984540054  # of a 95 % interval
@@ -210,10 +210,10 @@ def interval(sums: UnitSums) -> Estimate | None:
     return Estimate(value=sums.rate, low=sums.rate - margin, high=sums.rate + margin)
 
 
-def compare(control: UnitSums, treatment: UnitSums, inference: Unplanned) -> Difference | None:
+def compare(control: UnitSums, treatment: UnitSums, inference: IntervalKind) -> Difference | None:
     """Return the difference of two arms of a log; None for too few units or outcomes.
 
-    `inference` says how it is computed.
+    `inference` is the kind of interval: "fixed" for one look, "always" for any number of looks.
     """
     rates = cautious_points({"control": control, "treatment": treatment})
     if not are_comparable([(control, rates["control"]), (treatment, rates["treatment"])]):

@@ -42,7 +42,7 @@ def planned_units(
         effect: Relative to the control's rate.
         shares: The arms' weights, the control's first.
         tests: Deciding metrics x treatments, corrected for.
-        saved: The part of the variance that the time before takes away.
+        saved: The share of the variance that the covariate (values from before) removes.
 
     Raises:
         ValueError: The control has no outcome.
@@ -75,7 +75,7 @@ def _units(
 
 
 def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) -> int | None:
-    """Return in how many days the planned units have come and their windows are over.
+    """Return after how many days the planned units have come and all their events are counted.
 
     None: no unit comes.
 
@@ -83,7 +83,7 @@ def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) 
         planned: Units of all arms.
         arrived: Units that have come.
         a_day: Units that come in a day.
-        within: Days for which a unit is waited for.
+        within: Days after its start in which a unit's events count.
     """
     missing = max(planned - arrived, 0)
     return (

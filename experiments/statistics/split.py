@@ -174,8 +174,8 @@ def _day_look(
 def _looks(days: Sequence[Day], shares: Mapping[str, float], planned_days: int) -> list[Day]:
     """Return the days at whose end the split is tested, with all units up to then.
 
-    They follow from the plan: every day of one of at most four weeks, 28 days of a longer one. Days
-    with hardly any new units are left out.
+    They follow from the planned length: every day of one of at most four weeks, 28 days of a longer
+    one. Days with hardly any new units are left out.
     """
     every = {math.ceil(planned_days * look / _MOST_LOOKS) for look in range(1, _MOST_LOOKS + 1)}
     so_far = dict.fromkeys(shares, 0)

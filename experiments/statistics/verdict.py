@@ -48,10 +48,10 @@ def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgemen
 
 
 def side(difference: Difference | None, goal: Goal) -> Side:
-    """Return whether an effect is better or worse than none, or open, by where its interval lies.
+    """Return whether an effect is "better" or "worse" than none, or "open", by its interval.
 
     The interval is the relative one, which pages print, or the absolute one if a rate is not
-    positive.
+    positive. "open": the interval includes no difference, or there are too few data for one.
 
     Returns:
         "open" if the interval holds no difference, or if there are too few data for one.

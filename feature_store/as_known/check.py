@@ -69,7 +69,7 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _verdict(self) -> str:
-        """Return text on how many past times were checked and whether a row leaks."""
+        """Return text on how many past times were checked and whether a row of the view leaks."""
         if not self.moments:
             return "nothing to check: no data yet, or nothing that it reads has a time"
         looked = (
@@ -88,8 +88,9 @@ def check_as_known(
 ) -> tuple[AsKnown, ...]:
     """Check feature views (default: all) for leaks of later data, as of some past times.
 
-    The times are spread over the views' history by a fixed seed. Nothing is written. A view is
-    computed at most `usual_computations(moments)` times, and more often where a row leaks.
+    The times are spread over the views' history by a fixed seed. Nothing is written. It checks
+    `moments` times. A view is computed at most `usual_computations(moments)` times, and more often
+    where a row leaks.
 
     Raises:
         NotFound: there is no such view.
@@ -136,10 +137,10 @@ def require_as_known(
 
 
 def usual_computations(moments: int) -> int:
-    """Return how often at most the leakage check computes a view if no row leaks.
+    """Return how often the leakage check computes a view at most, if no row leaks.
 
     It looks at `moments` times. That is two computations for each, and one more for each query of a
-    few times. A view that reads no outcomes is computed less often, for it has no outcomes to flip.
+    few times. A view that reads no outcomes is computed less often.
     """
     return 2 * moments + _query_count(moments)
 

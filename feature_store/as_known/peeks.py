@@ -95,9 +95,11 @@ def likely_cause(source: ViewSource, peek: Peek) -> str:
 def first_peek(
     source: ViewSource, row: Mapping[str, Any], moments: Sequence[datetime], *, again: bool = False
 ) -> Peek:
-    """Return the leak that a row of the check's query shows: time, feature and values.
+    """Convert a row of the check's query to the leak that it shows: time, feature and values.
 
     `again` says that the query computed the view once more, over its input in another order.
+
+    `source` is the view and `moments` the times of the query.
     """
     where: dict[str, Any] = {"key": source.entity.key} | {
         name: row[name] for name in ("entity_key", "event_timestamp", "created_timestamp")
@@ -119,8 +121,8 @@ def _difference(
 ) -> dict[str, Any] | None:
     """Return how a view's row as of one time differs from the row over all data, or None.
 
-    `number` is the time's, `repeat` the run over input in another order. Compared are the
-    computations without later input rows and with later outcomes flipped.
+    `number` is the time's, `repeat` the run over input in another order. The computations of that
+    time are those without later input rows and with later outcomes flipped.
     """
     removed, flipped = 2 * number + 1, 2 * number + 2
     if not row["isthmus_in_0"]:

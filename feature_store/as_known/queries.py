@@ -47,7 +47,10 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inputs_of(source: ViewSource, description: ParsedProject) -> tuple[Input, ...]:
-    """Return the relations that a view's SQL reads, with their columns and known times."""
+    """Return the relations that a view's SQL reads, with their columns.
+
+    Each has the SQL for the time at which a row of it became known.
+    """
     spec = description.spec
     events = {view_name(event) for event in spec.events}
     read = tables(source.view.sql)
@@ -185,7 +188,7 @@ def blamed_sql(
 
 
 def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
-    """Return the values of a query's `$` parameters for these times."""
+    """Return the values of a query's `$` parameters, of those it names, for these times."""
     params: dict[str, object] = {"until": _ALWAYS}
     for number, moment in enumerate(moments):
         params |= {
@@ -216,7 +219,10 @@ def _runs(
 
 
 def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
-    """Return SQL that computes a view in several ways and puts their values side by side."""
+    """Return SQL that computes a view in several ways and joins the results by row.
+
+    `runs` has the SQL of each computation by its number.
+    """
     union = "\nUNION ALL\n".join(
         f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}"
         for run, sql in runs.items()
@@ -237,7 +243,7 @@ def value_name(feature: int, run: int) -> str:
 
 
 def _computed(source: ViewSource, sql: str) -> str:
-    """Return SQL that computes a view's history rows with the SELECT `sql` in place of its own."""
+    """Return SQL that computes a view's history rows by another SELECT than the view's own."""
     return computed_sql(
         msgspec.structs.replace(source, view=msgspec.structs.replace(source.view, sql=sql))
     )
@@ -321,9 +327,9 @@ def _reordered(i: Input, number: int) -> str | None:
 
 
 def _run_columns(features: Sequence[Column], run: int) -> Iterator[str]:
-    """Yield the SQL columns of one run in the query that puts a view's runs side by side.
+    """Yield the SQL columns of one computation (run) of a view, for the query that joins them all.
 
-    A run has at most one row of a key, so max() is that row's value.
+    `features` are the view's. A run has at most one row of a key, so max() is that row's value.
     """
     yield f"max(CASE WHEN isthmus_run = {run} THEN 1 ELSE 0 END) AS isthmus_in_{run}"
     for place, feature in enumerate(features):
@@ -334,12 +340,12 @@ def _run_columns(features: Sequence[Column], run: int) -> Iterator[str]:
 def _blame_conditions(
     features: Sequence[Column], number: int, runs: Container[int], repeat: int | None = None
 ) -> tuple[str, str]:
-    """Return two SQL conditions for leaks: for rows that changed, and for rows that disappeared.
+    """Return two SQL conditions for leaking rows: those that changed, those that disappeared.
 
-    `number` is that of a past time and `runs` its runs. The first condition holds for a row of the
-    full result that is not the same in these runs. The second holds for a row that was there at
-    that time; it leaks if nothing of its event is in the full result. `repeat` is the run over
-    input in another order.
+    `number` is that of a past time and `runs` are the numbers of the computations made for it. The
+    first condition holds for a row of the full result that is not the same in these runs. The
+    second holds for a row that was there at that time; it leaks if nothing of its event is in the
+    full result. `repeat` is the run over input in another order.
     """
     removed, was_known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
     differs = []

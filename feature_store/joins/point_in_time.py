@@ -185,7 +185,7 @@ def point_in_time(
 
 
 def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
-    """Return the view, with what its history shows that lets the ASOF join skip work.
+    """Read from a view's history what lets the ASOF join skip work; return the view with it.
 
     That is whether its rows are unique, and whether they became known with a constant delay. Two
     passes over three columns cost a tenth of what they can save.

@@ -124,7 +124,10 @@ def _unchecked(project: Project, source: ViewSource) -> bool:
 def _materialize(
     project: Project, source: ViewSource, until: datetime, check: AsKnown | None
 ) -> MaterializeReport:
-    """Compute a view's new rows, append them to its history, and sync the online store."""
+    """Compute a view's new rows, append them to its history, and sync the online store.
+
+    `until` is the time up to which rows are published, `check` the report of the leakage check.
+    """
     started = time.monotonic()
     view = source.view.name
     current = _prepare_tables(project, source)
@@ -157,7 +160,7 @@ def _materialize(
 def _prepare_tables(project: Project, source: ViewSource) -> VersionedWatermark:
     """Create a view's warehouse and online tables, and return its watermark.
 
-    The watermark is reset if the history was removed since.
+    The watermark says up to when the history is published; it is reset if the history was removed.
     """
     view, target = source.view.name, project.target
     current = watermarks.read(project, view)
@@ -186,6 +189,8 @@ def _record_begin(
     """Record in a view's watermark that a batch has begun; return the new watermark.
 
     `checked` is the digest of the SQL that was checked for leaks.
+
+    `current` is the watermark, which says up to when the history is published.
     """
     return _publish(
         project,
@@ -197,7 +202,7 @@ def _record_begin(
 def _publish(
     project: Project, source: ViewSource, current: VersionedWatermark
 ) -> VersionedWatermark:
-    """Write the batch that a watermark names to a view's history; return the moved watermark."""
+    """Write the batch that a watermark names to a view's history; return the new watermark."""
     view, mark, until = source.view.name, current.mark, current.mark.pending
     assert until is not None  # noqa: S101  callers have just put it there
     warehouse = project.target.warehouse
@@ -222,10 +227,11 @@ def _publish(
 
 
 def _published_until(mark: Watermark) -> datetime | None:
-    """Return the time up to which rows of a view are published, or None if none are.
+    """Return the time up to which a view's history is published; None before the first rows.
 
-    Batches without rows published nothing: a view that was materialized before its first event
-    was ingested begins with the history that its events tell, not with corrections.
+    `mark` is the view's watermark. Batches without rows published nothing: a view that was
+    materialized before its first event was ingested begins with the history that its events tell,
+    not with corrections.
     """
     return mark.until if mark.rows else None
 
@@ -233,7 +239,10 @@ def _published_until(mark: Watermark) -> datetime | None:
 def _batch_sql(
     source: ViewSource, *, since: datetime | None, until: datetime
 ) -> tuple[str, dict[str, object]]:
-    """Return SQL for a batch of a view's history, and its parameters; the first has no `since`."""
+    """Return SQL for the next batch of a view's history, and its parameters.
+
+    `since` is the end of the last batch, None for the first one.
+    """
     if since is None:
         return first_sql(source), {"until": until}
     return next_sql(source), {"since": since, "until": until}
@@ -273,7 +282,7 @@ def _anything_new(
 
 
 def _sync(project: Project, source: ViewSource, current: VersionedWatermark) -> VersionedWatermark:
-    """Copy a view's new history rows to the online store; return the moved watermark."""
+    """Copy a view's new history rows to the online store; return its new watermark."""
     until = current.mark.until
     if until is None:
         return current

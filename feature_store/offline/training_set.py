@@ -193,7 +193,7 @@ def join_view(
 def _declared(view: str, declared: dict[str, Column], name: str) -> Column:
     """Return the column of a view's feature; raise NotFound if there is none of the name.
 
-    `declared` are the view's features by name.
+    `declared` are the view's features by name, `view` is its name.
     """
     if name not in declared:
         raise NotFound(

@@ -55,7 +55,7 @@ def read(project: Project, view: str) -> VersionedWatermark:
 def move(
     project: Project, view: str, current: VersionedWatermark, **changes: object
 ) -> VersionedWatermark:
-    """Store a view's watermark with these fields changed, and return it.
+    """Store a view's watermark with some fields changed, and return it.
 
     Raises:
         Conflict: another process moved it first.

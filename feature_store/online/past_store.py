@@ -88,7 +88,7 @@ class _View:
         self._next = next(self._later, None)
 
     def move(self, moment: datetime) -> None:
-        """Move the view to a later time, with the rows that became known until then."""
+        """Move the view's rows to a later time: add what became known until then."""
         while self._next is not None and self._next["created_timestamp"] <= moment:
             self._take(self._next)
             self._next = next(self._later, None)

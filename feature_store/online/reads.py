@@ -98,9 +98,9 @@ class OnlineReader:
         return {view: self._served(self._views[view], rows) for view, rows in stored.items()}
 
     def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> ServedFeatures:
-        """Return a view's stored rows as served features.
+        """Convert a view's stored rows to the features that are served.
 
-        Rows older than its ttl come out empty.
+        `plan` has the view's keys and features. Rows older than its ttl come out empty.
         """
         timestamps = [
             None if row is None else cast("datetime", row.pop("feature_timestamp"))

@@ -122,7 +122,7 @@ def _differences(
     served: Mapping[str, object] | None,
     recomputed: Mapping[str, object] | None,
 ) -> list[Difference]:
-    """Return the features of one key whose online and recomputed values differ, with both."""
+    """Return one entity key's features whose online and recomputed values differ, with both."""
     ours, theirs_all = served or {}, recomputed or {}
     pairs = [
         ("feature_timestamp", ours.get("feature_timestamp"), theirs_all.get("event_timestamp"))

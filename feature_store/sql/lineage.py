@@ -68,7 +68,7 @@ def selects(scope: Scope) -> list[exp.Expr]:
 def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
     """Yield each SELECT of a query with its expression for the output column `name`, or None.
 
-    Sides of a UNION ALL go by position. Behind a * the column stands for itself.
+    Sides of a UNION ALL go by position. If the SELECT has a *, the column stands for itself.
     """
     names = [projection.alias_or_name.lower() for projection in selects(next(branches(scope)))]
     for side in branches(scope):

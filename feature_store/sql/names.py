@@ -110,6 +110,6 @@ def _outputs(source: exp.Expr | Scope, relations: Mapping[str, Collection[str]])
 
 
 def _in_order_of(column: exp.Expr, select: exp.Expr) -> bool:
-    """Return whether a column reference is part of this SELECT's ORDER BY."""
+    """Return whether a column reference stands in this SELECT's ORDER BY."""
     order = column.find_ancestor(exp.Order, exp.Select)
     return isinstance(order, exp.Order) and order.parent is select

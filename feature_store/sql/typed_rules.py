@@ -109,7 +109,10 @@ def _typed(tree: exp.Query, types: Types) -> exp.Expr | None:
 
 
 def _casts(typed: exp.Expr) -> Iterator[SqlProblem]:
-    """Yield a problem for each cast in a typed tree whose result differs between engines."""
+    """Yield a problem for each cast whose result differs between engines.
+
+    `typed` is a query's tree with types.
+    """
     for cast in typed.find_all(exp.Cast):
         value = cast.this.unnest()
         trouble = _of_cast(CASTS.get(cast.args["to"].this), _type(value), value)
@@ -131,7 +134,10 @@ def _of_cast(to: str | None, kind: exp.DType | None, value: exp.Expr) -> tuple[s
 
 
 def _equalities(typed: exp.Expr) -> Iterator[SqlProblem]:
-    """Yield a problem for each test of equality of a float that engines compute differently."""
+    """Yield a problem for each test of equality of a float that engines compute differently.
+
+    `typed` is a query's tree with types.
+    """
     for scope in traverse_scope(typed):
         for node in scope.find_all(*_EQUALITIES, exp.Case):
             operands = [node.this, *node.expressions, node.args.get("expression")]
@@ -166,7 +172,10 @@ def _inexact(value: exp.Expr, scope: Scope) -> bool:
 
 
 def _partitions(typed: exp.Expr) -> Iterator[SqlProblem]:
-    """Yield a problem for each window that is partitioned by a float."""
+    """Yield a problem for each window that is partitioned by a float.
+
+    `typed` is a query's tree with types.
+    """
     for window in typed.find_all(exp.Window):
         if any(_type(key) in _FRACTIONS for key in window.args.get("partition_by") or ()):
             yield SqlProblem(

@@ -30,10 +30,10 @@ def ambiguous_orders(
 ) -> tuple[SqlProblem, ...]:
     """Return a problem for each window that counts rows over an order with ties.
 
-    Engines break ties differently. Such are ROWS frames, row_number, lag, lead, first_value and
-    last_value. An order is unique with event_id in it, with every key of the GROUP BY or DISTINCT
-    below it (PARTITION BY counts), or, of a static table, with an entity's key (`keys`). A frame of
-    the whole partition needs no order.
+    Engines break ties differently. Windows that count rows are ROWS frames, row_number, lag, lead,
+    first_value and last_value. An order is unique with event_id in it, with every key of the GROUP
+    BY or DISTINCT below it (PARTITION BY counts), or, of a static table, with an entity's key
+    (`keys`). A frame of the whole partition needs no order.
     """
     problems = (
         problem for scope in root.traverse() for problem in _of_select(scope, relations, keys)
@@ -46,8 +46,8 @@ def _of_select(
 ) -> Iterator[SqlProblem]:
     """Yield a problem for each window of a SELECT whose order leaves ties.
 
-    Engines break ties differently. `keys` are the columns of static tables' entities, which are
-    unique.
+    Engines break ties differently. `relations` has the columns of known relations. `keys` are the
+    columns of static tables' entities, which are unique.
     """
     for node in scope.find_all(exp.Window):
         window = None if node.arg_key == "windows" else definition(node)

@@ -19,7 +19,10 @@ _ZERO = "CAST(0 AS DOUBLE)"
 
 
 def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, ...]:
-    """Return the columns of an objective's relation: exposure, outcome, time when known."""
+    """Return the columns of an objective's relation: those of the exposure, and its outcome.
+
+    One more says when the outcome was known.
+    """
     return (
         *event_columns(_exposure(spec, objective)),
         Column(name="outcome", type="float64" if objective.is_number else "int64", required=True),
@@ -86,7 +89,10 @@ def static_raw_name(table: str) -> str:
 
 
 def static_table(name: str, columns: Sequence[Column]) -> tuple[TableSpec, TableSpec]:
-    """Return the specs of a static table: the table of all loads, the view of the newest."""
+    """Return the specs of a static table's table and view in the warehouse.
+
+    The table has all loads of the file, the view the newest load.
+    """
     names = ", ".join(c.name for c in columns)
     raw = static_raw_name(name)
     return (

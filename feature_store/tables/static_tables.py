@@ -89,7 +89,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
 
 
 def inspect_static(project: Project, name: str) -> StaticLoad:
-    """Return the rows of a static table's file, and whether `apply` would load it now."""
+    """Read a static table's file; return its rows, and whether `apply` would load it now."""
     data, digest = _read(project, name)
     document = project.target.state.get(f"tables/{name}")
     last = decode(document.value, _Loaded, what=f"state tables/{name}") if document else None

@@ -66,7 +66,7 @@ def check_target(
 
 
 def _predictions(description: ParsedProject) -> Iterator[Problem]:
-    """Yield problems of the rows that predictions score, and of columns that models read there."""
+    """Yield problems of predictions: of rows to score, and of columns that models read there."""
     spec = description.spec
     keys = {view.name: spec.entities[view.entity].key for view in spec.feature_views.values()}
     for prediction in spec.predictions.values():

@@ -23,7 +23,7 @@ CREATED = "created_timestamp"
 def known_problems(
     root: Scope, view: FeatureView, spec: ProjectSpec, relations: RelationColumns
 ) -> tuple[Problem, ...]:
-    """Return problems with how a view says when its rows became known (created_timestamp).
+    """Check how a view says when its rows became known (created_timestamp); return problems.
 
     `root` is its query. There is a warning for each outcome event that the view reads. Each side of
     a UNION ALL is judged by itself.
@@ -82,8 +82,8 @@ def _created(
 ) -> Iterator[Problem]:
     """Yield problems of how a view computes created_timestamp, with the SQL to write.
 
-    `origin` are the columns that it comes from, `timed` the relations with times. A delay that is
-    written out (+ INTERVAL) is believed.
+    `origin` are the columns that it comes from, `timed` the relations with times. A delay that the
+    SQL adds itself (+ INTERVAL) is not questioned.
     """
     lacking = [name for name in timed if Leaf(relation=name, column=CREATED) not in origin.leaves]
     if not lacking or _delayed(origin):
@@ -134,7 +134,10 @@ def _line_to_add(timed: Sequence[str], side: Scope) -> str:
 def _outcome_events(
     tables: Sequence[exp.Table], view: FeatureView, spec: ProjectSpec
 ) -> Iterator[Problem]:
-    """Yield a warning for each outcome event that a view reads without declaring it."""
+    """Yield a warning for each outcome event that a view reads without declaring it.
+
+    `tables` are the tables that the view's SQL reads.
+    """
     if view.outcome_events == "known":
         return
     for table in tables:

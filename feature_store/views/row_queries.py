@@ -96,7 +96,10 @@ def _sources(
 def _of_meaning(
     description: ParsedProject, sql: str, relations: Mapping[str, tuple[Column, ...]]
 ) -> tuple[SqlProblem, ...]:
-    """Return problems of a SELECT's parts that engines answer differently, as orders with ties."""
+    """Return problems of a SELECT's parts that engines answer differently.
+
+    Examples are casts, and window orders with ties. `relations` are the relations' columns.
+    """
     from sqlglot.optimizer.scope import build_scope
 
     from ..sql.subset import parse

@@ -75,7 +75,10 @@ _last: list[tuple[ParsedProject, dict[str, tuple[Column, ...]], _Judged]] = []
 
 
 def _judged(description: ParsedProject, relations: Mapping[str, tuple[Column, ...]]) -> _Judged:
-    """Check every view's SQL; return the schemas of the views without errors, and all problems."""
+    """Check every view's SQL; return the schemas of the sound views, and all problems.
+
+    `relations` are the columns that views may read.
+    """
     from ..sql.subset import check, parse
 
     problems: list[Problem] = []
@@ -316,7 +319,10 @@ def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> s
 def outputs_of(
     database: duckdb.DuckDBPyConnection, view: FeatureView
 ) -> tuple[Output, ...] | Problem:
-    """Return the columns of a view's SELECT with DuckDB's types, or DuckDB's error as a problem."""
+    """Return the columns of a view's SELECT with DuckDB's types, or its error as a problem.
+
+    `database` has the relations as empty tables.
+    """
     import duckdb
 
     prefix = "DESCRIBE "

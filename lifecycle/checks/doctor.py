@@ -69,7 +69,7 @@ def examine(project: Project) -> tuple[Finding, ...]:
 
 
 def _findings() -> Iterator[Finding]:
-    """Yield the result of each check: Python, the laptop's packages, each adapter."""
+    """Run each check of this machine (Python, packages, adapters), and yield its result."""
     supported = sys.version_info >= (3, 11)
     detail = "" if supported else "3.11 or newer is needed"
     yield Finding(
@@ -134,7 +134,8 @@ def _laptop() -> Finding:
 def _installed(name: str) -> Finding:
     """Return a finding on whether an adapter can be imported and its packages are installed.
 
-    No cloud is asked: `plan --target` does that, with the profile's account.
+    `name` is the adapter's. No cloud is called: `plan --target` does that, with the profile's
+    account.
     """
     try:
         installed = adapter(name)

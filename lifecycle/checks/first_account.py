@@ -46,7 +46,7 @@ OnStage = Callable[[str, str], None]  # its name, its result
 
 
 def _silent(_name: str, _result: str) -> None:
-    """Ignore the result of a stage; the callback that is used where the caller gives none."""
+    """Do nothing with a stage's result; the callback that is used where the caller gives none."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +101,9 @@ def first_account(
 
 
 def bound(project: Project) -> Estimate:
-    """Return the most that the machines of the trial round can cost in an hour.
+    """Return the most that the machines of a trial of a new account can cost in an hour.
+
+    The trial, `first_round`, creates one of each resource and deletes them.
 
     Raises:
         Unsupported: There is no trial round on this target.
@@ -227,7 +229,10 @@ def _refusing_calls_after(project: Project, span: timedelta) -> Generator[None, 
 
 
 def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stage:
-    """Run one stage of the trial round on a cloud account; an error becomes a failed stage."""
+    """Run one stage of the trial of a cloud account; an error becomes a failed stage.
+
+    `name` is the stage's; `stage` runs it and returns a text on what it did.
+    """
     try:
         return Stage(name=name, ok=True, detail=stage(project))
     except IsthmusError as error:
@@ -413,7 +418,10 @@ def _removed_once(project: Project) -> tuple[str, ...]:
 
 
 def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield each resource that the trial created: its name, and a function that deletes it."""
+    """Yield each resource that the trial of an account created: its name, and how to delete it.
+
+    The second part is a function that deletes it.
+    """
     for resource in tuple(target.inventory.list(NAME)):
         yield f"{resource.kind} {resource.name}", partial(target.inventory.delete, resource)
     for info in tuple(target.blobs.list(f"{target.blobs.root}/")):
@@ -432,6 +440,6 @@ def _removed(name: str, removal: Callable[[], object]) -> str:
 
 
 def _delete_document(target: Target, key: str) -> None:
-    """Delete the document with this key from the state store, if it exists."""
+    """Delete the document with this key from the target's state store, if it exists."""
     if (document := target.state.get(key)) is not None:
         target.state.delete(key, expect=document.token)

@@ -49,7 +49,10 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([*map(self._target, self.targets), *limits, *map(str, self.problems)])
 
     def _target(self, line: TargetLine) -> str:
-        """Return a line of text on how the project validates for one target."""
+        """Return a line of text on how the project validates for one target.
+
+        `line` is what the validation found for it.
+        """
         also = (f" (and {', '.join(line.also)})" if line.also else "") + (
             "" if line.runs else "; nothing runs there yet"
         )
@@ -76,7 +79,10 @@ def _counted(name: str, count: int) -> str:
 
 
 def _limits(line: TargetLine) -> list[str]:
-    """Return lines of text on the parts of the project that a target cannot run."""
+    """Return lines of text on the parts of the project that a target cannot run.
+
+    `line` is what the validation found for that target.
+    """
     endpoints = [
         f"endpoints.{name} cannot run there: routing: sticky is not supported yet"
         for name in line.cannot_run

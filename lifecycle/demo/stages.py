@@ -63,7 +63,7 @@ class DemoData(NamedTuple):
 def prepared(project: Project, stage: Stages) -> DemoData:
     """Run the first six stages of a demo, from raw files to a champion model; return its data.
 
-    The champion ranks by popularity. `stage` reports each stage.
+    The champion ranks by popularity. `stage` runs the next stage and reports it to the user.
     """
     from ...events.intake.ingest import ingest
     from ...feature_store.offline.materialize import materialize

@@ -12,9 +12,9 @@ from ...project.endpoints.rules import counts_units
 
 
 def due(project: Project) -> Iterator[str]:
-    """Yield the names of the endpoints that need a table of counters, for caps per unit.
+    """Yield the names of the endpoints that need a table of counters.
 
-    There are none on a target that cannot count.
+    They limit how often a unit sees an item. There are none on a target that cannot count.
     """
     if "counters" in project.target.adapter.ports:
         yield from (

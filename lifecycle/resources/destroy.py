@@ -163,7 +163,10 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
 
 
 def _delete_document(project: Project, key: str) -> None:
-    """Delete the document with this key from the state store; raise Conflict if it changes."""
+    """Delete the document with this key from the target's state store.
+
+    Raises Conflict if it changes meanwhile.
+    """
     document = project.target.state.get(key)
     if document is None:
         return

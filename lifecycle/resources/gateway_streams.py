@@ -14,7 +14,7 @@ from ...project.specs.streams import Stream, created_by_apply, exposed_events, l
 
 
 def due(project: Project) -> tuple[Stream, ...]:
-    """Return the gateway's event streams that the target should have now.
+    """Return the event streams that gateways log to and that the target should have now.
 
     There are none before something needs them, then all, as a later version may log more.
     """

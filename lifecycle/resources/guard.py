@@ -74,7 +74,10 @@ class Guard(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _text(line: GuardLine, after: str) -> str:
-    """Return a line of text on a thing: whether it is used, and what it costs."""
+    """Return a line of text on an endpoint or other resource: whether it is used, and its cost.
+
+    `after` is how long, as text, it may be without a request before it counts as idle.
+    """
     parts = [line.why]
     if line.status in ("idle", "owned"):
         parts[0] += f" (idle after {after})"
@@ -120,7 +123,10 @@ def guard(project: Project) -> Guard:
 def _endpoint_line(
     project: Project, name: str, resource: Resource | None, after: timedelta
 ) -> GuardLine | None:
-    """Return whether an endpoint is used and what it costs; None if it does not stand."""
+    """Return whether an endpoint is used and what it costs; None if it is not deployed.
+
+    `after` is how long an endpoint may be without a request before it is idle.
+    """
     state = routed_endpoints(project.target).observe(name)
     claim = owner.read(project.target.state, name)
     hourly = None if resource is None else resource.hourly_cost
@@ -160,9 +166,10 @@ def _endpoint_line(
 
 
 def _stopped_line(name: str, stop: Owner, hourly: Decimal | None, *, stands: bool) -> GuardLine:
-    """Return the line of an endpoint that the guard has stopped, or that still stands in part.
+    """Return the report's line on an endpoint that the guard has stopped.
 
-    One that `deploy` has begun to bring back is unknown: it is not removed while it comes up.
+    `stop` is the record of the stop, `stands` says that part of the endpoint still exists. One that
+    `deploy` has begun to bring back is unknown: it is not removed while it comes up.
     """
     if stands and stop.returning:
         return GuardLine(
@@ -186,8 +193,8 @@ def _stopped_line(name: str, stop: Owner, hourly: Decimal | None, *, stands: boo
 def owner_text(project: Project, name: str, state: EndpointState) -> str:
     """Return a clause on the rollout, experiment or command that needs an endpoint, or "".
 
-    An endpoint is owned as soon as any document says so: the owner of its traffic, its rollout, or
-    a live run of an experiment.
+    An endpoint counts as needed as soon as any stored document says so: the owner of its traffic,
+    its rollout, or a live run of an experiment.
     """
     claim = owner.read(project.target.state, name)
     if claim is not None and owner.holds(claim.owner, state, project.wall()):
@@ -198,7 +205,7 @@ def owner_text(project: Project, name: str, state: EndpointState) -> str:
 def needed_by(project: Project, name: str) -> str:
     """Return a clause on the rollout or the experiment that needs an endpoint, or "".
 
-    It is by their own documents, whoever owns the traffic.
+    It reads their own stored documents, not the record of who owns the traffic.
     """
     store = project.target.state
     rollout = documents.read(store, name)
@@ -213,7 +220,7 @@ def needed_by(project: Project, name: str) -> str:
 
 
 def _reason_to_keep(project: Project, name: str, resource: Resource | None) -> str:
-    """Return a clause on why `--stop` leaves an idle endpoint, or "" if it may be stopped."""
+    """Return a clause on why `guard --stop` leaves an idle endpoint, or "" if it may stop it."""
     declared = project.spec.endpoints.get(name)
     if resource is not None and resource.adopted:
         return "it was imported: stop it where it was made"
@@ -225,7 +232,7 @@ def _reason_to_keep(project: Project, name: str, resource: Resource | None) -> s
 
 
 def _idle_cost(hourly: Decimal | None, idleness: Idleness) -> Decimal | None:
-    """Return the USD that an endpoint has cost since it is idle, or None if that is unknown."""
+    """Return the USD that an endpoint has cost since it became idle; None if unknown."""
     if hourly is None or idleness.idle_for is None:
         return None
     hours = Decimal(int(idleness.idle_for.total_seconds())) / 3600
@@ -233,14 +240,14 @@ def _idle_cost(hourly: Decimal | None, idleness: Idleness) -> Decimal | None:
 
 
 def _costs(resource: Resource) -> bool:
-    """Return whether something other than an endpoint costs by the hour, also while idle."""
+    """Return whether a resource other than an endpoint costs by the hour, even while idle."""
     return resource.kind != "endpoint" and resource.hourly_cost != 0
 
 
 def _other_line(resource: Resource, *, serving: bool) -> GuardLine:
-    """Return the line of an online store or a stream, whose reads no target measures.
+    """Return the report's line on an online store or a stream, whose use no target measures.
 
-    `serving` says whether an endpoint stands that may need it.
+    `serving` says whether an endpoint exists that may need it.
     """
     alone = "" if serving else "; no endpoint stands here"
     return GuardLine(

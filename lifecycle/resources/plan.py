@@ -302,7 +302,10 @@ def where(project: Project) -> str:
 
 
 def _items(project: Project) -> Iterator[PlanItem]:
-    """Yield the plan's items: what `apply` or `deploy` would do to each table, view, endpoint."""
+    """Compare the project with its target: yield what `apply` or `deploy` would do to each part.
+
+    Parts are tables, views and endpoints.
+    """
     from ...feature_store.views.schema import view_schemas
 
     spec = project.spec

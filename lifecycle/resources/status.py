@@ -53,7 +53,7 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _untagged_lines(untagged: Untagged) -> list[str]:
-    """Return lines of text on what bears the project's name and not its tags."""
+    """Return lines of text on resources that bear the project's name but not its tags."""
     lines = [
         f"  {'untagged':<13} {stray.kind} {stray.name} lacks {', '.join(stray.missing)}: destroy "
         "may miss it"
@@ -111,7 +111,7 @@ def event_tables(project: Project) -> list[TableLine]:
 
 
 def _untagged(project: Project) -> Untagged:
-    """Return what bears the project's name on its target, and not its tags."""
+    """Return the resources on the target that bear the project's name but not its tags."""
     searched = project.target.adapter.tags_searched
     if searched is None:
         return Untagged(

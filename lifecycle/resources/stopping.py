@@ -38,7 +38,7 @@ def stop(project: Project) -> Guard:
 def _claim(project: Project, name: str) -> bool:
     """Record that an endpoint is being stopped; return False if somebody needs it by now.
 
-    A rollout or an experiment that was there first, or came while this looked, keeps it.
+    A rollout or an experiment that owned it first, or took it meanwhile, keeps it.
     """
     store = project.target.state
     claim = owner.read(store, name)
@@ -63,7 +63,7 @@ def _claim(project: Project, name: str) -> bool:
 
 
 def _remove(project: Project, resource: Resource) -> None:
-    """Start to remove an endpoint; leave one that the provider is changing to the next run."""
+    """Start to remove an endpoint; if the provider is changing it, leave it to the next run."""
     try:
         project.target.inventory.delete(resource)
     except Busy as error:

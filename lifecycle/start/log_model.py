@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from ...project.reading.names import NAME_LENGTH
 from ...project.reading.quantities import duration_text
-from .log_shape import Attribute, Shape
+from .log_shape import Attribute, LogShape
 from .role_words import without_id
 
 HISTORY_DAYS = 14  # of an item's history
 _SMOOTHING = 10  # rows at the log's mean that an item begins with
 
 
-def is_ranked(shape: Shape) -> bool:
-    """Return whether a ranking model can be trained: the log has items and outcomes."""
+def is_ranked(shape: LogShape) -> bool:
+    """Return whether a ranking model can be trained on a log: it has items and outcomes."""
     return shape.item is not None and shape.outcome is not None
 
 
-def objective_name(shape: Shape) -> str:
+def objective_name(shape: LogShape) -> str:
     """Return the name of the proposed objective: `ctr` of clicks, `mean_stars` of a number, ..."""
     if shape.value is not None:
         return f"mean_{shape.value.name}"[:NAME_LENGTH].rstrip("_")
     return "ctr" if shape.outcome == "click" else f"{shape.outcome}_rate"
 
 
-def objective_rate(shape: Shape) -> str:
-    """Return what the proposed objective maximises, and within which time, as YAML."""
+def objective_rate(shape: LogShape) -> str:
+    """Return the YAML that says what the proposed objective maximises, and within which time."""
     summed = f"sum {shape.outcome}.{shape.value.name}" if shape.value else shape.outcome
     return f"rate: {summed} / {shape.exposure}, within: {duration_text(shape.within)}"
 
@@ -34,7 +34,7 @@ def entity_name(key: Attribute) -> str:
     return without_id(key.name)
 
 
-def view_queries(shape: Shape) -> dict[str, str]:
+def view_queries(shape: LogShape) -> dict[str, str]:
     """Return the SQL of the proposed feature views, by name."""
     if not is_ranked(shape) or shape.item is None:
         owner = shape.item or shape.user
@@ -74,13 +74,13 @@ def view_queries(shape: Shape) -> dict[str, str]:
     return views
 
 
-def _mean_name(shape: Shape) -> str:
-    """Return the name of the feature with an item's recent mean of the objective."""
+def _mean_name(shape: LogShape) -> str:
+    """Return the name of the proposed feature for an item's recent mean of the objective."""
     entity = entity_name(shape.item) if shape.item else ""
     return f"{entity}_{'mean' if shape.value else 'rate'}_{HISTORY_DAYS}d"
 
 
-def _count_view(shape: Shape, key: Attribute) -> str:
+def _count_view(shape: LogShape, key: Attribute) -> str:
     """Return the SQL of a feature view that counts an entity's events in the last 7 days."""
     entity = entity_name(key)
     return (
@@ -92,8 +92,11 @@ def _count_view(shape: Shape, key: Attribute) -> str:
     )
 
 
-def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
-    """Return the attributes that always have one value for the same owner, an item or a list."""
+def _owned_by(shape: LogShape, owner: str) -> list[Attribute]:
+    """Return the log's attributes that always have one value for the same owner.
+
+    `owner` is "item" or "list".
+    """
     return [
         a
         for a in shape.attributes
@@ -101,7 +104,7 @@ def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
     ]
 
 
-def _item_name(shape: Shape, attribute: Attribute) -> str:
+def _item_name(shape: LogShape, attribute: Attribute) -> str:
     """Return the feature name of an item's attribute: the entity's name, then the attribute's.
 
     No attribute of the exposure has it, as a training row has both.
@@ -112,8 +115,8 @@ def _item_name(shape: Shape, attribute: Attribute) -> str:
     return name
 
 
-def feature_names(shape: Shape) -> list[str]:
-    """Return the names of the proposed model's features."""
+def feature_names(shape: LogShape) -> list[str]:
+    """Return the names of the features of the model that is proposed for a log."""
     assert shape.item is not None  # noqa: S101  the caller has seen that there is one
     entity = entity_name(shape.item)
     return [
@@ -124,8 +127,8 @@ def feature_names(shape: Shape) -> list[str]:
     ]
 
 
-def model_text(shape: Shape) -> str:
-    """Return the YAML text of the proposed model configuration."""
+def model_text(shape: LogShape) -> str:
+    """Return the YAML text of the model configuration that is proposed for a log."""
     listed = ",\n           ".join(feature_names(shape))
     if shape.value is None:
         trainer, parameters = "isthmus.logistic", "{C: 0.1}"

@@ -21,7 +21,7 @@ from .log_model import (
     objective_rate,
     view_queries,
 )
-from .log_shape import Attribute, Shape, linked_outcomes, where_shown
+from .log_shape import Attribute, LogShape, linked_outcomes, where_shown
 
 _SHOWN = 8  # of a list in a guess
 
@@ -33,7 +33,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     guesses: tuple[str, ...]
 
 
-def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folder: Path) -> Draft:
+def describe(
+    shape: LogShape, *, now: datetime | None, paths: Sequence[Path], folder: Path
+) -> Draft:
     """Return the files of a new project for a log: project.yaml, SQL and a model.
 
     Args:
@@ -56,7 +58,7 @@ def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folde
     return Draft(files=files, guesses=tuple(_guesses(shape)))
 
 
-def _guesses(shape: Shape) -> Iterator[str]:
+def _guesses(shape: LogShape) -> Iterator[str]:
     """Yield sentences on what was guessed about the log, for the user to check."""
     log = shape.log
     yield (
@@ -90,7 +92,7 @@ def _guesses(shape: Shape) -> Iterator[str]:
         yield "left out: " + _listed([f"{n}: {why}" for n, why in shape.left_out.items()], "; ")
 
 
-def _outcome_guesses(shape: Shape) -> Iterator[str]:
+def _outcome_guesses(shape: LogShape) -> Iterator[str]:
     """Yield sentences on what came of the log's rows, and what is maximised."""
     if shape.outcome is None:
         return
@@ -118,12 +120,12 @@ def _listed(words: Sequence[str], separator: str = ", ") -> str:
     return f"{shown} and {more} more" if more > 1 else shown
 
 
-def _exposure_condition(shape: Shape) -> str:
+def _exposure_condition(shape: LogShape) -> str:
     """Return the condition that picks exposures out of a log of mixed events: `kind is view`."""
     return f"{shape.roles.columns['kind'].source} is {shape.roles.shown}"
 
 
-def _dirt(shape: Shape) -> Iterator[str]:
+def _dirt(shape: LogShape) -> Iterator[str]:
     """Yield sentences on irregularities in the files: encoding, bad rows, formats."""
     for log in filter(None, (shape.log, shape.second)):
         form = log.form
@@ -140,7 +142,7 @@ def _dirt(shape: Shape) -> Iterator[str]:
             yield f"{bad:,} {rows} to quarantine{first}"
 
 
-def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
+def _project(shape: LogShape, now: datetime | None, paths: str) -> Iterator[str]:
     """Yield the text of the project.yaml that is proposed for a log, in parts.
 
     Args:
@@ -191,8 +193,8 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
         yield "# share answered in random order, logged with its propensity\n"
 
 
-def _outcome_event(shape: Shape) -> Iterator[str]:
-    """Yield the text of the outcome event in project.yaml."""
+def _outcome_event(shape: LogShape) -> Iterator[str]:
+    """Yield the YAML text of the outcome event of a log, for the proposed project.yaml."""
     # quoted, as a column may be called anything
     yield f"  {shape.outcome}:\n    description: {_quoted(shape.outcome_words)}\n"
     yield "    owner: you@example.com\n    attributes:\n"
@@ -206,8 +208,11 @@ def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
-def _without_outcome(shape: Shape) -> Iterator[str]:
-    """Yield the rest of project.yaml for a log without outcomes, on which no model can train."""
+def _without_outcome(shape: LogShape) -> Iterator[str]:
+    """Yield the rest of the proposed project.yaml for a log without outcomes.
+
+    No model can be trained on such a log.
+    """
     if (key := shape.item or shape.user) is not None:
         entity = entity_name(key)
         yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
@@ -224,8 +229,8 @@ def _comment(attribute: Attribute) -> str:
     return ""
 
 
-def _source(shape: Shape) -> str:
-    """Return the SQL query that reads exposures from the log."""
+def _source(shape: LogShape) -> str:
+    """Return the SQL query of the proposed project that reads exposures from the log's files."""
     columns = [
         f"{shape.event_id} AS event_id",
         f"{shape.roles.time} AS event_timestamp",
@@ -240,7 +245,7 @@ def _source(shape: Shape) -> str:
     )
 
 
-def _zone(shape: Shape) -> str:
+def _zone(shape: LogShape) -> str:
     """Return an SQL comment on the guessed time zone, or ""."""
     _, zoned, rest = shape.roles.time.partition(" AT TIME ZONE ")
     if not zoned:
@@ -255,8 +260,8 @@ def _selected(attribute: Attribute) -> str:
     return f"{attribute.sql} AS {attribute.name}"
 
 
-def _outcome_source(shape: Shape) -> str:
-    """Return the SQL query that reads outcomes (clicks, ...) from the log."""
+def _outcome_source(shape: LogShape) -> str:
+    """Return the SQL query of the proposed project that reads outcomes (clicks, ...) from files."""
     if shape.link is not None:
         columns = (
             "shown.impression_id || '-' || row_number() OVER "

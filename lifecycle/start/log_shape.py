@@ -57,7 +57,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     latest: bool  # of several the latest before the outcome
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
+class LogShape(msgspec.Struct, frozen=True, kw_only=True):
     """Describe what a log holds."""
 
     log: Log
@@ -95,13 +95,15 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         return self._with_role("request")
 
     def _with_role(self, role: str) -> Attribute | None:
-        """Return the log's attribute that has a role such as `item`, or None."""
+        """Return the log's attribute that has a role such as `item` or `user`, or None."""
         column = self.roles.get(role)
         return next((a for a in self.attributes if a.column is column), None) if column else None
 
 
-def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | None) -> Shape:
+def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | None) -> LogShape:
     """Work out the events, attributes and outcomes of one log, or of a log and its outcomes.
+
+    A log is a file of events; roles say which of its columns have the user, the item and so on.
 
     Raises:
         Invalid: The second file's rows cannot be led back to the first's; no row, or every row, has
@@ -110,7 +112,7 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
     attributes, left_out = _attributes(log, roles)
     where = where_shown(roles)
     event_id, event_id_words = _event_id(log, roles)
-    shape = Shape(
+    shape = LogShape(
         log=log,
         roles=roles,
         exposure=_singular(log),
@@ -164,7 +166,7 @@ def _time(log: Log, instant: str) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _with_kinds(shape: Shape) -> Shape:
+def _with_kinds(shape: LogShape) -> LogShape:
     """Return the log's shape, with outcomes read from rows of another event type in that log."""
     roles, log = shape.roles, shape.log
     link = _link(shape, roles)
@@ -182,7 +184,7 @@ def _with_kinds(shape: Shape) -> Shape:
     return _with_delays(shape, rows=rows)
 
 
-def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
+def _with_second(shape: LogShape, second: Log, roles: Roles) -> LogShape:
     """Return the log's shape, with the outcomes of a second file joined to it.
 
     `roles` says which of that file's columns are which.
@@ -210,7 +212,7 @@ def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
     return _with_delays(shape, rows=shape.log.rows)
 
 
-def _direct_link(shape: Shape, second: Log) -> Link | None:
+def _direct_link(shape: LogShape, second: Log) -> Link | None:
     """Return the join of outcomes to exposures by the exposure's id; None if outcomes lack it."""
     identity = shape.roles.get("id")
     if identity is None:
@@ -227,7 +229,7 @@ def _direct_link(shape: Shape, second: Log) -> Link | None:
     return None
 
 
-def _link(shape: Shape, theirs: Roles) -> Link | None:
+def _link(shape: LogShape, theirs: Roles) -> Link | None:
     """Return the join of outcomes to exposures by request and item, or by user and item.
 
     `theirs` are the roles of the outcomes' columns. None if neither pair is in both.
@@ -250,7 +252,7 @@ def _link(shape: Shape, theirs: Roles) -> Link | None:
     return None
 
 
-def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
+def linked_outcomes(shape: LogShape, *, columns: str, loaded: bool) -> str:
     """Return the SQL that joins outcomes to the exposures they followed.
 
     Args:
@@ -283,7 +285,7 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
     )
 
 
-def _with_delays(shape: Shape, *, rows: int) -> Shape:
+def _with_delays(shape: LogShape, *, rows: int) -> LogShape:
     """Return the log's shape, completed by how soon and how often outcomes follow its rows.
 
     `rows` is the log's number of rows.
@@ -319,19 +321,24 @@ def _window(log: Log, delay: str, rows: str) -> timedelta:
     """Return the shortest usual time window that holds 99 % of the outcomes' delays.
 
     `delay` is the delay's SQL expression, `rows` the SQL of the rows that have one.
+
+    `log` is the log of exposures.
     """
     (longest,) = log.query(f"SELECT quantile_cont(epoch({delay}), 0.99) FROM {rows}")
     return next((w for w in _WITHIN if timedelta(seconds=longest or 0) <= w), _WITHIN[-1])
 
 
 def _is(roles: Roles, value: str) -> str:
-    """Return the SQL condition that a row's event type has this value."""
+    """Return the SQL condition that a row of a log is of this event type."""
     text = value.replace("'", "''")
     return f"{roles.columns['kind'].sql} = '{text}'"
 
 
 def where_shown(roles: Roles) -> str:
-    """Return the SQL WHERE clause that selects exposures by event type, "" if all rows are."""
+    """Return the SQL WHERE clause that selects the exposures of a log by event type.
+
+    It is "" if all rows are exposures.
+    """
     return f" WHERE {_is(roles, roles.shown)}" if roles.shown else ""
 
 

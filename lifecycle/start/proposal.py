@@ -17,7 +17,7 @@ from ...project.reading.names import did_you_mean
 from ...project.specs.description import Event
 from .log_columns import Column, Log, open_logs
 from .log_project import Draft, describe
-from .log_shape import Shape, shape_of
+from .log_shape import LogShape, shape_of
 from .roles import ROLES, guess
 
 _MAX_LATENESS = Event(name="any", attributes=()).max_lateness
@@ -138,7 +138,7 @@ def _of_outcomes(second: Log, named: Mapping[str, str]) -> dict[str, str]:
     return {role: name for role, name in named.items() if role == "outcome" or name in names}
 
 
-def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
+def _missing(shape: LogShape, named: Mapping[str, str]) -> list[Missing]:
     """Return a question for the user about each role (item, user, ...) that no column has.
 
     `named` are the columns that the user named, by role.
@@ -169,7 +169,7 @@ def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
 
 
 def _may_answer(role: str, column: Column, rows: int) -> bool:
-    """Return whether a column may be offered as the answer to a question about a role.
+    """Return whether a column may be offered to the user as the one that has a role.
 
     `rows` is the number of rows in its file.
     """

@@ -121,7 +121,7 @@ def _likeliest(
 
 
 def _may_be(role: str, column: Column, rows: int) -> bool:
-    """Return whether a column's type and values are possible for a role.
+    """Return whether a column's type and values are possible for a role such as `item`.
 
     `rows` is the number of rows in its file.
     """
@@ -147,7 +147,7 @@ def _is_binary(column: Column) -> bool:
 
 
 def _is_key(column: Column) -> bool:
-    """Return whether a column of numbers holds ids of outcomes, which are not to be added up."""
+    """Return whether a numeric column holds ids of outcomes, such as orders, not amounts."""
     numbers = column.type in ("int", "float") and not _is_binary(column)
     return numbers and is_outcome_id(column.source)
 
@@ -241,7 +241,7 @@ def _number(log: Log, column: Column) -> Outcome:
 
 
 def _named(log: Log, role: str, text: str) -> tuple[Column, str]:
-    """Return the column that the user's text names for a role, and the SQL condition in it."""
+    """Parse the user's text for a role: return the column and the condition that it names."""
     columns = {column.source: column for column in log.columns}
     match = _CONDITION.fullmatch(text) if role == "outcome" and text not in columns else None
     name, condition = (match[1], f"{match[2]} {match[3]}") if match else (text, "")

@@ -67,9 +67,10 @@ class Trusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def untrusted(project: Path) -> tuple[Untrusted, ...]:
-    """Return the folders in which a project stores state: contents, and whether each is trusted.
+    """Return the folders in which a project stores state: contents, and whether it is trusted.
 
-    `project` is the folder of project.yaml, which may have mistakes.
+    That is, whether this user trusts the folder. `project` is the folder of project.yaml, which may
+    have mistakes.
     """
     return tuple(
         _inspect(folder)

@@ -102,9 +102,7 @@ def status(project: Project, names: Sequence[str] = ()) -> StructRows[StreamStat
     Raises:
         NotFound: There is none of a name.
     """
-    return StructRows(
-        _status(project, consumer) for consumer in chosen(project, names).values()
-    )
+    return StructRows(_status(project, consumer) for consumer in chosen(project, names).values())
 
 
 def run(

@@ -39,7 +39,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the trees' columns, in their order."""
+        """The names of the columns that the trees read, in order."""
         return (*self.numbers, *self.categories)
 
 
@@ -69,7 +69,7 @@ class Boosting:
         return np.asarray(self._booster.predict(_matrix(self._columns, table), num_threads=1))
 
     def column_weights(self) -> dict[str, ColumnWeight]:
-        """Return each column's gain: what its splits took off the training rows' loss."""
+        """Return each column's gain: by how much its splits lowered the training loss."""
         gains = self._booster.feature_importance("gain").tolist()
         return {
             name: ColumnWeight(measure="gain", value=gain)
@@ -110,7 +110,7 @@ def boosting(
     categories: Sequence[str] = (),
     competed: Sequence[str] = (),
 ) -> Boosting:
-    """Grow trees for the label: binary for one of 0 or 1, regression for a number.
+    """Train gradient-boosted trees on the label: binary for one of 0 or 1, regression for a number.
 
     Args:
         data: The training set.
@@ -182,10 +182,10 @@ def _lightgbm() -> Any:
 
 
 def _matrix(columns: Columns, data: pa.Table) -> NDArray[np.float64]:
-    """Return a table's rows as the trees' columns: numbers as they are, a category as its place.
+    """Return a table's rows as the trees' columns: numbers as they are, a category as its index.
 
-    NaN is what is missing, and a category that training rows did not have; null of a category is a
-    place of its own.
+    A missing number is NaN, and so is a category's value that training rows did not have; a
+    category's null has an index of its own.
     """
     import numpy as np
 
@@ -210,9 +210,10 @@ def _check_not_negative(data: pa.Table, label: str) -> None:
 
 
 def _by_list(data: pa.Table, competed: Sequence[str]) -> tuple[pa.Table, NDArray[np.int64]]:
-    """Return the rows sorted by the list that they were ranked in, and the rows of each list.
+    """Return the rows sorted by the list that they were ranked in, and the size of each list.
 
-    Rows without a value in `competed` were ranked with none, and are left out.
+    `competed` are the columns whose values are equal in rows of one list. Rows without a value
+    there were in no list, and are left out.
 
     Raises:
         Invalid: no two rows were ranked together, or a list is too long.

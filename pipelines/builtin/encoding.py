@@ -88,7 +88,11 @@ def learn(
 
 
 def _learn_number(name: str, values: NDArray[np.float64], *, indicated: bool) -> Number:
-    """Return a number's mean, and its deviation with missing values taken for the mean."""
+    """Return a number column's mean and standard deviation, for scaling.
+
+    Missing values count as the mean. `indicated` says whether the column also gets an indicator of
+    being missing.
+    """
     import numpy as np
 
     finite = values[np.isfinite(values)]
@@ -103,7 +107,7 @@ def _learn_number(name: str, values: NDArray[np.float64], *, indicated: bool) ->
 
 
 def _learn_category(name: str, values: pa.Array[Any]) -> Category:
-    """Return a category's values, sorted."""
+    """Return the encoding of a category column: its values in the training set, sorted."""
     different = sorted(value for value in values.unique().to_pylist() if value is not None)
     if len(different) > MOST_VALUES:
         raise Invalid(
@@ -114,7 +118,7 @@ def _learn_category(name: str, values: pa.Array[Any]) -> Category:
 
 
 def matrix(encoding: Encoding, data: pa.Table) -> csr_matrix:
-    """Return a table's rows as the encoding's numbers: a sparse matrix.
+    """Encode a table's rows as a sparse matrix of numbers.
 
     Its columns are each number; each value of each category, with null last where training rows
     lacked it; each number's indicator of being missing, where it has one.
@@ -146,9 +150,9 @@ def matrix(encoding: Encoding, data: pa.Table) -> csr_matrix:
 
 
 def value_places(column: pa.Array[Any], values: Sequence[str]) -> NDArray[np.int64]:
-    """Return each row's place among a category's values.
+    """Return each row's index in the list of a category's values.
 
-    It is their number for null, and -1 for a value that is not among them.
+    It is the length of the list for null, and -1 for a value that is not in the list.
     """
     import numpy as np
     import pyarrow as pa

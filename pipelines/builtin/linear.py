@@ -21,7 +21,7 @@ class Linear(LinearWeights):
     """The number itself: the sum of weights, which may be below 0."""
 
     def predict_table(self, table: pa.Table) -> NDArray[np.float64]:
-        """Return a number for each row of a table."""
+        """Return the predicted number of each row of a table."""
         return self.score(table)
 
 

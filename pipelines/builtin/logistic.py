@@ -21,7 +21,7 @@ class Logistic(LinearWeights):
     """The probability of the outcome: 1 / (1 + exp(-score))."""
 
     def predict_table(self, table: pa.Table) -> NDArray[np.float64]:
-        """Return a probability for each row of a table."""
+        """Return the predicted probability of each row of a table."""
         import numpy as np
 
         return 1 / (1 + np.exp(-np.clip(self.score(table), -700, 700)))

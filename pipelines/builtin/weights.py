@@ -60,7 +60,8 @@ class LinearWeights(ABC):
     def column_weights(self) -> dict[str, ColumnWeight]:
         """Return how much each column counts: a number's weight, or the range of a category's.
 
-        Null of a category counts as a value where training rows had it.
+        The range is that of its values' weights. Null of a category counts as a value where
+        training rows had it.
         """
         weights = {
             name: ColumnWeight(measure="weight", value=about["weight"])
@@ -73,7 +74,7 @@ class LinearWeights(ABC):
         return weights
 
     def score(self, table: pa.Table) -> NDArray[np.float64]:
-        """Return each row's sum of weights."""
+        """Return for each row the weighted sum of its columns, before any link function."""
         import numpy as np
 
         total = np.full(table.num_rows, self.intercept)
@@ -91,12 +92,12 @@ class LinearWeights(ABC):
 def weights_of(
     encoding: Encoding, coefficients: Sequence[float], intercept: float
 ) -> dict[str, Any]:
-    """Return the arguments of LinearWeights from fitted coefficients.
+    """Return the keyword arguments that build LinearWeights from fitted coefficients.
 
     Args:
-        encoding: That of the matrix that was fitted.
+        encoding: How columns were turned into the matrix that was fitted.
         coefficients: One for each column of it.
-        intercept: The model's.
+        intercept: The model's intercept.
     """
     weight = iter(map(float, coefficients))
     numbers = {

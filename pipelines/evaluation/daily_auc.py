@@ -107,7 +107,8 @@ def _design(
     """Return the design effect of the pooled AUC: how clustering by unit inflates its variance.
 
     It is the variance over units divided by that over independent rows, 1 at least. `won` and
-    `pairs` are each row's part in the AUC; `positives` and `negatives` are counts by day.
+    `pairs` are each row's part in the AUC: pairs in the right order, and all pairs; `positives` and
+    `negatives` are counts by day.
     """
     total = float(pairs.sum())
     area = float(won.sum()) / total
@@ -119,10 +120,7 @@ def _design(
 
 
 def standing_out(by_day: DailyAuc, limit: float) -> Iterator[str]:
-    """Yield a sentence for each day whose AUC is suspiciously far from that of the other days.
-
-    `limit` is how many standard errors are too far.
-    """
+    """Yield a sentence for each day whose AUC is suspiciously far from that of other days."""
     for place in range(len(by_day.day)):
         others = np.arange(len(by_day.day)) != place
         pairs = by_day.pairs[others]

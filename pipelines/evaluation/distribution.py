@@ -105,7 +105,7 @@ def _smooth_shares(counts: NDArray[Any]) -> NDArray[Any]:
 
 
 def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
-    """Return how many of the numbers fall into each bin between two edges."""
+    """Return how many of the numbers lie in each bin between two successive edges."""
     counts: NDArray[Any] = np.bincount(
         np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1
     ).astype(float)
@@ -113,7 +113,7 @@ def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(values: Any) -> NDArray[Any] | None:
-    """Return a column's finite numbers as an array; None if it counts as categorical."""
+    """Return a column's finite numbers as an array; None if the column counts as categorical."""
     kind = values.type
     if not len(values) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None

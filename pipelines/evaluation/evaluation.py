@@ -90,13 +90,16 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
         return renamed(old) | {"periods": [renamed(period) for period in old.get("periods", ())]}
 
     def figures(self) -> dict[str, Estimate]:
-        """Return all metrics with their intervals, by the names that gates use."""
+        """Return all metrics with their intervals, by the names that a gate's bounds use."""
         named = {"auc": self.auc, "calibration": self.calibration}
         return {name: figure for name, figure in named.items() if figure is not None} | self.metrics
 
     @property
     def whole(self) -> str:
-        """Return the name of the metric of the order of all rows: auc, or spearman of a number."""
+        """Return the name of the metric that judges the order of all rows.
+
+        It is `auc`, or `spearman` if the outcome is a number.
+        """
         return "spearman" if self.kind == "number" else "auc"
 
 
@@ -136,7 +139,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     other: OtherObjective | None = None
 
     def figures(self) -> dict[str, Estimate]:
-        """Return the differences to the champion in every metric, by the metric's name."""
+        """Return the differences to the champion model in every metric, by the metric's name."""
         return ({"auc": self.difference} if self.difference is not None else {}) | self.differences
 
 

@@ -83,7 +83,7 @@ def feature_values(
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    """Return whether an Arrow type holds numbers or booleans."""
+    """Return whether values of this Arrow type are numbers or booleans."""
     return (
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -93,7 +93,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    """Return whether an Arrow type is text."""
+    """Return whether values of this Arrow type are text."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
@@ -103,7 +103,10 @@ def _floats(column: Any) -> Floats:
 
 
 def _is_id(codes: Codes, lists: Codes | None) -> bool:
-    """Return whether nearly every row, or every ranked list, has its own value, as an id has."""
+    """Return whether a feature looks like an id: nearly every row, or every list, has its own.
+
+    `codes` are the values as integers; `lists` says which rows were ranked together.
+    """
     filled = codes >= 0
     values = len(np.unique(codes[filled]))
     if values < _FEWEST_OF_ID:
@@ -121,6 +124,8 @@ def _by_rate(codes: Codes, truth: NDArray[np.bool_], units: Codes) -> Floats:
     """Return for each row the outcome rate of its text among rows of other units.
 
     This is out-of-fold target encoding, so that no row reveals its own outcome.
+
+    `codes` are the texts as integers, `truth` the outcomes, `units` the unit of each row.
     """
     filled = codes >= 0
     order = np.random.default_rng(0).permutation(int(units.max(initial=-1)) + 1)

@@ -68,7 +68,7 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _training_text(self) -> str:
-        """The rows that were trained on as text, with how many positives or which mean."""
+        """Return the rows that were trained on as text, with their positives or their mean."""
         labels = f"a mean of {self.mean:.4g}" if self.of_number else plural(self.hits, "positive")
         return f"{plural(self.known, 'row')} with {labels}"
 
@@ -82,7 +82,10 @@ def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
 
 
 def lists_of(unit: str | None, within: str | None) -> tuple[str, ...]:
-    """Return the columns whose values are the same in rows that were ranked together, if any."""
+    """Return the names of the columns that are equal in rows which were ranked together.
+
+    `unit` and `within` are the columns of a row's unit and of its list, if there are any.
+    """
     if within is None:
         return ()
     return tuple(dict.fromkeys(name for name in (unit, within) if name and name != ROW))
@@ -229,7 +232,10 @@ _here: Callable[[Fold], FoldResult]
 
 
 def _begin(source: Path, model: Model, folder: Path) -> None:
-    """Prepare a worker process for folds: read the training set and find the trainer."""
+    """Prepare a worker process to test folds: read the training set and find the trainer.
+
+    `source` is the Parquet file with the rows.
+    """
     import pyarrow.parquet as pq
 
     global _here  # noqa: PLW0603  a worker has one evaluation, and a pool hands its tasks nothing else

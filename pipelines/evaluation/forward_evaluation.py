@@ -70,7 +70,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Grouping:
-    """Return the attributes that tell which rows belong to one unit, one ranked list, one item.
+    """Return the attributes that identify a row's unit, its ranked list and its item.
 
     The item is the entity key that differs most among rows that were ranked together.
     """
@@ -144,7 +144,7 @@ def forward(
         end: The window's end.
         folder: The project's folder.
         log: A function that writes a line to the step's log.
-        among: The attributes that group rows.
+        among: The attributes that identify a row's unit, list and item.
         source: A Parquet file of `data`: with it a long evaluation runs its periods in several
             processes.
         shuffle: Whether to predict with each feature shuffled, too, for worth.py.
@@ -195,7 +195,7 @@ def forward(
 
 
 def _predictions_of_all(shuffles: Sequence[ShuffledSample]) -> dict[str, NDArray[Any]]:
-    """Return each feature's predictions with its values shuffled, of all periods together.
+    """Join the predictions with one feature shuffled over all periods, by feature.
 
     A feature that is missing in one of the periods is left out.
     """
@@ -210,7 +210,10 @@ def _predictions_of_all(shuffles: Sequence[ShuffledSample]) -> dict[str, NDArray
 
 
 def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: int) -> pa.Table:
-    """Return a test period's predictions as an Arrow table: ids, outcomes, scores."""
+    """Return a test period's predictions as an Arrow table: ids, outcomes, scores.
+
+    `test` are the period's rows, `tested` has their predictions, `among` names the columns of ids.
+    """
     rows = test.num_rows
     columns = [
         *(test[name] for name in ("event_id", "event_timestamp", trainers.LABEL)),

@@ -68,10 +68,7 @@ def cutoffs_of(gate: Gate) -> tuple[int, ...]:
 def within(
     estimate: Estimate | None, low: float | None = None, high: float | None = None
 ) -> Verdict:
-    """Judge an estimate by its whole interval: inside the bounds passes, outside fails.
-
-    Outside means wholly on one side of them. Anything else is inconclusive.
-    """
+    """Judge a metric by its whole interval: inside the bounds passes, outside fails."""
     if estimate is None:
         return "inconclusive"
     low, high = -math.inf if low is None else low, math.inf if high is None else high
@@ -141,8 +138,8 @@ def judge(
 def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
     """Return the gate's check that no feature leaks the label; None if it has no such check.
 
-    `looked` are the findings. The check fails if a feature raises an alarm, and is inconclusive if
-    one was not looked at.
+    `looked` are the findings of the leak alarm, one for each feature. The check fails if a feature
+    raises an alarm, and is inconclusive if one was not looked at.
     """
     if gate.leaks is None:
         return None
@@ -196,7 +193,7 @@ def _range_text(bound: Bound) -> str:
 
 
 def _unknown(metric: str, *, number: bool) -> str:
-    """Return text on why a metric has no value.
+    """Return a text that says why a metric has no value.
 
     `number` says that the outcomes are numbers.
     """
@@ -226,6 +223,6 @@ def spoken_figure(estimate: Estimate, digits: int = 3) -> str:
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:
-    """Return the worst of several verdicts, or None of none."""
+    """Return the worst of several verdicts, or None if there are none."""
     order: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
     return next((verdict for verdict in order if verdict in verdicts), None)

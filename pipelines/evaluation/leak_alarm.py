@@ -232,7 +232,7 @@ def _log(
     within: str | None,
     entities: Mapping[str, str],
 ) -> _Log:
-    """Return a training set prepared for the leak alarm: outcomes, days and units as arrays.
+    """Convert a training set to the arrays that the leak alarm reads: outcomes, days, units.
 
     The parameters are those of `leak_alarm`.
     """
@@ -254,7 +254,10 @@ def _log(
 
 
 def _judged(log: _Log, name: str) -> _Feature:
-    """Return how well one feature alone predicts the label, day by day."""
+    """Return how well one feature alone predicts the label, day by day.
+
+    `log` has the training set as arrays.
+    """
     values = feature_values(log.table, name, log.truth, log.units, log.lists)
     has_value = ~np.isnan(values.numbers)
     present = None
@@ -272,7 +275,10 @@ def _judged(log: _Log, name: str) -> _Feature:
 
 
 def _tests(feature: _Feature) -> int:
-    """Return how many statistical tests are made of a feature, for the Bonferroni correction."""
+    """Return how many statistical tests are made of a feature, for the Bonferroni correction.
+
+    The significance level is divided by it.
+    """
     days = len(feature.by_day.day)
     return (
         (days if days > 1 else 0) + 3 + 2 * (feature.present is not None) + len(feature.described)
@@ -284,8 +290,8 @@ def _described(
 ) -> Iterator[_Described]:
     """Yield the entities that a feature describes: all rows of an entity have one value of it.
 
-    If the value varies from day to day, but not among an entity's rows of one day, it describes the
-    entity on a day.
+    `values` are the feature's, `has_value` says which rows have one. If the value varies from day
+    to day, but not among an entity's rows of one day, it describes the entity on a day.
     """
     equal = values.codes
     if equal is None:
@@ -317,10 +323,10 @@ def _described(
 
 
 def _blocks(log: _Log, key: str) -> Codes:
-    """Return an integer for each row, which rows that are not independent share.
+    """Return a code for each row, equal for rows whose outcomes may depend on each other.
 
-    `key` is an entity's. The rows are those of a unit; where the entity is the unit itself, of the
-    ranked list, or without lists of the day.
+    `key` is an entity's. Such rows are those of a unit; where the entity is the unit itself, those
+    of a ranked list, or without lists those of a day.
     """
     if key != log.unit:
         return log.units
@@ -330,9 +336,10 @@ def _blocks(log: _Log, key: str) -> Codes:
 
 
 def _best(feature: _Feature) -> tuple[str | None, float | None]:
-    """Return which entity a feature describes, and the best AUC that its true rates allow.
+    """Return an entity that a feature describes, and the best AUC that such a feature may have.
 
-    Both are None where that is unknown.
+    That is the AUC of knowing every entity's true outcome rate. Both are None where that is
+    unknown.
     """
     for described in feature.described:
         spread = true_rates.spread(described.rows)
@@ -342,7 +349,7 @@ def _best(feature: _Feature) -> tuple[str | None, float | None]:
 
 
 def _of_time(log: _Log, times: Any) -> float:
-    """Return the AUC of the event's time alone as a score, pooled over days."""
+    """Return the AUC that the event's time alone has as a score, pooled over days."""
     numbers = np.asarray(times.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy(), float)
     by_day = daily_auc(numbers, log.truth, log.days, log.units, clustered=log.clustered)
     return by_day.pooled if len(by_day.day) else 0.5
@@ -351,7 +358,7 @@ def _of_time(log: _Log, times: Any) -> float:
 def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> Iterator[str]:
     """Yield a warning for each way in which a feature predicts better than is plausible.
 
-    `limit` is in standard errors, and `by_time` the AUC of the row's time alone.
+    `limit` is in standard errors, and `by_time` the AUC that a row's time alone has as a score.
     """
     present = feature.present
     if present is not None and len(present.day) and present.errors_above(_PLAUSIBLE) > limit:

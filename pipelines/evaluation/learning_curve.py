@@ -69,7 +69,7 @@ def learning_curve(
         end: The window's end.
         folder: The project's folder.
         log: A function that writes a line to the step's log.
-        among: The attributes that group rows.
+        among: The attributes that identify a row's unit, list and item.
         source: A Parquet file of `data`.
         cutoffs: The cutoffs of ranking metrics.
     """
@@ -116,7 +116,7 @@ def learning_curve(
 
 
 def _log_share(log: Callable[[str], None], percent: int, line: str) -> None:
-    """Write a line to the step's log, preceded by the share of the units it is about."""
+    """Write a line to the step's log, after the percentage of the units that it is about."""
     log(f"{percent} % of the units, {line}")
 
 

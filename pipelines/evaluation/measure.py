@@ -66,12 +66,12 @@ def measure(
 
 
 def count_positives(table: pa.Table) -> int:
-    """Return the number of rows whose outcome is not 0."""
+    """Return the number of a table's rows whose outcome is not 0."""
     return int(np.count_nonzero(table["outcome"].to_numpy()))
 
 
 def _of_rate(table: pa.Table, cutoffs: Sequence[int], among: UnitClusters) -> dict[str, Any]:
-    """Return the fields of an evaluation whose outcomes are 0 or 1.
+    """Return the metrics of predictions of a 0-or-1 outcome, as fields of an Evaluation.
 
     `cutoffs` are those of ranking metrics; `among` says which rows belong together.
     """
@@ -94,7 +94,7 @@ def _of_rate(table: pa.Table, cutoffs: Sequence[int], among: UnitClusters) -> di
 def _of_number(
     table: pa.Table, cutoffs: Sequence[int], among: UnitClusters, at_most: float | None
 ) -> dict[str, Any]:
-    """Return the fields of an evaluation whose outcomes are numbers.
+    """Return the metrics of predictions of a number, as fields of an Evaluation.
 
     `cutoffs` are those of ranking metrics; `among` says which rows belong together; `at_most` caps
     a row's outcome.
@@ -125,7 +125,7 @@ def _of_number(
 def _figures(
     table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: UnitClusters
 ) -> dict[str, Estimate]:
-    """Return the metrics of predictions of a rate with their intervals, by their names in gates.
+    """Return the metrics of predictions of a 0-or-1 outcome with intervals, by their names.
 
     `base_loss` is the log loss of each row without a model; `among` says which rows belong
     together.
@@ -153,7 +153,10 @@ def _figures(
 
 
 def _ranking(forward: Forward, among: UnitClusters) -> Ranked | None:
-    """Return how rows were ranked: groups, items, spread of first places; None without groups."""
+    """Return how many lists and items were ranked, and how first places spread over items.
+
+    `among` says which rows belong to a list. None without lists.
+    """
     if among.group is None:
         return None
     tell = metrics.groups_that_tell(forward.predictions, among)
@@ -170,7 +173,10 @@ def _ranking(forward: Forward, among: UnitClusters) -> Ranked | None:
 
 
 def _period(table: pa.Table, number: int, start: datetime, rows: int, positives: int) -> Period:
-    """Return the row counts of one test period, and its AUC, or of a number its correlation."""
+    """Return the row counts of one test period, and its AUC, or of a number its correlation.
+
+    `number` is the period's, `rows` and `positives` count what was trained on.
+    """
     part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
     outcomes, scores = part["outcome"].to_numpy(), part["prediction"].to_numpy()
     area, correlation = math.nan, math.nan
@@ -218,7 +224,7 @@ def figures_of(
 
 
 def _with_predictions(table: pa.Table, scores: Any) -> pa.Table:
-    """Return a table of predictions with these scores in their place."""
+    """Return a table of predictions with its scores replaced by these."""
     place = table.column_names.index("prediction")
     return table.set_column(place, "prediction", pa.array(np.asarray(scores, dtype=float)))
 
@@ -250,7 +256,8 @@ def differences(
 def by_other_objective(first: pa.Table, second: pa.Table, objective: str) -> OtherObjective:
     """Compare two models' forward predictions by the outcomes that the first was trained for.
 
-    The models have rows in common, which are taken.
+    Only the rows that both models predicted count. `objective` names what the first model was
+    trained for.
     """
     common, scores = common_rows(first, second)
     exchanged = _with_predictions(common, scores)
@@ -266,7 +273,7 @@ def by_other_objective(first: pa.Table, second: pa.Table, objective: str) -> Oth
 
 
 def order_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return those of the metrics that need only the order of the predictions."""
+    """Select the metrics that need only the order of the predictions, not their values."""
     return {name: figure for name, figure in figures.items() if orders(name)}
 
 
@@ -309,7 +316,7 @@ def against(
 
 
 def auc(table: pa.Table) -> Estimate:
-    """Return the AUC within days of a table of predictions, with its interval."""
+    """Return the AUC of predictions with its interval; it compares rows of the same day only."""
     among = clusters(table)
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     if not among.dependent:
@@ -331,7 +338,7 @@ def best_possible(
         predictions: A table of predictions.
         data: Its training set.
         key: The entity's column in `data`.
-        unit: The objective's.
+        unit: The column of a row's unit.
         within: The column that says which rows were ranked together.
     """
     place = pc.index_in(predictions["event_id"], data["event_id"].combine_chunks())
@@ -354,5 +361,5 @@ def _days(rows: pa.Table) -> NDArray[np.int64]:
 
 
 def _finite(area: float) -> float:
-    """Return an AUC, or 0.5 (chance) for NaN, which means no pair of rows."""
+    """Return an AUC as it is, or 0.5 (chance) if it is NaN: there is no pair of rows then."""
     return 0.5 if math.isnan(area) else area

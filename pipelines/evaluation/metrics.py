@@ -85,7 +85,7 @@ def is_number(predictions: pa.Table) -> bool:
 
 
 def chances(scores: Any) -> bool:
-    """Return whether predictions can be probabilities (0 .. 1), instead of mere scores."""
+    """Return whether predictions may be probabilities: all lie from 0 to 1."""
     scores = np.asarray(scores, dtype=float)
     return bool(((scores >= 0) & (scores <= 1)).all())
 
@@ -131,7 +131,8 @@ def totals(
 def ranking_totals(groups: Groups, among: UnitClusters) -> dict[str, UnitTotals]:
     """Return the ranking metrics (ndcg, recall, precision, mrr) as sums by unit.
 
-    They are means over the groups with both outcomes, and over their pairs.
+    They are means over the lists with both outcomes, or over pairs of such a list's rows. `groups`
+    has the metrics of each list, `among` each list's unit.
     """
     owner, tell = _unit_of_group(among), groups.tell
 
@@ -149,8 +150,8 @@ def value_totals(
 ) -> dict[str, UnitTotals]:
     """Return the ranking metrics of outcomes that are numbers as sums by unit.
 
-    ndcg@k is a mean over the groups whose values differ, value@k, which has `scale`, over those of
-    two rows and more.
+    `groups` has the metrics of each list. ndcg@k is a mean over the lists whose values differ;
+    value@k, whose scale is `scale`, over lists of two rows and more.
     """
     owner = _unit_of_group(among)
     figures = {}
@@ -189,9 +190,9 @@ def groups_that_tell(predictions: pa.Table, among: UnitClusters) -> int:
 
 
 def top_of(predictions: pa.Table, scores: Any, among: UnitClusters) -> TopSpread | None:
-    """Return how first places of the ranking are spread over items; None without lists or items.
+    """Return how first places of the ranking are spread over items.
 
-    None without groups or items.
+    None without lists or items. `among` says which rows belong to a list.
     """
     items = codes(predictions, "item")
     return (

@@ -149,7 +149,7 @@ def _runs(scores: Floats, gains: NDArray[Any], groups: Codes) -> _Runs:
 
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
-    """Return for each row the sum of the values of the rows before it in its group.
+    """Return for each row the sum of the values of the earlier rows in its group.
 
     `group` has each row's group; rows are sorted by it.
     """
@@ -164,8 +164,9 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
 def _discounted_gains(runs: _Runs, cumulated: Floats, number: int) -> Floats:
     """Return for each group the sum of its rows' discounted gains, as in DCG.
 
-    Rows of equal score count with the mean discount of their places. `cumulated` is the sum of the
-    discounts of all places before one.
+    Rows of equal score count with the mean discount of their places. `runs` are the runs of equal
+    scores, `number` is the number of groups, and `cumulated` has for each place the sum of the
+    discounts before it.
     """
     worth = runs.gains / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
     return sums(runs.group, worth, number)
@@ -174,7 +175,8 @@ def _discounted_gains(runs: _Runs, cumulated: Floats, number: int) -> Floats:
 def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
     """Return for each group 1 / the rank of its first positive row, its mean over ties.
 
-    With m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
+    `runs` are the runs of equal scores, `number` is the number of groups. With m outcomes among t
+    equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
     """
     some = np.flatnonzero(runs.gains)
     some = some[

@@ -186,7 +186,7 @@ class _Ranks:
         return self._number < 2
 
     def above(self, weights: Floats) -> Floats:
-        """Return for each row the weights of the rows above it, over the number of all rows.
+        """Return for each row the total weight of the rows ranked above it, divided by all rows.
 
         Rows of equal value count half.
         """

@@ -88,8 +88,8 @@ class Pairs:
     def _share(self, counts: NDArray[Any]) -> float:
         """Return the AUC of weighted rows; a tie counts half.
 
-        `counts` are the weights, such as how often a bootstrap sample drew each: first of the
-        bunches of negative rows, then of each positive row.
+        `counts` are the weights, such as how often a bootstrap sample drew each row: first those of
+        negative rows, put together by equal score, then those of each positive row.
         """
         cumulated = np.concatenate(([0], np.cumsum(counts[: self._bunches])))
         first, below, up_to, end = cumulated[self._bounds]
@@ -104,6 +104,8 @@ def _split_by_outcome(
     """Split a group's rows into positives, and negatives sorted by score.
 
     Also return for each positive how many negatives have a lower score, and how many no higher one.
+
+    `rows` are the group's row numbers.
     """
     hits, misses = rows[outcomes[rows] == 1], rows[outcomes[rows] != 1]
     misses = misses[np.argsort(scores[misses], kind="stable")]
@@ -182,7 +184,7 @@ def log_loss(probabilities: Any, outcomes: Any) -> Floats:
 
 
 def mean_difference(first: Any, second: Any) -> Estimate:
-    """Return the mean difference of two values by row, with its 95 % normal interval."""
+    """Return the mean of the differences between two arrays, with its 95 % normal interval."""
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     margin = _Z * float(difference.std()) / math.sqrt(len(difference))
     value = float(difference.mean())

@@ -79,9 +79,10 @@ class _Cells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def comparable_rows(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike:
-    """Return each row's residual, entity and block, as `spread` and `excess` need them.
+    """Return each row's residual, entity and block, the input of `spread` and `excess`.
 
-    A residual is the outcome minus its day's rate. Rows of one block may agree by chance.
+    A residual is the outcome minus its day's rate. `truth` are the outcomes. Rows of one block may
+    depend on each other.
     """
     outcome = np.asarray(truth, dtype=float)
     day = np.unique(days, return_inverse=True)[1].astype(np.int64)
@@ -98,7 +99,8 @@ def comparable_rows(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike
 def spread(rows: Alike) -> Spread | None:
     """Return how far the entities' true outcome rates vary; None with too few entities.
 
-    It is a variance between entities without the rows' own chance.
+    It is the variance between entities, less what chance adds within them. `rows` are residuals of
+    outcomes by entity.
     """
     cells = _cells(rows)
     if int(cells.usable.sum()) < _FEWEST:
@@ -186,6 +188,8 @@ def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
     """Return the residual by entity that a feature's texts explain, and the variance explained.
 
     The fit is the mean of each text.
+
+    `text` is each cell's text as a code.
     """
     number, blocks = int(text.max(initial=-1)) + 1, int(cells.block.max(initial=-1)) + 1
     weight = sums(text, cells.weight, number)
@@ -199,7 +203,10 @@ def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
 
 
 def _cubic(cells: _Cells, values: Floats) -> tuple[Floats, float]:
-    """Return the residual by entity that a cubic in a feature explains, and its variance."""
+    """Return the residual by entity that a cubic in a feature explains, and its variance.
+
+    `values` are the feature's.
+    """
     usable, weight = cells.usable, cells.weight
     centre = np.average(values[usable], weights=weight[usable])
     scale = math.sqrt(float(np.average((values[usable] - centre) ** 2, weights=weight[usable])))

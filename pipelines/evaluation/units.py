@@ -77,8 +77,8 @@ def totals(
         denominator: The same for the metric's denominator.
         units: The unit of each row, as a code from 0 on.
         number: How many units there are.
-        degree: See Totals: 2 for sums over pairs of rows.
-        scale: See Totals: how the metric follows from the ratio, and is drawn.
+        degree: As in UnitTotals: 2 for sums over pairs of rows, else 1.
+        scale: As in UnitTotals: how the metric follows from the ratio of its sums.
     """
     return UnitTotals(
         numerator=sums(units, numerator, number),
@@ -262,7 +262,10 @@ def draw(metrics: Sequence[UnitTotals], *, samples: int = SAMPLES, seed: int = 0
 
 
 def _bunches(metrics: Sequence[UnitTotals], random: np.random.Generator) -> Floats:
-    """Return the numerator and the denominator of each metric by unit, or by bunch of many."""
+    """Return each metric's numerator and denominator by unit, or by bunch of many units.
+
+    A bunch saves memory where there are very many units; `random` draws its members.
+    """
     if not metrics:
         return np.empty((0, 0))
     columns = np.column_stack(
@@ -275,7 +278,10 @@ def _bunches(metrics: Sequence[UnitTotals], random: np.random.Generator) -> Floa
 
 
 def _sampled(columns: Floats, samples: int, random: np.random.Generator) -> Floats:
-    """Draw as many rows as there are, with repetition, and return each column's sum: by sample."""
+    """Draw bootstrap samples of rows; return the sum of each column in each sample.
+
+    A sample has as many rows as there are, drawn with repetition. The result is samples x columns.
+    """
     number = len(columns)
     if not number:
         return np.empty((samples, 0))
@@ -289,7 +295,10 @@ def _sampled(columns: Floats, samples: int, random: np.random.Generator) -> Floa
 
 
 def _moved(metric: UnitTotals, ratios: Floats) -> Floats:
-    """Return a metric's value in bootstrap samples, from the ratio of its sums in each."""
+    """Convert the ratios of a metric's sums in bootstrap samples to the metric's values there.
+
+    The metric's scale says how: a root, a logit, and so on.
+    """
     value, ratios = metric.value, np.where(np.isfinite(ratios), ratios, np.nan)
     if metric.scale == "root":
         return np.sqrt(np.maximum(ratios, 0))

@@ -74,7 +74,7 @@ def shuffle(
     """Predict sampled rows again, once for each feature with its values shuffled.
 
     Permutation importance is computed from these. `unit` and `within` are the columns of a row's
-    unit and ranked list; at least `number` rows are sampled.
+    unit and ranked list; at least `number` rows are sampled, by `seed`.
     """
     chance = np.random.default_rng(seed)
     places = _places(rows, unit, number, chance)
@@ -169,8 +169,8 @@ def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[
 def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[FeatureWorth, ...]:
     """Return the permutation importance of each feature, the highest first.
 
-    It compares the sampled rows' forward predictions (forward_evaluation.SCHEMA) with those with
-    each feature shuffled.
+    It compares the sampled rows' forward predictions (forward_evaluation.SCHEMA) with the
+    predictions for rows in which one feature is shuffled.
     """
     among = clusters(predicted)
     base = metrics.totals(predicted, predicted["prediction"].to_numpy(), (CUTOFF,), among)

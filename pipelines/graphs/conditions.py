@@ -40,9 +40,9 @@ def text(when: Condition) -> str:
 
 
 def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Return for each step the conditions under which it runs, with those of the steps it needs.
+    """Return the conditions under which each step runs, with those of the steps it needs.
 
-    The steps come in order.
+    The steps come in topological order.
     """
     conditions: dict[str, tuple[Condition, ...]] = {}
     for spec in steps:

@@ -228,7 +228,7 @@ def _is_function(name: str | None) -> bool:
 
 
 def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
-    """Yield a text for each input of a step that names no URI or no other step's artifact."""
+    """Yield a text for each input of a step that is neither a URI nor another step's artifact."""
     for name, source in step.inputs.items():
         if isinstance(source, str):
             if not _URI.fullmatch(source):
@@ -314,6 +314,8 @@ def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
     """Return the names of steps that need each other in a circle, for an error message.
 
     `done` are the steps that are in no circle.
+
+    `steps` are all steps; `done` are those that are in no circle.
     """
     path = [next(name for name in steps if name not in done)]
     while path[-1] not in path[:-1]:

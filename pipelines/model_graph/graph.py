@@ -154,7 +154,8 @@ def _column_nodes(
 ) -> dict[Node, GraphNode]:
     """Return the graph's nodes of a model's features and transforms, with their figures.
 
-    Shares are of all columns of the run, also of those that the model has no more.
+    `columns` is what the run says of each column. Shares are of all columns of the run, also of
+    those that the model no longer has.
     """
     texts = {feature_node(feature): "" for feature in model.features} | {
         Node("transform", transform.name): transform_text(transform)
@@ -188,7 +189,10 @@ def _column_nodes(
 
 
 def weight_text(weight: ColumnWeight | None, gains: float) -> str:
-    """Return how much a column counts as text; a gain is a share of `gains`, that of all."""
+    """Return a column's weight as text; the gain of a tree's column is a share of all gains.
+
+    `gains` is their sum.
+    """
     if weight is None:
         return "weight unknown"
     if weight.measure == "gain":
@@ -198,7 +202,7 @@ def weight_text(weight: ColumnWeight | None, gains: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as percent; what is not quite none or all is not shown as such."""
+    """Return a share as a percentage that is 0 or 100 % only if it is exactly that."""
     if 0 < share < 0.001:
         return "<0.1 %"
     if 0.999 < share < 1:
@@ -213,7 +217,10 @@ def _trainer_text(trainer: str, parameters: dict[str, Any]) -> str:
 
 
 def _notes(model: Model, run: Run | None, columns: dict[str, ModelColumn]) -> Iterator[str]:
-    """Yield what the graph's figures do not say, as sentences."""
+    """Yield sentences on what the graph's figures leave out, such as columns without weights.
+
+    `columns` is what the run says of each column.
+    """
     if run is None:
         return
     if not run.columns:

@@ -93,14 +93,17 @@ def parts(graph: ModelGraph, *, key: str = "graph") -> list[str]:
 
 
 def _about(graph: ModelGraph) -> str:
-    """Return what a screen reader says of the picture: how many of each kind it shows."""
+    """Return the picture's text for screen readers: how many nodes of each kind it shows."""
     kinds = [entry.node.kind for entry in graph.nodes]
     counted = [plural(kinds.count(kind), kind) for kind in _HEADS if kind in kinds]
     return f"{', '.join(counted)}. Each box is a link to its entry in the list below."
 
 
 def _box(entry: GraphNode, anchor: str) -> flow.Box:
-    """Return a node as a box of the picture, which leads to its entry in the list."""
+    """Return a node as a box of the picture, linked to its entry in the list below.
+
+    `anchor` is the id of that entry.
+    """
     node = entry.node
     label = node.name.rpartition(".")[2] if node.kind == "feature" else node.name
     return flow.Box(
@@ -121,7 +124,10 @@ def _edge_text(edge: LineageEdge) -> str:
 
 
 def _item(entry: GraphNode, ids: Mapping[Node, str], edges: Sequence[LineageEdge]) -> str:
-    """Return a node's entry in the list: its figures, what it is made of, what is made of it."""
+    """Return a node's entry in the list: its figures, what it is made of, what is made of it.
+
+    `ids` are the anchors of all nodes' entries.
+    """
     node = entry.node
     sources = [edge.source for edge in edges if edge.target == node]
     targets = [edge.target for edge in edges if edge.source == node]
@@ -144,7 +150,10 @@ def _links(nodes: Sequence[Node], ids: Mapping[Node, str]) -> str:
 def _by_stage(
     columns: Sequence[Sequence[Node]], entries: Mapping[Node, GraphNode]
 ) -> dict[str, list[Node]]:
-    """Return the nodes by the head of their column, columns that count most first."""
+    """Group the nodes by stage, such as features or endpoints; those that count most come first.
+
+    `columns` are the nodes as drawn, `entries` have their figures.
+    """
     stages: dict[str, list[Node]] = {}
     for column in columns:
         for node in column:
@@ -156,8 +165,9 @@ def _by_stage(
 
 
 def _columns(graph: ModelGraph) -> list[list[Node]]:
-    """Return the nodes as columns of the picture: a column a stage, more where one needs its like.
+    """Arrange the graph's nodes in columns of the picture, one or more for each stage.
 
+    A stage, such as features, has more than one column where one of its nodes is made of another.
     Features stand in the order of their views, so that lines cross little.
     """
     depths: dict[Node, int] = {}

@@ -33,7 +33,10 @@ def trained_graphs(project: Project, models: Sequence[Model]) -> list[ModelGraph
 
 
 def _trained_graph(project: Project, model: Model, newest: Sequence[Run]) -> ModelGraph:
-    """Return the graph of a model with what is in the newest runs of all configurations."""
+    """Return the graph of a model, with the figures of its newest run and all its versions.
+
+    `newest` are the newest runs of all configurations.
+    """
     own = [run for run in newest if run.configuration == model.name and run.status == "done"]
     if not own:
         note = f"no figures: none of the newest {_RUNS} runs trained it: isthmus train {model.path}"

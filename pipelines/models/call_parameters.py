@@ -119,9 +119,9 @@ def _parameter(where: str, name: str, default: object) -> CallParameter:
 def fitting(
     sent: Mapping[str, object], parameters: Mapping[str, CallParameter]
 ) -> dict[str, Scalar]:
-    """Return the parameters in a request that `predict` accepts, in their declared types.
+    """Select the parameters of a request that `predict` accepts, in their declared types.
 
-    Others are left out.
+    `sent` are those of the request, `parameters` those of `predict`. Others are left out.
 
     Raises:
         ValueError: one is of another type.

@@ -51,7 +51,7 @@ def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False)
 
 
 def _whole_because(tree: ast.Module) -> str | None:
-    """Return text on why a module cannot be cut; None if a part of it suffices."""
+    """Return a text on why a module's code must be copied as a whole; None if a part suffices."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return f"line {node.lineno}: from {node.module} import *"
@@ -68,7 +68,7 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
     def matters_to(self, needed: set[str], own: set[str]) -> bool:
         """Return whether a statement must be kept: it binds or may change a needed name.
 
-        The module's own names are those that are not imported.
+        `needed` are the names needed so far, `own` the module's names that are not imported.
         """
         return bool(self.binds & needed or (_changes(self.node) and self.uses & needed & own))
 
@@ -197,7 +197,10 @@ def _place(
     *,
     is_package: bool,
 ) -> None:
-    """Add a module's source to `files` with relative imports, and the local modules it imports."""
+    """Add a module's source to `files` with relative imports, and the local modules it imports.
+
+    `body` are the statements of it to keep. `is_package` says that the module is a package.
+    """
     parts = module.split(".")
     files[_path(module, is_package=is_package)] = ""  # seen: modules may import each other
     imports = _LocalImports(parts if is_package else parts[:-1], root)
@@ -279,7 +282,7 @@ class _LocalImports(ast.NodeTransformer):
         return node  # relative already: the copy keeps the package's shape
 
     def _note(self, name: str) -> bool:
-        """Return whether a dotted name is a module of the project, and record its file.
+        """Record the file of a dotted name if it is a module of the project; return whether it is.
 
         The packages above it are recorded, too.
         """

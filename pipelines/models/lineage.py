@@ -73,7 +73,9 @@ def drawn(
     edges: tuple[LineageEdge, ...],
     details: Mapping[Node, str] | None = None,
 ) -> str:
-    """Return nodes and edges as `text`, `mermaid` or `dot`; the text has `details` of nodes, too.
+    """Draw nodes and edges as `text`, `mermaid` or `dot`.
+
+    `every` are the nodes. The text also has the `details` of nodes.
 
     Raises:
         Invalid: another form is asked for.
@@ -221,8 +223,8 @@ def _tree_text(
 ) -> str:
     """Return the lineage graph as a text tree, from endpoints down to events.
 
-    Roots are the endpoints, then other nodes of which nothing is made. What a feature is made of
-    stands on the feature's line where it was said above.
+    Roots are the endpoints, then other nodes of which nothing is made. What was drawn above already
+    is not drawn again: a note on its line says so.
     """
     used = {edge.source for edge in edges}
     tops = [node for node in reversed(every) if node not in used]

@@ -62,7 +62,7 @@ def saved_columns(
 
 
 def model_columns(model: Model, data: pa.Table, predictor: Any | None) -> tuple[ModelColumn, ...]:
-    """Return the columns of a model: its features, then what its transforms compute.
+    """Return a record for each column of a model: its features, then its transforms' results.
 
     Args:
         model: The configuration.
@@ -116,7 +116,7 @@ def _weight(value: object, where: str) -> ColumnWeight:
 def _model_column(
     name: str, values: pa.ChunkedArray[Any], weight: ColumnWeight | None
 ) -> ModelColumn:
-    """Return the record of one column by its values in the training rows."""
+    """Return the record of one column: its type, null share and weight, from the training rows."""
     import numpy as np
     import pyarrow as pa
 

@@ -351,7 +351,7 @@ def _write(
 def _has_own_form(kind: type) -> bool:
     """Return whether a predictor's class has its own save(folder) and load(folder).
 
-    Its state is kept as JSON otherwise.
+    Without them, Isthmus stores its attributes as JSON.
     """
     own = [callable(getattr(kind, name, None)) for name in ("save", "load")]
     if any(own) and not all(own):

@@ -163,8 +163,8 @@ def predict(
 def check_same_by_rows(predictor: Predictor, data: pa.Table, model: Model, folder: Path) -> None:
     """Check that a predictor says the same of rows as of a table, on rows of its training set.
 
-    Evaluation asks `predict_table`, and the model server `predict`. One without `predict_table` is
-    not asked at all.
+    Evaluation calls `predict_table`, the model server calls `predict`. A predictor without
+    `predict_table` is not checked.
 
     Raises:
         Invalid: they differ by more than a rounding error. The message has the first such row.

@@ -22,8 +22,8 @@ def model_of(run: Run) -> Model | None:
 def changed_columns(first: Run, second: Run) -> list[str]:
     """Return lines that name the features and transforms that only one of two runs has.
 
-    The features of a run are one line, each transform is one, a few of many. A transform of one
-    name that computes something else in the other run is said of both.
+    The features of a run are one line, each transform is one, a few of many. A transform that
+    computes something else under the same name is listed for both.
     """
     lines = []
     for run, other in ((first, second), (second, first)):
@@ -39,7 +39,7 @@ def changed_columns(first: Run, second: Run) -> list[str]:
 
 
 def _few(names: list[str]) -> str:
-    """Return names as a text, the first of many and how many more there are."""
+    """Return names as one text: the first few, and how many more there are."""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return f"{', '.join(names[:_MOST])}{more}"
 

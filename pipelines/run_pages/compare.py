@@ -198,7 +198,7 @@ def text(comparison: RunComparison) -> str:
 
 
 def overview_rows(pairs: Sequence[RunComparison]) -> tuple[tuple[str, ...], ...]:
-    """Return a table that compares several runs: its head, and a row of texts for each run.
+    """Return a table that compares several runs: its titles, and a row of texts for each run.
 
     A row has the run's own figures, and the deciding difference to the first run on the rows of
     both.
@@ -268,7 +268,10 @@ def misleading_intervals_text(number: int) -> str:
 
 
 def figure_rows(comparison: RunComparison, gap: str) -> list[tuple[str, str, str, str]]:
-    """Return each metric of two compared runs as texts: (metric, first, second, difference)."""
+    """Return each metric of two compared runs as texts: (metric, first, second, difference).
+
+    `gap` stands between a metric and its interval.
+    """
     first, second = comparison.first_figures, comparison.second_figures
 
     def difference(name: str) -> str:

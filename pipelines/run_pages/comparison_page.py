@@ -99,25 +99,31 @@ def parts(compared: RunComparisons, tables: list[pa.Table]) -> list[str]:
 
 
 def _charts_of(objective: str, drawn: Sequence[ChartedRun], shown: Sequence[Run]) -> list[str]:
-    """Return the charts of the runs that were trained for an objective, as HTML."""
+    """Return the charts of the runs that were trained for an objective, as HTML.
+
+    `drawn` have the predictions, `shown` are the runs of the page.
+    """
     trained = [run for run in shown if run.objective == objective]
     charted = [chart for chart, run in zip(drawn, shown, strict=True) if run in trained]
     return pictures(charted, label_of(trained[-1]))
 
 
 def _place(column: Sequence[str]) -> int:
-    """Return a sort key of a column of the overview: the fixed ones first, then runs' figures."""
+    """Return a sort key for a column of the overview: fixed columns come first, then metrics."""
     return _FIRST.index(column[0]) if column[0] in _FIRST else len(_FIRST)
 
 
 def _stacked(cell: str) -> str:
-    """Return a table's cell, with the interval below the metric if the cell has one."""
+    """Return a table's cell as HTML: a metric, and its interval (if any) on a line below."""
     value, gap, interval = cell.partition("  ")
     return page.with_interval(value, interval.strip()) if gap else cell
 
 
 def _two(pair: RunComparison, charts: list[str]) -> list[str]:
-    """Return the HTML parts of the page that compares two runs."""
+    """Return the HTML parts of the page that compares two runs: a table, then the charts.
+
+    `charts` are HTML.
+    """
     first, second = pair.first, pair.second
     figures = [
         (name, difference, left, right)
@@ -148,7 +154,10 @@ def _two(pair: RunComparison, charts: list[str]) -> list[str]:
 
 
 def _several(compared: RunComparisons, charts: list[str]) -> list[str]:
-    """Return the HTML parts of the page that compares three runs or more."""
+    """Return the HTML parts of the page that compares three runs or more: tables, then charts.
+
+    `charts` are HTML.
+    """
     first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
     lines = [
         f"{pair.second.name} {pair.second.title()}: {_first_word(pair)}. {_sentence(pair)}"
@@ -187,7 +196,7 @@ def _interval_note(run: Run) -> str:
 
 
 def _first_word(pair: RunComparison) -> str:
-    """Return as text which of two runs ranks better, or `undecided`."""
+    """Return "better", "worse" or the like: which of two runs ranks better, or `undecided`."""
     of_objective = f" for {pair.second.objective}" if pair.other else ""
     return {
         "undecided": f"undecided{of_objective}",

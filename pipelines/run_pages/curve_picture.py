@@ -44,14 +44,17 @@ def curve_section(curve: LearningCurve) -> str:
 
 
 def _measured(curve: LearningCurve) -> Sequence[CurvePoint]:
-    """Return the points that have the curve's metric."""
+    """Return the points of a learning curve at which its metric could be measured."""
     return [point for point in curve.points if curve.metric in point.figures]
 
 
 def _chart(
     curve: LearningCurve, measured: Sequence[tuple[CurvePoint, Estimate]], table: str
 ) -> str:
-    """Return the picture of a learning curve as HTML, with its table behind."""
+    """Return the picture of a learning curve as HTML, with its table behind.
+
+    `measured` are the points with their metric; `table` is HTML.
+    """
     shares = [float(point.percent) for point, _ in measured]
     values = [figure.value for _, figure in measured]
     lows, highs = [figure.low for _, figure in measured], [figure.high for _, figure in measured]

@@ -53,15 +53,16 @@ def last_step(curve: LearningCurve) -> str:
 
 
 def _by_quality(curve: LearningCurve, gain: Estimate) -> tuple[float, float]:
-    """Return a gain's interval as (low, high), turned so that more is better.
+    """Return a gain's interval as (low, high), where more is better.
 
-    The gain is in the curve's metric, which may be a loss.
+    `gain` is what more training data add to the curve's metric. Its sign is changed if the metric
+    is a loss.
     """
     return (-gain.high, -gain.low) if is_loss(curve.metric) else (gain.low, gain.high)
 
 
 def figure_cells(curve: LearningCurve) -> list[list[str]]:
-    """Return for each point the cells of its metric and of its gain, or why there are none."""
+    """Return for each point of a curve the cells of its metric and gain, or why there are none."""
     cells = []
     for point in curve.points:
         figure, gain = point.figures.get(curve.metric), point.gains.get(curve.metric)
@@ -78,9 +79,9 @@ def figure_cells(curve: LearningCurve) -> list[list[str]]:
 
 
 def size_cells(curve: LearningCurve, point: CurvePoint, *, named: bool = False) -> list[str]:
-    """Return the cells of a share's units and rows; one cell where each row is a unit.
+    """Return a point's cells: how many units and rows it trained on.
 
-    With `named` the cells say what they count.
+    There is one cell where each row is a unit. With `named` the cells say what they count.
     """
     counts = (
         {"rows": point.rows}
@@ -91,12 +92,12 @@ def size_cells(curve: LearningCurve, point: CurvePoint, *, named: bool = False) 
 
 
 def draws_rows(curve: LearningCurve) -> bool:
-    """Return whether shares of the training set draw rows, not units of several rows."""
+    """Return whether a learning curve's shares draw single rows, not units with all their rows."""
     return curve.unit in (None, ROW)
 
 
 def drawn_units(curve: LearningCurve) -> str:
-    """Return what shares draw as text: `users`, or rows."""
+    """Return what a share of the training set is a share of, as text: `users`, or rows."""
     return "rows" if draws_rows(curve) else people(curve.unit or "")
 
 

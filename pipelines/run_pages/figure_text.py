@@ -41,7 +41,10 @@ def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
 
 
 def with_interval(figure: Estimate | None, metric: str, gap: str) -> str:
-    """Return a metric as text, and its interval after a gap; `not known` without one."""
+    """Return a metric as text, and its interval after a gap; `not known` without one.
+
+    `metric` is its name, which says how many digits it has.
+    """
     if figure is None:
         return "not known"
     digits = digits_of(metric, figure)
@@ -49,7 +52,10 @@ def with_interval(figure: Estimate | None, metric: str, gap: str) -> str:
 
 
 def difference_text(difference: Estimate, metric: str, gap: str) -> str:
-    """Return a difference in a metric as text with its sign, and its interval after a gap."""
+    """Return a difference in a metric as text with its sign, and its interval after a gap.
+
+    `metric` is its name, which says how many digits it has.
+    """
     digits = digits_of(metric, difference)
     return f"{signed(difference.value, digits)}{gap}{interval(difference, digits, sign=True)}"
 
@@ -100,7 +106,7 @@ def power_text(number: int, outcome: str) -> str:
 
 
 def people(attribute: str) -> str:
-    """Return what an attribute identifies, in the plural: `users` for `user_id`."""
+    """Return the plural noun for what an attribute identifies: `users` for `user_id`."""
     return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
 
 

@@ -187,8 +187,8 @@ _POINTS = 31  # of the chart by time: more could not be told apart
 def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
     """Return the chart of AUC by test day as HTML, with whiskers of 1.96 standard errors.
 
-    It is that of Spearman's correlation if the outcome is a number. Over more than 31 days it is
-    that of one week or several.
+    It is that of Spearman's correlation if the outcome is a number. Over more than 31 days a point
+    stands for one or more weeks.
     """
     number = is_number(drawn[0].predictions)
     chance, lowest = (0.0, -1.0) if number else (0.5, 0.0)
@@ -251,10 +251,10 @@ def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
 
 
 def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
-    """Return the figure of each stretch of `length` days from `first` on.
+    """Return how well rows are ranked in each period of `length` days, from `first` on.
 
-    It is AUC within days, or Spearman's correlation of outcomes that are numbers. A stretch that
-    has none is left out.
+    It is AUC within days, or Spearman's correlation of outcomes that are numbers. A period without
+    such a figure is left out.
     """
     place = (day_of(predictions) - np.datetime64(first)).astype(np.int64) // length
     spans = (
@@ -265,12 +265,7 @@ def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
 
 
 def _span(start: date, rows: pa.Table) -> Span | None:
-    """Return the figure of a stretch's rows; None without two different outcomes to compare.
-
-    The margin is 1.96 standard errors. Of an AUC these are 1 / sqrt(12 positives) for independent
-    rows at chance, and else those of clustered rows (Obuchowski, Biometrics 53, 1997), from each
-    unit's influence, squared and summed.
-    """
+    """Return how well the rows of one period are ranked; None without two different outcomes."""
     scores, outcomes = rows["prediction"].to_numpy(), rows["outcome"].to_numpy()
     among, number = clusters(rows), is_number(rows)
     if number:

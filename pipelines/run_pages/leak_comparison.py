@@ -135,9 +135,10 @@ def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
 
 
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
-    """Return the predictions with a feature's values, from the rows of `data`, as `prediction`.
+    """Return predictions with a feature's values in place of the model's own predictions.
 
-    Rows for which the feature is not known yet get its mean.
+    The values are those of the rows in `data`. Rows for which the feature is not known yet get its
+    mean.
     """
     values = dict(
         zip(data["event_id"].to_pylist(), data[feature].cast(pa.float64()).to_pylist(), strict=True)
@@ -154,6 +155,8 @@ def _choose(description: ParsedProject, model: Model, chosen_name: str | None) -
     """Return the feature to make leak: the named one, or the first made of past outcomes.
 
     A feature that only counts exposures is not made of outcomes.
+
+    `chosen_name` is the named one, if any.
     """
     spec = description.spec
     views = lineage.histories(spec, model.objective)

@@ -36,7 +36,7 @@ def trade_off(name: str, objective: str, metric: str, own: Estimate, other: Othe
 def figure_rows(other: OtherObjective) -> list[tuple[str, str, str, str]]:
     """Return each metric of the order of rows as texts: (metric, first, second, difference).
 
-    It is by the outcomes of the first model's objective.
+    The outcomes are those that the first model was trained for.
     """
     return [
         (
@@ -50,11 +50,14 @@ def figure_rows(other: OtherObjective) -> list[tuple[str, str, str, str]]:
 
 
 def label_of(other: OtherObjective, metric: str) -> str:
-    """Return a metric's name as text, after that of the objective whose outcomes it is of."""
+    """Return a metric's name as text, after the name of the objective whose outcomes judge it."""
     return f"{other.objective} {metric.replace('_', ' ')}"
 
 
 def _spoken(objective: str, metric: str, difference: Estimate) -> str:
-    """Return as text whether a model ranks better for an objective, with the figure."""
+    """Return as text for which model the order is better by an objective's outcomes.
+
+    `difference` is that in the metric.
+    """
     verdict = "better" if difference.low > 0 else "worse" if difference.high < 0 else "undecided"
     return f"{verdict} for {objective} ({metric} {difference_text(difference, metric, ', 95 % ')})"

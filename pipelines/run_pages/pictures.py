@@ -25,15 +25,15 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def label_of(run: Run) -> Label:
-    """Return what a run predicts, in words."""
+    """Return the words for what a run predicts, for titles and axes of its charts."""
     return Label(outcome=run.data.outcome if run.data else "positive", amount=run.objective)
 
 
 def pictures(drawn: Sequence[ChartedRun], label: Label) -> list[str]:
     """Return the charts of runs' forward predictions as HTML.
 
-    They are ROC and calibration of a rate; of a number the share of its sum that the rows predicted
-    highest hold, and its mean by tenths of the predictions; and the order by day.
+    For a 0-or-1 outcome they are ROC and calibration; for a number, how much of its sum the highest
+    predicted rows hold, and its mean by tenths of the predictions; for both, the ranking by day.
     """
     charts = (
         (captured_chart(drawn, label.amount), decile_chart(drawn, label.amount))
@@ -44,9 +44,10 @@ def pictures(drawn: Sequence[ChartedRun], label: Label) -> list[str]:
 
 
 def captured(predictions: pa.Table) -> tuple[list[float], list[float]]:
-    """Return the shares of rows, the highest predicted first, and of the sum that they hold.
+    """Return how much of the outcome's sum the highest predicted rows hold: two lists of shares.
 
-    Rows of equal prediction hold their mean. Outcomes that sum to nothing give no curve.
+    The first is the share of rows, the second that of the sum. Rows of equal prediction hold their
+    mean. Outcomes that sum to nothing give no curve.
     """
     scores, outcomes = predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
     total = float(outcomes.sum())
@@ -60,7 +61,10 @@ def captured(predictions: pa.Table) -> tuple[list[float], list[float]]:
 
 
 def captured_chart(drawn: Sequence[ChartedRun], amount: str) -> str:
-    """Return the chart of how much of the outcome's sum the rows predicted highest hold."""
+    """Return the chart of how much of the outcome's sum the highest predicted rows hold.
+
+    `amount` names the outcome.
+    """
     lines = [plots.Series(name="chance", style="quiet", x=[0, 1], y=[0, 1])]
     shares = (0.05, 0.1, 0.2, 0.5)
     rows = []
@@ -80,7 +84,10 @@ def captured_chart(drawn: Sequence[ChartedRun], amount: str) -> str:
 
 
 def decile_chart(drawn: Sequence[ChartedRun], amount: str) -> str:
-    """Return the chart of the mean outcome by tenths of the predictions, with its table."""
+    """Return the chart of the mean outcome by tenths of the predictions, with its table.
+
+    `amount` names the outcome.
+    """
     tenths = [(run, _deciles(run.predictions)) for run in drawn]
     every = [part for _, parts in tenths for part in parts]
     tops = [part.interval.high if part.interval else part.outcome for part in every]

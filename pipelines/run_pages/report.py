@@ -217,7 +217,10 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 
 def _number_rows(run: Run, evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """Return the rows of the table of metrics that are of a number."""
+    """Return the rows of a run's table of metrics whose outcome is a number.
+
+    A row is (metric, value, remark).
+    """
     rows = []
     if evaluation.mean is not None:
         digits = figure_text.digits_of("mean", evaluation.mean)
@@ -236,7 +239,10 @@ def _number_rows(run: Run, evaluation: Evaluation) -> list[tuple[str, str, str]]
 
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
-    """Return text on how many rows the metrics rest on, and which effects these can show."""
+    """Return text on how many rows the metrics rest on, and which effects these can show.
+
+    `outcome` names it.
+    """
     tested = f"{len(evaluation.periods)} test periods, {plural(evaluation.rows, 'row')}. "
     if evaluation.auc is None:
         figure, unit = evaluation.metrics.get("spearman"), evaluation.unit or "row"

@@ -139,7 +139,7 @@ def list_runs(
 
 
 def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[AnnotatedRun], bool]]:
-    """Return the filters that --where conditions stand for, as functions of a run.
+    """Parse --where conditions; return each as a function that tells whether a run meets it.
 
     The metric to sort by is checked, too.
 
@@ -160,7 +160,10 @@ def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[Annotat
 
 
 def _condition(text: str) -> Callable[[AnnotatedRun], bool]:
-    """Return the filter that a --where condition stands for; raise Invalid if malformed."""
+    """Parse a --where condition; return a function that tells whether a run meets it.
+
+    Raises Invalid if it is malformed.
+    """
     field, equals, value = text.partition("=")
     if not equals:
         raise Invalid(
@@ -224,7 +227,7 @@ def figure(run: Run, name: str) -> Estimate | None:
 
 
 def _badness(run: Run, name: str) -> float:
-    """Return a sort key of a run by a metric, by which the best run comes first.
+    """Return a sort key of a run by one of its metrics: the best run comes first.
 
     A loss (rmse) is better when low, calibration when near 1, everything else when high.
     """

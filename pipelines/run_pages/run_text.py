@@ -198,7 +198,7 @@ def _number_figures(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def number_notes(evaluation: Evaluation) -> dict[str, str]:
-    """Return the metrics of a number that need no ranked rows, each with a note beside it."""
+    """Return each metric of a number that needs no ranked lists, with a note to print beside it."""
     base = "" if evaluation.base_rmse is None else amount(evaluation.base_rmse)
     return {
         "spearman": "chance 0",
@@ -209,7 +209,7 @@ def number_notes(evaluation: Evaluation) -> dict[str, str]:
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return those of the metrics that measure the ranking within lists."""
+    """Select the metrics that measure the ranking within lists."""
     return {name: figure for name, figure in figures.items() if ranks(name)}
 
 
@@ -264,7 +264,7 @@ def first_places(ranked: Ranked) -> str:
 def _against(run: Run) -> list[str]:
     """Return the lines of a run's summary about its differences to the champion.
 
-    They are AUC's (of a number spearman's), NDCG's, and what the gate asks for.
+    They are those in AUC (or spearman), in NDCG, and in the metrics that the gate bounds.
     """
     gate_figures = [
         check.name.removesuffix(AGAINST)
@@ -321,9 +321,9 @@ def trade_off_text(run: Run) -> str | None:
 
 
 def best_known(champion: Champion) -> str:
-    """Return as text the AUC that perfect knowledge of the entity's rates would give.
+    """Return as text the AUC that perfect knowledge of an entity's rates would give.
 
-    It follows `chance 0.5`; it is empty where that is not known.
+    It is empty where that is not known. In the summary it follows `chance 0.5`.
     """
     if champion.ceiling is None or champion.ceiling_of is None:
         return ""

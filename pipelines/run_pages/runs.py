@@ -80,7 +80,7 @@ def log_uri(blobs: BlobStore, run: str) -> str:
 
 
 def display_path(project: Project, uri: str) -> str:
-    """Return a URI as text for people: relative to the project's folder if it is a file in it."""
+    """Return a URI as text for people: relative to the project's folder if it is a file there."""
     path = local_path(uri)
     if path is None:
         return uri

@@ -58,7 +58,7 @@ def manifest_of(folder: Path) -> Manifest:
 def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
     """Publish a step's output folder as an artifact: upload it, and write its manifest.
 
-    A folder under a file URI is in its place already, and is not uploaded.
+    If the URI is a local file's, the folder is there already, and nothing is uploaded.
     """
     manifest = manifest_of(folder)
     if local_path(uri) is None:
@@ -95,7 +95,7 @@ def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
 
 
 def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
-    """Return a local folder with an artifact: its own under a file URI, else a checked download.
+    """Return a local folder with an artifact: itself if it is local, else a checked download.
 
     Downloads go below `scratch`.
 

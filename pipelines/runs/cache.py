@@ -59,7 +59,7 @@ def key_parts(
 ) -> dict[str, str]:
     """Return the parts of a step's cache key by name: code, parameters, input digests, ...
 
-    `parameters` are resolved; `inputs` are digests by name.
+    `parameters` are the values, and `inputs` the digests of inputs, by name.
 
     Raises:
         Invalid: the code cannot be found.
@@ -137,7 +137,7 @@ def look_up(
 def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
     """Add a step's result to the cache, and record it as the step's last result.
 
-    A result that came from the cache is in it already: it is only recorded as the last.
+    A result that came from the cache is only recorded as the last.
     """
     folder = _folder(blobs, document, step)
     uri = f"{runs_folder(blobs.root)}/{result.run}/{step.name}/step.json"
@@ -170,7 +170,7 @@ def _changes(
 def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
     """Yield a nested mapping's entries one by one, under dotted names that begin with `name`.
 
-    An empty mapping is a value.
+    An empty mapping counts as a value.
     """
     if isinstance(value, Mapping) and value:
         for key, entry in value.items():

@@ -91,7 +91,7 @@ def prices_of(target: Target, steps: Sequence[Step]) -> RunPrices:
 
 
 def bills(target: Target) -> bool:
-    """Return whether a target may bill the steps of runs: all do but this machine."""
+    """Return whether a target may charge money for a run's steps: all do but this machine."""
     return target.adapter.remote or target.adapter.jobs_priced is not None
 
 

@@ -44,7 +44,7 @@ class PlannedRuns(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def one_run(pipeline: Pipeline) -> PlannedRuns:
-    """Return one run of a pipeline, each step of which does a work of its own."""
+    """Return the plan of one run of a pipeline, whose cost is to be estimated."""
     return PlannedRuns(about=f"a run of {pipeline.name}", pipelines=(pipeline,))
 
 
@@ -93,7 +93,10 @@ def why_unknown(estimate: RunEstimate) -> str:
 
 
 def estimate_runs(project: Project, planned: PlannedRuns) -> RunEstimate:
-    """Estimate what planned runs will cost together if no step comes from the cache."""
+    """Estimate what planned runs will cost together if no step comes from the cache.
+
+    `planned` are the runs: pipelines whose steps may do the same kind of work again.
+    """
     target = project.target
     measured, earlier = _earlier_seconds(project, planned)
     fees: list[Decimal | None] = []
@@ -180,11 +183,11 @@ def require_budget(project: Project, planned: PlannedRuns) -> RunEstimate:
 def _earlier_seconds(
     project: Project, planned: PlannedRuns
 ) -> tuple[dict[tuple[str, str], float], tuple[str, ...]]:
-    """Return how long each work took in the newest run that did it, and those runs, oldest first.
+    """Return how long each kind of work took when it was last done, and in which runs.
 
-    A work is known by its pipeline and the name that its steps have in common; of several steps
-    in that run the mean counts. Steps that took an earlier result did nothing, and runs of another
-    target do not count. A work that was never done is left out.
+    A kind of work is known by its pipeline and the name that its steps have in common; of several
+    steps in one run the mean counts. Steps that took a cached result did nothing, and runs of
+    another target do not count. Work that was never done is left out. The runs come oldest first.
     """
     works = {(p.name, planned.alike(step.name)) for p in planned.pipelines for step in p.steps}
     measured: dict[tuple[str, str], float] = {}

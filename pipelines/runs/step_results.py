@@ -21,7 +21,8 @@ from .document import RunDocument, StepResult, folder_of, run_uri, write
 def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]) -> dict[str, Any]:
     """Return a step's parameters as values, by name.
 
-    References to the run's parameters and to outputs in `results` are replaced.
+    References to the run's parameters and to outputs in `results` (those of earlier steps) are
+    replaced.
     """
 
     def value_of(source: object) -> object:
@@ -50,7 +51,10 @@ def input_digests(
 def adopt(
     blobs: BlobStore, document: RunDocument, step: Step, cached: StepResult, now: datetime
 ) -> StepResult:
-    """Store a cached result as this run's own: the same values and artifacts, nothing is copied."""
+    """Store a cached result under this run, too: the same values and artifacts, without copying.
+
+    `cached` is the result of an earlier run.
+    """
     result = msgspec.structs.replace(
         cached,
         run=document.run,

@@ -108,7 +108,7 @@ def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
 
 
 def specs(document: RunDocument) -> tuple[StepSpec, ...]:
-    """Return the specifications of a run's steps that still have to run.
+    """Return the specifications of the steps of a run that still have to run.
 
     Steps whose result is known are left out, and conditions on their outputs.
     """
@@ -181,9 +181,10 @@ def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDoc
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
-    """Return the steps whose result is in the cache, which is stored under the new run at once.
+    """Find the steps that need not run: their result is in the cache, or a condition skips them.
 
-    Only steps whose inputs are known are looked up.
+    A cached result is stored under the new run at once. Only steps whose inputs are known are
+    looked up. Returns the result, or `skipped`, by step.
     """
     settled: dict[str, Settled] = {}
     results: dict[str, StepResult] = {}

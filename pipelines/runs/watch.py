@@ -136,7 +136,7 @@ def observe(project: Project, run: str) -> RunState:
 def going_on(project: Project) -> tuple[str, ...]:
     """Return the names of the newest runs that have not ended.
 
-    Only runs that began after the newest finished training run are looked at.
+    Only runs that began after the newest finished one are looked at.
     """
     return tuple(
         name for name in run_names.pending_names(project)[-_LOOKED:] if _goes_on(project, name)
@@ -144,7 +144,7 @@ def going_on(project: Project) -> tuple[str, ...]:
 
 
 def _goes_on(project: Project, run: str) -> bool:
-    """Return whether a run is known and has not ended yet."""
+    """Return whether a run exists and has not ended yet."""
     try:
         return not has_ended(observe(project, run))
     except NotFound:  # its number was given, and nothing was submitted
@@ -223,7 +223,10 @@ def _result(project: Project, run: str, step: str) -> StepResult:
 
 
 def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunState:
-    """Return the engine's state of a run, completed by its cached and skipped steps."""
+    """Return the engine's state of a run, completed by its cached and skipped steps.
+
+    `run` is it as the engine knows it.
+    """
     blobs = project.target.blobs
     engine_state = (
         project.target.pipelines.observe(run.run_id)

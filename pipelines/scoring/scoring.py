@@ -89,7 +89,7 @@ def plan_batch(
     as_of: datetime,
     limit: int | None = None,
 ) -> Batch:
-    """Return the batch that a prediction would score now, after all that can be checked before.
+    """Check a prediction as far as possible, and return the batch that it would score now.
 
     Raises:
         Refused: the version's features are not those of the views today.
@@ -218,8 +218,8 @@ def _failed(
 ) -> Invalid:
     """Return the error for a run that did not publish its batch.
 
-    The batch stays marked as begun only where a step left no word of what went wrong: it was
-    killed, and a repeat may end well.
+    `failed` is the step that failed. If it left no record of the reason, it was killed: the batch
+    stays marked as begun, as a repeat may succeed. Otherwise the mark is removed.
     """
     step = failed.name if failed else state.phase
     record = failure(project, run, step) if failed else None
@@ -248,7 +248,7 @@ def _first(project: Project, run: str) -> tuple[dict[str, Any], ...]:
 
 
 def _from_before(project: Project, run: str, number: int) -> bool:
-    """Return whether a run took a shard's predictions from the cache."""
+    """Return whether a run took the predictions of shard `number` from the cache."""
     uri = f"{step_folder(project.target.blobs, run, f'score_{number}')}/step.json"
     return read(project.target.blobs, uri, StepResult).cached_from is not None
 
@@ -259,7 +259,7 @@ def _key(name: str) -> str:
 
 
 def _mark_begun(project: Project, batch: Batch, started: datetime) -> None:
-    """Write the state that a batch was begun, over that of an earlier one."""
+    """Store in the project's state that a batch was begun, over an earlier one."""
     state, key = project.target.state, _key(batch.prediction)
     stored = state.get(key)
     begun = Unfinished(as_of=batch.as_of, started=started, version=batch.version)
@@ -267,7 +267,7 @@ def _mark_begun(project: Project, batch: Batch, started: datetime) -> None:
 
 
 def _unmark(project: Project, batch: Batch) -> None:
-    """Delete the state of a batch that has ended, if it is there."""
+    """Delete the state that says that a batch was begun, if it is there."""
     state = project.target.state
     if batch.limit is None and (stored := state.get(_key(batch.prediction))):
         state.delete(_key(batch.prediction), expect=stored.token)

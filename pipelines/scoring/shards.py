@@ -15,10 +15,7 @@ _ROWS = 100_000  # in memory at a time
 
 
 def deal(tables: Iterable[pa.Table], schema: pa.Schema, folders: Sequence[Path]) -> int:
-    """Deal rows out to the shards, one row each in turn, and return how many there were.
-
-    The n-th row goes to the same shard each time, and into the same part of its file, however the
-    rows are grouped when they come.
+    """Distribute rows over the shards, one each in turn; return the number of rows.
 
     Args:
         tables: The rows, some at a time.
@@ -42,7 +39,7 @@ def deal(tables: Iterable[pa.Table], schema: pa.Schema, folders: Sequence[Path])
 
 
 def _regrouped(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of `size` rows, the last one with what is left."""
+    """Yield the same rows in tables of `size` rows; the last table may be shorter."""
     import pyarrow as pa
 
     buffered: list[pa.Table] = []

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def rows(context: StepContext) -> None:
-    """Run the step `rows`: read the rows, join their features as of the batch's time, deal shards.
+    """Run the step `rows`: read rows, join their features as of the batch's time, make shards.
 
-    Rows come in the order of their columns, so that a shard holds the same rows each time. They
-    go to the shards' files as they come: they need not fit in memory.
+    Rows come in the order of their columns, so that a shard holds the same rows each time. They go
+    to the shards' files as they come: they need not fit in memory.
     """
     import pyarrow as pa
 

@@ -51,7 +51,7 @@ from .supervision import Supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one step of a submitted pipeline as the command line says, and return the exit code."""
+    """Run one step of a submitted pipeline by the arguments `argv`; return the exit code."""
     parser = ArgumentParser(
         prog="python -m isthmus.pipelines.step",
         description="Run one step of a submitted pipeline.",

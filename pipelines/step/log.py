@@ -20,8 +20,8 @@ _UPLOAD = 15  # copies between uploads
 def capture(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
     """Redirect stdout and stderr of this process and its children to the step's log at `uri`.
 
-    The block gets the log's local path. Under a file URI the log is written in place. Elsewhere it
-    is also copied to the provider's log, and uploaded now and then.
+    The block gets the log's local path. If `uri` is a local file, the log is written there
+    directly. Elsewhere it is also copied to the provider's log, and uploaded now and then.
     """
     place = local_path(uri)
     path = place or scratch / "log.txt"

@@ -26,7 +26,8 @@ class Supervisor:
     def attach(cls) -> Supervisor:
         """Return a supervisor that ends the step when the local runner that started it dies.
 
-        It takes over standard input, if a runner supervises; it does nothing otherwise.
+        It watches standard input, which that runner holds open; without such a runner it does
+        nothing.
         """
         supervisor = cls()
         if os.environ.pop(VARIABLE, None) is None:
@@ -41,7 +42,8 @@ class Supervisor:
     def start(self, command: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
         """Start a command, which `command` puts into its own process group, and return its process.
 
-        The step is not ended before its group is recorded, so that no process is left behind.
+        The process group is recorded before the step can be ended, so that no process is left
+        behind.
         """
         with self._starting:
             process = command()
@@ -49,7 +51,10 @@ class Supervisor:
         return process
 
     def _watch(self, lifeline: int) -> None:
-        """Wait until the local runner is gone, then kill the step's processes and end."""
+        """Wait until the local runner has died, then kill the step's processes and end.
+
+        `lifeline` is a file descriptor that closes when it dies.
+        """
         while os.read(lifeline, 64):
             pass
         with self._starting:

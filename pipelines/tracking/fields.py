@@ -69,8 +69,8 @@ def _value_text(value: object) -> str:
 def metrics(run: Run) -> tuple[Metric, ...]:
     """Return a run's MLflow metrics: figures, differences to the champion, AUC by period, drift.
 
-    Of a number the figure by period is Spearman's correlation. A figure has its 95 % interval as
-    NAME_min and NAME_max.
+    If the outcome is a number, Spearman's correlation takes the place of AUC. A metric has its 95 %
+    interval as NAME_min and NAME_max.
     """
     ended_ms = epoch_milliseconds(run.ended)
     figures = {name: value for name, value in _figures(run) if math.isfinite(value)}

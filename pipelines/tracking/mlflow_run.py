@@ -41,7 +41,7 @@ def identity(project: Project, run: str) -> str:
 
 
 def digest(run: Run, notes: Notes) -> str:
-    """Return a digest of all that is copied of a run to MLflow, which shows later changes."""
+    """Return a digest of all that is copied of a run to MLflow, to detect later changes."""
     return digest_text(msgspec.json.encode([1, run, notes], order="sorted"))
 
 
@@ -92,7 +92,7 @@ def copy(
 ) -> str:
     """Write a training run to MLflow, over an earlier copy of it, and return its MLflow id.
 
-    The caller writes the digest after it, so that a copy which was cut off counts as changed.
+    The caller writes the digest afterwards, so that an interrupted copy counts as changed.
     """
     run_id = identity(project, run.name)
     tags = fields.tags(run, notes, project=project.spec.name, run_id=run_id)

@@ -178,7 +178,7 @@ def run_step(
 
 
 def _runnable(document: RunDocument, step: str) -> Step:
-    """Return the step of a run by its name, if it may run alone; else raise Invalid or NotFound."""
+    """Return the step of a run by its name, if it can run alone; else raise Invalid or NotFound."""
     step_named = document.step(step)
     if step_named.function is None or stable_name(step_named.function) not in {
         f"{TRAIN}:{name}" for name in _ALONE
@@ -255,7 +255,10 @@ def _forget_modules(folder: Path) -> None:
 
 
 def _with_figures(again: StepAgain, folder: Path, former_folder: Path | None) -> StepAgain:
-    """Return the result with the evaluation's metrics, beside those in the run's own folder."""
+    """Return the result of a repeated step with its metrics beside those of the earlier run.
+
+    `folder` has the new evaluation, `former_folder` the earlier one's; None: there is none.
+    """
     import pyarrow.parquet as pq
 
     from ...core.formats import decode

@@ -77,9 +77,9 @@ def refusal(
 
     Args:
         alias: The alias.
-        verdict: The gate's.
+        verdict: The gate's verdict on the version.
         first: Whether no other version is champion: there is nobody to beat then.
-        leaks: The verdict of the check of leaks, which asks for no champion.
+        leaks: The verdict of the check for label leaks, which needs no champion.
     """
     if verdict == "fail":
         return "its gate fails"
@@ -183,7 +183,10 @@ def _record(project: Project, promotion: Promotion) -> None:
 
 
 def _figures(run: Run | None, verdict: Verdict | None) -> str:
-    """Return the gate's checks that had this verdict as text, for an error message."""
+    """Return the gate's checks that had this verdict as text, for an error message.
+
+    `run` has the metrics that were checked.
+    """
     checks = [check for check in run.checks.checks if check.verdict == verdict] if run else []
     return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
 

@@ -183,7 +183,10 @@ def _comparison(
     spec: ProjectSpec,
     data: pa.Table,
 ) -> Champion:
-    """Compare the new model version with the champion on common test rows."""
+    """Compare the new model version with the champion, on the test rows that both predicted.
+
+    `ours` are the new predictions, `own` is the run's name, and `data` the training set.
+    """
     if champion is None:
         entity = entity_of(model.features, spec)
         none_yet = Champion(why_not="no champion yet")
@@ -226,9 +229,10 @@ def _with_ceiling(
     model: Model,
     spec: ProjectSpec,
 ) -> Champion:
-    """Return the comparison with the best AUC that knowing an entity's true rates would give.
+    """Return the comparison, with the best AUC that knowing an entity's true rates would give.
 
-    It is unchanged without an entity, and of an objective that is a number.
+    `compared` is the comparison with the champion, `entity` what all features describe. It is
+    returned unchanged if there is no entity, or if the outcome is a number.
     """
     objective = spec.objectives[model.objective]
     if entity is None or objective.is_number:
@@ -272,6 +276,8 @@ def _place(
     champion: ModelVersion | None,
 ) -> tuple[str | None, str | None]:
     """Approve a model version and give it the configured alias, as far as the gate allows.
+
+    `judged` is the gate's result, and `champion` the present champion.
 
     Returns:
         The alias that it got, and why it did not get the one asked for.

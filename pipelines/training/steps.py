@@ -196,7 +196,11 @@ def _known_data(
     looked: tuple[FeatureFinding, ...],
     late: tuple[str, ...],
 ) -> TrainingSetData:
-    """Return the record of a training set for its run; raise Invalid if it has no rows."""
+    """Return the record of a training set; raise Invalid if it has no rows.
+
+    `table` are its rows, `stamped` the same with the times of feature values, `looked` the findings
+    of the leak alarm, and `late` the views that are out of date.
+    """
     import pyarrow.compute as pc
 
     from ...feature_store.offline.training_set import canonical_hash
@@ -252,7 +256,10 @@ def _known_data(
 
 
 def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
-    """Return a feature's distribution, with the age of its values at the time of their rows."""
+    """Return a feature's distribution, with the age of its values at the time of their rows.
+
+    `stamped` has the training set's rows with the times of feature values.
+    """
     from ...feature_store.offline.training_set import STAMP
     from ..evaluation.distribution import distribution
 

@@ -403,7 +403,7 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
 
 
 def step_settings(model: Model) -> dict[str, Any]:
-    """Return a configuration as the steps of a run get it: without `tune`, which none reads.
+    """Return a configuration as the steps of a run get it: without `tune`, which no step reads.
 
     `logged` is left out where it is not set, so that steps of earlier runs are still reused.
     """

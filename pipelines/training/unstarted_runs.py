@@ -84,7 +84,7 @@ def _is_started(project: Project, run: str) -> bool:
 
 
 def _is_settled(project: Project, run: str) -> bool:
-    """Return whether a run that has not started never will, so that it can be removed."""
+    """Return whether a run that was not started will never start, so that it can be removed."""
     document = _document(project, run)
     return (
         document is None

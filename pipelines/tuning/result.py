@@ -71,7 +71,7 @@ class Tuned(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def result_of(target: str, study: Study) -> Tuned:
-    """Return a finished study of a target as a result."""
+    """Return the result of a finished study, made on this target."""
     trials = tuple(
         TunedTrial(
             number=trial.number,

@@ -69,8 +69,8 @@ def tuning_of(model: Model) -> Tuning:
 def planned_runs(project: Project, model: Model, study: Study | None) -> PlannedRuns:
     """Return the runs that finish a study of a model, or make a new one, to judge their cost.
 
-    They are the training set's, if there is none yet, the rounds, and the tuning's end, whose two
-    steps cost about a trial each.
+    There is one for the training set, if there is none yet, one for each round of trials, and one
+    for the end, whose two steps cost about a trial each.
 
     Args:
         project: The project.

@@ -32,7 +32,7 @@ RESULT = "last.json"  # of the step `last`
 
 
 def trial(context: StepContext) -> None:
-    """Run the step `trial`: measure one set of parameters on the test periods but the last."""
+    """Run the step `trial`: measure one set of parameters on all test periods but the last."""
     from ..evaluation import metrics
     from ..training.dataset import read_data
 

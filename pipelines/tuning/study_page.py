@@ -89,7 +89,7 @@ def _by_parameter(tuned: Tuned, name: str) -> str:
 
 
 def _up(tuned: Tuned) -> plots.Axis:
-    """Return the axis of a study's metric, on which all trials and the file's value lie."""
+    """Return the vertical axis of a study's metric, which holds all trials and the file's own."""
     values = [trial.value for trial in tuned.trials]
     values += [] if tuned.own_value is None else [tuned.own_value]
     metric = tuned.tune.metric
@@ -98,7 +98,10 @@ def _up(tuned: Tuned) -> plots.Axis:
 
 
 def _dots(tuned: Tuned, places: list[float]) -> list[plots.Series]:
-    """Return the trials as dots at these places, the best in a colour of its own."""
+    """Return the trials as dots of a chart, the best in a colour of its own.
+
+    `places` are their positions on the horizontal axis.
+    """
     series = []
     for best, legend in ((False, ""), (True, f"trial {tuned.best.number}, the best")):
         chosen = [
@@ -123,14 +126,14 @@ def _dots(tuned: Tuned, places: list[float]) -> list[plots.Series]:
 
 
 def _place(search: Search, value: Setting) -> float:
-    """Return where a parameter's value lies on its axis: its logarithm, or its place in a list."""
+    """Return a parameter value's position on its axis: its logarithm, or its index in a list."""
     if search.choices:
         return float(search.choices.index(value))
     return math.log10(float(value)) if search.log else float(value)
 
 
 def _across(name: str, search: Search) -> plots.Axis:
-    """Return the axis of a parameter: choices in their order, or numbers between the bounds."""
+    """Return the horizontal axis of a parameter: its choices, or the numbers between its bounds."""
     if search.choices:
         ticks = [(float(place), setting_text(c)) for place, c in enumerate(search.choices)]
         return plots.Axis(label=name, low=-0.5, high=len(ticks) - 0.5, ticks=ticks)

@@ -73,7 +73,7 @@ class PlannedStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _searched(name: str, search: Search) -> str:
-    """Return as text what one parameter is searched in: `leaves 8 .. 128 (whole)`."""
+    """Return a parameter's search range as text: `leaves 8 .. 128 (whole)`."""
     if search.choices:
         return f"{name} of {' | '.join(map(str, search.choices))}"
     kinds = [word for word, holds in (("log", search.log), ("whole", search.whole)) if holds]
@@ -255,9 +255,9 @@ def _run(
     *,
     trials: Mapping[int, Mapping[str, Setting]],
 ) -> tuple[StoredStudy, str]:
-    """Run a pipeline of a study to its end; return the study, which names the run, and the run.
+    """Run one pipeline of a study to its end; return the study, and the run's name.
 
-    `trials` are what its trials set, by number, for errors.
+    The study then names the run. `trials` are what its trials set, by number, for errors.
     """
     study, name = stored.study, run_names.next_name(project)
     stored = change_study(project, stored, pending_run=name)

@@ -58,9 +58,9 @@ def build_endpoint(name: str, values: YamlValues, key: str, report: ProblemRepor
 
 
 def _check_objective(values: YamlValues, key: str, report: ProblemReport) -> None:
-    """Report that an endpoint lacks an objective or a unit, which its other keys need.
+    """Report an endpoint without an objective or a unit if it has keys that need them.
 
-    `key` is the endpoint's path in project.yaml.
+    `values` and `key` are the endpoint's values and path in project.yaml.
     """
     needing = [name for name, value in values.items() if name not in _WITHOUT_OBJECTIVE and value]
     if "objective" in values and "unit" not in values:

@@ -164,7 +164,8 @@ def _unknown(
 ) -> None:
     """Report a name that a ranking rule reads but the project does not declare.
 
-    `place` is the rule's path in project.yaml; `views` says that it may be a view's feature.
+    `declared` are all names in the project. `place` is the rule's path in project.yaml; `views`
+    says that it may be a view's feature.
     """
     view, dot, _ = name.partition(".")
     keys = [entity.key for entity in spec.entities.values()]
@@ -296,7 +297,7 @@ def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
 def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: ProblemReport) -> None:
     """Report ranking rules for which the probability of a random order cannot be computed.
 
-    `why` says why it must be.
+    Exploration and interleaving need that probability: `why` says which of them.
     """
     for key, problem in undrawable(endpoint):
         report.add(

@@ -84,7 +84,7 @@ def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> 
 
 
 def _require_unit(objective: Objective, place: str, report: ProblemReport) -> None:
-    """Report a limit on a unit's exposures if the objective has no attribute for units.
+    """Report a limit on a unit's exposures if the objective does not say what a unit is.
 
     `place` is the limit's path in project.yaml.
     """

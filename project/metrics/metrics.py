@@ -124,7 +124,7 @@ def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
 def judged(
     metric: Metric, spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport
 ) -> bool:
-    """Return whether a metric and all events have no errors, so that more can be checked.
+    """Return whether a metric and all events have no errors, so that further checks make sense.
 
     `declared` are all names in the project's files.
     """
@@ -132,7 +132,7 @@ def judged(
 
 
 def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | None:
-    """Return an event of a metric that cannot be joined to any of these units, or None."""
+    """Return an event of a metric that cannot be joined to any of these units; None if all can."""
     events = [total.event for total in totals(metric) if total.event in spec.events]
     return next(
         (

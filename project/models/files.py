@@ -13,7 +13,10 @@ from ..reading.report import ProblemReport
 def model_files(
     fence: ProjectPaths, report: ProblemReport
 ) -> Iterator[tuple[str, str, yaml.YamlNode]]:
-    """Yield (name, file, YAML tree) of each model configuration models/<name>.yaml."""
+    """Yield (name, file, YAML tree) of each model configuration models/<name>.yaml.
+
+    `fence` are the folders and files that the project may read.
+    """
     for path in yaml_files(fence, "models", report):
         file = f"models/{path.name}"
         node = read_yaml(path, file, f"{file}:", report, fence)

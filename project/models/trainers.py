@@ -17,7 +17,10 @@ _GIVEN = ("label", "features")  # after data; `parameters` arrive by name too
 
 
 def check(fence: ProjectPaths, models: Iterable[Model], report: ProblemReport) -> None:
-    """Report trainers that are missing or cannot be called; their modules are parsed, never run."""
+    """Report trainers that are missing or cannot be called; their modules are parsed, never run.
+
+    `fence` are the folders and files that the project may read.
+    """
     folder = fence.folder
     parsed: dict[Path, ast.Module | None] = {}
     for model in models:

@@ -101,7 +101,10 @@ class ListedFeature(msgspec.Struct, frozen=True):
     """An entry of a model's `features`: a feature's name, or a transform's mapping."""
 
     def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
-        """Return an entry's text or its transform's values, or report what is wrong with it."""
+        """Read an entry of a model's `features`: a name, or a transform's values.
+
+        It reports at `key` what is wrong with it.
+        """
         if not isinstance(node, yaml.Mapping):
             return FEATURE.read(node, key, report)
         kinds = [name for name in node.entries if name in RECORDS]

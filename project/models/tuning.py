@@ -40,7 +40,10 @@ class Searched(msgspec.Struct, frozen=True):
     """The shape of what one parameter is searched in: two numbers, a list, or a mapping."""
 
     def read(self, node: yaml.YamlNode, key: str, report: ProblemReport) -> Any:
-        """Return the Search that a YAML node says, or report what is wrong with it."""
+        """Read from YAML what a tuning searches of one parameter: a range, or a list of choices.
+
+        It reports at `key` what is wrong with it.
+        """
         form, values_key, values = "", key, node
         if isinstance(node, yaml.Mapping):
             if len(node.entries) != 1 or next(iter(node.entries)) not in ("log", "choices"):
@@ -86,7 +89,10 @@ class Searched(msgspec.Struct, frozen=True):
 def _read_range(
     plain: list[Any], numbers: Sequence[float], key: str, report: ProblemReport, *, log: bool
 ) -> Any:
-    """Return the Search between two numbers, or report that they bound nothing."""
+    """Return the search range between two numbers; report numbers that bound nothing.
+
+    `plain` are the YAML values, `log` says that the range is logarithmic.
+    """
     if len(plain) != 2 or len(numbers) != 2 or not all(abs(v) < float("inf") for v in numbers):
         report.add(key, "it needs two numbers", "write [low, high]")
         return WRONG
@@ -103,7 +109,10 @@ def _read_range(
 
 
 def _read_choices(plain: list[Any], key: str, report: ProblemReport) -> Any:
-    """Return the Search among the values of a list, or report that it is no choice."""
+    """Return the search among the values of a list; report a list that leaves no choice.
+
+    `plain` are the YAML values.
+    """
     if not 2 <= len(plain) <= MOST_CHOICES:
         report.add(key, f"a choice of {len(plain)}", f"list 2 to {MOST_CHOICES} values")
         return WRONG

@@ -45,7 +45,7 @@ def build(name: str, values: dict[str, Any], report: ProblemReport) -> Monitor |
 
 
 def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield (key, problem, remedy) for alarm limits that can never be kept or never be broken."""
+    """Yield (key, problem, remedy) for alarm limits that are always or never exceeded."""
     low, high = alarm.get("calibration", (0, 1))
     if not 0 <= low < high:
         yield (

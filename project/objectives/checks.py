@@ -59,7 +59,7 @@ def _check_objective(
 
 
 def _check_label(objective: Objective, spec: ProjectSpec, report: ProblemReport) -> None:
-    """Report a sum of what cannot be added up, and a cap that bounds nothing or half."""
+    """Report a label that sums what cannot be added up, or whose cap does not bound it."""
     key = f"objectives.{objective.name}"
     summed = Total(event=objective.outcome, attribute=objective.sums)
     check_attribute(summed, spec.events, f"{key}.rate", report)

@@ -12,7 +12,10 @@ from ..specs.predictions import Prediction
 def build_prediction(
     name: str, values: YamlValues, fence: ProjectPaths, report: ProblemReport
 ) -> Prediction:
-    """Build the Prediction struct, with the SQL of its file; report a file that is missing."""
+    """Build the Prediction struct, with the SQL of its file; report a file that is missing.
+
+    `fence` are the folders and files that the project may read.
+    """
     model, ref = values["model"]
     return Prediction(
         name=name,

@@ -52,11 +52,17 @@ def budget_shape(noun: str, *, what: str, example: str, unknown: str) -> Shape:
 
 
 def budget_limit(written: object) -> Decimal | None:
-    """Return the USD of a budget as profiles.yaml has it, without its unit, or None."""
+    """Parse the limit of a budget in profiles.yaml to USD, or None if it has none.
+
+    `written` is the YAML value: a text with a unit, or a mapping.
+    """
     limit = written.get("limit") if isinstance(written, dict) else written
     return Decimal(str(limit).partition(" ")[0]) if limit else None
 
 
 def takes_unknown(written: object) -> bool:
-    """Return whether a budget as profiles.yaml has it accepts what has no known cost."""
+    """Return whether a budget in profiles.yaml accepts what has no known cost.
+
+    `written` is the YAML value: a text with a unit, or a mapping.
+    """
     return isinstance(written, dict) and written.get("unknown") == "allow"

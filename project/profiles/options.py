@@ -112,7 +112,10 @@ IMAGE = RecordKey(shape=FILLED, description="The container image of jobs and of 
 
 
 def adopted(native: Text, what: str) -> RecordKey:
-    """Return the profiles.yaml key that maps adopted endpoints to the provider's names."""
+    """Return the shape of profiles.yaml's key `adopted`: names at the provider by our names.
+
+    `native` is the shape of the provider's names, `what` describes the key.
+    """
     return RecordKey(
         shape=MapOf(of=native, names=name_problem),
         description="Endpoints that stood before the project took them over: its name for each, "

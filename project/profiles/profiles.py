@@ -125,7 +125,10 @@ def _nobody(_default: str) -> tuple[str, ...]:
 
 
 def read(fence: ProjectPaths, report: ProblemReport) -> str | None:
-    """Return the text of profiles.yaml; if it cannot be read, report why and return None."""
+    """Return the text of profiles.yaml; if it cannot be read, report why and return None.
+
+    `fence` are the folders and files that the project may read.
+    """
     path = fence.folder / FILE
     return files.read_text(path, FILE, report, fence) if path.exists() else None
 

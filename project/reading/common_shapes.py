@@ -41,7 +41,7 @@ def path_inside(text: str, example: str) -> str:
 def _days(text: str) -> timedelta:
     """Parse a duration of whole days, such as `7d`.
 
-    `24h` is none: who writes it means hours from a moment on, and a day is one of UTC.
+    `24h` is refused, as it would mean hours from a moment on: days are days of UTC.
     """
     try:
         length = quantities.duration(text)

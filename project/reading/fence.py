@@ -52,7 +52,7 @@ class ProjectPaths(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fence(folder: Path, paths: Iterable[str] = ()) -> ProjectPaths:
-    """Return the Fence that limits the files a project may read to its folder and `paths`.
+    """Build the limits of what a project may read: its folder and these paths.
 
     `paths` are those of project.yaml, relative to the folder.
     """

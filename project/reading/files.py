@@ -76,7 +76,7 @@ def read_yaml(
 ) -> yaml.YamlNode | None:
     """Return a file's YAML tree; if there is none, report the problem and return None.
 
-    `fence` as in read_text.
+    With `fence` the file must lie where the project may read.
     """
     text = read_text(path, file, report, fence)
     return None if text is None else read_tree(text, file, key, report)
@@ -107,7 +107,7 @@ def with_folders(
     Args:
         root: the tree of project.yaml.
         sections: the sections that may have a folder.
-        fence: the project's.
+        fence: the folders and files that the project may read.
         report: where problems go.
         drafts: texts by file (`experiments/banner.yaml`), read as if the files existed.
     """
@@ -137,7 +137,10 @@ def _with_files(
     drafts: Mapping[str, str],
     fence: ProjectPaths,
 ) -> yaml.Mapping:
-    """Return a section's YAML mapping with its files added; report names that are in both."""
+    """Return a section's YAML mapping with its files added; report names that are in both.
+
+    `drafts` are texts by file, read as if the files existed.
+    """
     entries, lines = dict(section_node.entries), dict(section_node.lines)
     for path in paths:
         file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
@@ -180,7 +183,10 @@ def orphans(
 
 
 def yaml_files(fence: ProjectPaths, shown: str, report: ProblemReport) -> Iterator[Path]:
-    """Yield the paths of a folder's YAML files, and report other files there."""
+    """Yield the paths of a folder's YAML files, and report other files there.
+
+    `shown` is the folder as messages name it.
+    """
     folder = fence.folder / shown
     if not folder.is_dir():
         return

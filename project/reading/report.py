@@ -14,7 +14,7 @@ from .yaml import Mapping, Sequence, YamlNode
 def child(key: str, name: str) -> str:
     """Return the path of a member in a file: `events` + `click` -> `events.click`.
 
-    Directly below a file's prefix (`models/logistic.yaml:`) it follows without a dot.
+    After a file's prefix (`models/logistic.yaml:`) no dot is added.
     """
     return f"{key}{name}" if not key or key.endswith(":") else f"{key}.{name}"
 
@@ -120,7 +120,10 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def place(description: ParsedProject, key: str) -> Place:
-    """Return the file and line of a path of the project, or of the nearest path above it."""
+    """Return the file and line at which a path such as `events.click` is written.
+
+    If the file does not have it, they are those of the nearest path above it.
+    """
     while key not in description.places:
         shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
         if shorter == key:

@@ -96,7 +96,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _filled(text: str) -> str:
-    """Return a text unchanged; raise Mistake if it is empty."""
+    """Return a text unchanged; raise Mistake if it is empty, as no such value may be."""
     if not text.strip():
         raise Mistake("it is empty", "write a value, or leave the key out")
     return text
@@ -127,7 +127,10 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _typed(node: yaml.YamlNode) -> object:
-    """Return a YAML scalar's value; a replaced ${NAME} is converted as if it were written out."""
+    """Return the value of a YAML scalar, in the type that its text has.
+
+    A ${NAME} that was replaced is converted as if its value were written out.
+    """
     if not isinstance(node, yaml.Scalar):
         return None
     return yaml.scalar(node.text).value if node.variable else node.value

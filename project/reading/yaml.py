@@ -117,7 +117,10 @@ def read(text: str, file: str) -> tuple[YamlNode | None, tuple[Problem, ...]]:
 
 
 def _by_tab(text: str, line: int) -> bool:
-    """Return whether a line of the text (a number from 1) is indented by a tab."""
+    """Return whether a line of a text is indented by a tab, which YAML forbids.
+
+    `line` is its number, from 1.
+    """
     lines = text.splitlines()
     return line < len(lines) and re.match(r" *\t", lines[line]) is not None
 

@@ -75,7 +75,10 @@ def build(
 def _steps(
     values: YamlValues, initial: Decimal, key: str, report: ProblemReport
 ) -> tuple[RolloutStep, ...]:
-    """Return a rollout's traffic steps by its strategy; report those that do not rise."""
+    """Return a rollout's traffic steps by its strategy; report those that do not rise.
+
+    `initial` is the new variant's share before the rollout.
+    """
     strategy = values.get("strategy", "canary")
     _one_strategy(strategy, values, key, report)
     if not report.sound(key):
@@ -114,7 +117,10 @@ def _one_strategy(strategy: str, values: YamlValues, key: str, report: ProblemRe
 def _linear(
     step: Decimal, every: timedelta, initial: Decimal, key: str, report: ProblemReport
 ) -> tuple[RolloutStep, ...]:
-    """Return the steps of a linear rollout: equal increases of traffic up to 100 %."""
+    """Return the steps of a linear rollout: equal increases of traffic up to 100 %.
+
+    `initial` is the new variant's share before the rollout.
+    """
     if not 1 <= step <= _ALL:
         report.add(key, f"a step of {step:f} %", "write one from 1 to 100")
         return ()

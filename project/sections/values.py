@@ -21,7 +21,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 
 def allowed_values(about: YamlValues) -> YamlValues:
-    """Return {"allowed": ...} with an attribute's allowed values in its type; {} if it has none.
+    """Return {"allowed": ...} with an attribute's allowed values in its type, {} if none.
 
     `about` are its values in project.yaml.
     """
@@ -50,7 +50,10 @@ def fits(value: Any, kind: str) -> bool:
 def build_attribute(
     name: str, about: YamlValues, key: str, report: ProblemReport, **derived: str | None
 ) -> Attribute:
-    """Build the Attribute struct, and report bounds or values that contradict each other."""
+    """Build the Attribute struct, and report bounds or values that contradict each other.
+
+    `about` are its values in project.yaml, and `key` its path there; `derived` are further fields.
+    """
     fields: YamlValues = about | allowed_values(about) | derived
     built = Attribute(name=name, **fields)
     check_domain(built, key, report)

@@ -92,7 +92,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def salted(self) -> str:
-        """Return the text (salt) with which units are hashed; by default the layer's name."""
+        """Return the text (salt) with which units are hashed; by default the layer's own name."""
         return self.salt or self.name
 
 

@@ -68,7 +68,7 @@ def has_exposure(event: Event) -> bool:
 
 
 def _ends(attribute: Attribute, unit: str) -> bool:
-    """Return whether an attribute is an id of the unit or of an exposure, where a join ends."""
+    """Return whether an attribute is the id of the unit or of an exposure, where joins end."""
     return _exposure(attribute) or (attribute.name == unit and attribute.type in ("int", "string"))
 
 

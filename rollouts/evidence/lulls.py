@@ -56,7 +56,10 @@ def has_requests(
 
 
 def with_minute(pace: RequestPace, *, busy: bool) -> RequestPace:
-    """Return the count of minutes with and without requests, with one more minute added."""
+    """Add one more minute to the counts of minutes with and without requests.
+
+    `busy` says whether the minute had requests.
+    """
     if busy:
         return replace(
             pace,

@@ -193,7 +193,10 @@ def _signs(
 
 
 def _requests(figures: Figures, minutes: Iterable[datetime]) -> int:
-    """Sum the requests of some minutes."""
+    """Sum the number of requests over some minutes.
+
+    `figures` has the number of requests of each minute.
+    """
     return sum(figures[minute][0] for minute in minutes)
 
 

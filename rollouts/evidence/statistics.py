@@ -32,7 +32,8 @@ def ratio_evidence(
 
     `minutes` are (new, old) counts of the minutes with requests of both. The old variant's rate may
     differ in each minute: of what fails in a minute only the new variant's part is judged (Turner,
-    Ly and Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
+    Ly and Gruenwald, JSPI 2024; Lindon et al., KDD 2022). The evidence is an e-value; its logarithm
+    is 0 where there is none. `dispersion` is how much more errors vary than independent ones.
     """
     return log_mean_exp(
         sum(
@@ -54,7 +55,7 @@ def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 
 
     `dispersion` is how much more errors vary than independent ones.
 
-    The limit is between 0 and 1 (Waudby-Smith and Ramdas, JRSS B 2024).
+    The evidence is an e-value. The limit is between 0 and 1 (Waudby-Smith and Ramdas, JRSS B 2024).
     """
     errors = sum(minute.errors for minute in minutes)
     successes = sum(minute.requests for minute in minutes) - errors
@@ -69,8 +70,8 @@ def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 
 def sign_evidence(above: int, minutes: int) -> float:
     """Return the log of the evidence that most of so many minutes are above a limit.
 
-    `above` of them are. A minute at most doubles it. Given failed and all requests in place of
-    minutes, it is the evidence that most requests fail.
+    `above` of them are. The evidence is an e-value, which a minute at most doubles. Given failed
+    and all requests in place of minutes, it is the evidence that most requests fail.
     """
     return log_mean_exp(
         above * math.log(2 * chance) + (minutes - above) * math.log(2 * (1 - chance))

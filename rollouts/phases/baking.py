@@ -49,7 +49,7 @@ def baking(state: RolloutState, observation: Observation, now: datetime) -> Next
 
 
 def with_readiness(state: RolloutState, observation: Observation, now: datetime) -> RolloutState:
-    """Return the state with the time since which a variant has not been ready."""
+    """Update the state with the time since which a variant of the rollout has not been ready."""
     if observation.endpoint is None:
         return state
     if is_ready(state, observation.endpoint):

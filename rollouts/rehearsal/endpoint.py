@@ -26,7 +26,7 @@ _REAL = timedelta(minutes=2)  # for model servers to start
 
 
 def stand_up(target: Target, plan: RolloutPlan) -> None:
-    """Create the endpoint that a rollout plan starts from, on an empty target.
+    """Create the endpoint that a rollout's plan starts from, on an empty target, for a rehearsal.
 
     It has the models' versions and aliases, every variant ready, and the split that the plan begins
     with.

@@ -45,7 +45,10 @@ _AGAIN = 8  # looks at once, when one says that there is more to do
 
 
 def play(scenario: Scenario, plan: RolloutPlan, endpoint: str, setting: Setting) -> Rehearsal:
-    """Play a scenario until its rollout ends or waits for a person who does not come."""
+    """Play a scenario until its rollout ends or waits for a person who does not come.
+
+    `setting` is the environment, with its clock and traffic: simulated, or an offline stack.
+    """
     began = time.perf_counter()
     shorter = plan.remove_old > _GRACE
     plan = msgspec.structs.replace(plan, remove_old=min(plan.remove_old, _GRACE))
@@ -95,7 +98,7 @@ class _Player:
                 self.schedule(self.started + event.at.after, partial(self.happen, event))
 
     def play(self) -> RolloutState:
-        """Play the scenario, and return the rollout's last state."""
+        """Play the rehearsal's scenario to its end, and return the rollout's last state."""
         documents.begin(
             self.outside.state,
             self.endpoint,
@@ -175,7 +178,7 @@ class _Player:
         heapq.heappush(self.due, (moment, next(self.count), action))
 
     def start_controller(self) -> None:
-        """Start one more simulated controller of the rollout."""
+        """Start one more simulated controller, which drives the rollout beside the others."""
         name = next(self.names)
         self.controllers[name] = trapped_ports(
             self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint)

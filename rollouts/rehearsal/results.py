@@ -181,7 +181,7 @@ _TOLD = (
 
 
 def _clause(entry: HistoryEntry, state: RolloutState) -> str:
-    """Return a history entry as a few words; "" if it is not to be shown."""
+    """Return a history entry of the rollout as a few words; "" if it is not to be shown."""
     if entry.what in ("converged", "corrected") and entry.percent is not None:
         return f"{percent_text(entry.percent)} %"
     if entry.what == "check":

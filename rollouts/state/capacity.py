@@ -19,6 +19,8 @@ def sized_spec(plan: RolloutPlan, stage: int) -> EndpointSpec:
 
     The new variant has its share of the old one's declared instances, at least its own declared
     ones.
+
+    `stage` is the step's number.
     """
     return _with(plan.spec, _grown(plan, plan.stages[stage - 1].traffic))
 
@@ -77,7 +79,7 @@ def is_sized(spec: EndpointSpec, endpoint: EndpointState) -> bool:
 
 
 def _grown(plan: RolloutPlan, percent: Decimal) -> VariantSpec:
-    """Return the new variant with the instances that it needs for a percentage of the traffic."""
+    """Return the new variant's spec with the instances that a percentage of the traffic needs."""
     new, old = _variant(plan, plan.to), _variant(plan, plan.source)
     if plan.capacity == "keep" or new.instances is None or old.instances is None:
         return new
@@ -88,7 +90,7 @@ def _grown(plan: RolloutPlan, percent: Decimal) -> VariantSpec:
 
 
 def _variant(plan: RolloutPlan, name: str) -> VariantSpec:
-    """Return a variant's specification from the plan, by its name."""
+    """Return the specification that a rollout's plan has for a variant, by the variant's name."""
     return next(variant for variant in plan.spec.variants if variant.name == name)
 
 

@@ -30,7 +30,10 @@ class TargetTraits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def traits_of(target: Target, routing: str = "weighted") -> TargetTraits:
-    """Return a target's traits that a rollout's plan depends on, such as its traffic resolution."""
+    """Return a target's traits that a rollout's plan depends on, such as its traffic resolution.
+
+    `routing` is the endpoint's: weighted or sticky.
+    """
     return TargetTraits(
         resolution=router.resolution(target, routing),
         metrics_delay=hosting.metrics_delay(target),
@@ -101,6 +104,8 @@ def beginning(
 
     `number` is its id, such as ro3; `who` starts it, for the reason `because`; `pace` is what is
     expected of the traffic.
+
+    `plan` is what the rollout is to do.
     """
     state = RolloutState(
         id=number,

@@ -52,8 +52,8 @@ def note(
 ) -> RolloutState:
     """Return the state with one more entry of the rollout's history.
 
-    `why` is the reason, `basis` the checks that the decision rests on, `who` the person, by default
-    the controller.
+    `what` is the kind of entry, `why` the reason, `basis` the checks that the decision rests on,
+    `who` the person, by default the controller.
     """
     entry = HistoryEntry(
         seq=state.seq + 1,
@@ -88,6 +88,8 @@ def to_sizing(state: RolloutState, now: datetime, stage: int, why: str) -> Rollo
 
     Scaling may take half an hour. Until the next bake, guardrails go on judging the minutes since
     the last bake began.
+
+    `stage` is the step's number, `why` the reason.
     """
     moved = replace(
         _unbaked(state), phase="sizing", stage=stage, attempt=0, sent=0, shift_by=now + SHIFT_TIME

@@ -22,7 +22,7 @@ _TRIES = 20  # a controller writes at most once a look
 
 
 def _any(_state: RolloutState) -> None:
-    """Raise no error: the check for a command that is allowed in any state."""
+    """Allow a command in any state: the check that never raises an error."""
 
 
 def ask(
@@ -61,7 +61,10 @@ def ask(
 
 
 def with_wish(state: RolloutState, verb: Verb, wish: Wish) -> RolloutState:
-    """Return the state with a person's command recorded; a first abort is final."""
+    """Record a person's command in the state, and return it; a first abort is final.
+
+    `verb` is the command, `wish` says who gave it, when and why.
+    """
     wishes = state.wish
     if verb == "abort":
         return state if wishes.abort else replace(state, wish=replace(wishes, abort=wish))

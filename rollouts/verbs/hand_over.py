@@ -115,7 +115,10 @@ def _check_serves(state: EndpointState, to: str) -> None:
 
 
 def _running(declared: Endpoint, state: EndpointState) -> EndpointSpec:
-    """Return the specification of the endpoint as it runs now, with declared settings."""
+    """Return the specification of an endpoint as it runs now, with the settings of project.yaml.
+
+    `declared` is the endpoint in project.yaml.
+    """
     variants = tuple(
         VariantSpec(
             name=v.name,

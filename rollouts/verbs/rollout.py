@@ -280,9 +280,10 @@ def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
 def _ask(
     project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[RolloutState], None]
 ) -> Status:
-    """Record a person's command for the controller, and return the rollout's status.
+    """Record a person's command for the rollout's controller; return the rollout's status.
 
-    `check` raises for a state in which the command is not allowed.
+    `verb` is the command, `because` the reason. `check` raises for a state in which the command is
+    not allowed.
     """
     wishes.ask(
         project.target.state,
@@ -458,7 +459,7 @@ def _drive(
 
 
 def _asks(state: RolloutState) -> bool:
-    """Return whether a rollout waits for a person, or needs no controller for now."""
+    """Return whether a rollout waits for a person's decision, or needs no controller for now."""
     return state.phase in ("waiting", "promoted", "handing", "ended")
 
 

@@ -102,7 +102,7 @@ class Fleet:
 
     @property
     def exists(self) -> bool:
-        """Return whether the simulated endpoint has any variants."""
+        """Return whether the simulated endpoint exists, that is, has any variants."""
         return bool(self.variants)
 
     @property
@@ -130,7 +130,8 @@ class Fleet:
     def begin(self, change: Callable[[], None], *, takes: timedelta | None = None) -> None:
         """Begin a change of the simulated endpoint, which ends at once or after the time it takes.
 
-        Where a rollback is scripted, it ends ready, with nothing changed but the token.
+        If the scenario scripts a rollback, the change is undone at its end, and only the token is
+        new.
         """
         self._version += 1
         self.failure = None
@@ -217,7 +218,7 @@ class Fleet:
         )
 
     def _end(self, change: Callable[[], None]) -> None:
-        """Complete a change of the simulated endpoint, or roll it back where that is scripted."""
+        """Complete a change of the simulated endpoint, or undo it if the scenario scripts that."""
         if self._change is not change:
             return  # the endpoint was deleted meanwhile
         if self.hangs:
@@ -400,7 +401,7 @@ def _is_same_variant(first: VariantSpec, second: VariantSpec) -> bool:
 
 
 def _state(variant: Running) -> VariantState:
-    """Return a simulated variant's state in the form that targets report."""
+    """Return a simulated variant's state in the form in which targets report it."""
     return VariantState(
         name=variant.spec.name,
         model=variant.spec.model,

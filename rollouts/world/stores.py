@@ -180,7 +180,10 @@ class WorldRegistry:
             self._models.versions[model][version] = judged
 
     def _version(self, model: str, number: int | None, ref: int | str) -> ModelVersion:
-        """Return a version with its aliases; raise NotFound if there is none."""
+        """Return a model version with its aliases; raise NotFound if there is none.
+
+        `ref` is the number or alias that was asked for, for the error.
+        """
         version = self._models.versions.get(model, {}).get(number or 0)
         if version is None:
             raise NotFound(

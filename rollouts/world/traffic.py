@@ -65,6 +65,8 @@ def latency(behaviour: VariantBehaviour, requests: int, number: int) -> float:
     """Return the latency in ms of the simulated request with this rank in a minute.
 
     It is the (number + 1/2) / requests quantile of a log-normal distribution.
+
+    `behaviour` has the median and the spread of latencies.
     """
     return behaviour.latency_ms * exp(behaviour.spread * _normal(2 * number + 1, 2 * requests))
 
@@ -72,7 +74,8 @@ def latency(behaviour: VariantBehaviour, requests: int, number: int) -> float:
 def percentile(behaviour: VariantBehaviour, requests: int, share: float) -> float:
     """Return a percentile of a minute's simulated latencies in ms.
 
-    It is computed as SQL's quantile_cont does.
+    `behaviour` has the median and the spread of latencies. The percentile is computed as SQL's
+    quantile_cont does.
     """
     place = share * (requests - 1)
     below = floor(place)

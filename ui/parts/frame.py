@@ -32,7 +32,10 @@ class PageFrame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def html(view: PageContent, around: PageFrame) -> str:
-    """Return a whole page as HTML: head, navigation, content and footer."""
+    """Return a whole page as HTML: head, navigation, content and footer.
+
+    `around` has the navigation and the footer.
+    """
     mode = "changes allowed" if around.write else "read only"
     about = f"target {around.target}, {mode}" if around.target else ""
     return (
@@ -54,13 +57,19 @@ def html(view: PageContent, around: PageFrame) -> str:
 
 
 def _link(around: PageFrame, title: str, path: str) -> str:
-    """Return a navigation link as an HTML list item, marked if its page is the present one."""
+    """Return a navigation link as an HTML list item, marked if its page is the present one.
+
+    `around` has the present page's path.
+    """
     current = ' aria-current="page"' if path == around.here else ""
     return f'<li><a href="{escape(path, quote=True)}"{current}>{escape(title)}</a></li>'
 
 
 def _foot(around: PageFrame) -> str:
-    """Return a page's footer as HTML, with a link to the page as JSON."""
+    """Return a page's footer as HTML, with a link to the page as JSON.
+
+    `around` has the footer's text.
+    """
     data = (
         f' <a href="{escape(around.data, quote=True)}">This page as JSON</a>' if around.data else ""
     )
@@ -68,7 +77,10 @@ def _foot(around: PageFrame) -> str:
 
 
 def _part(part: str | Form | Region, around: PageFrame) -> str:
-    """Return one part of a page (HTML text, form or live region) as HTML."""
+    """Return one part of a page (HTML text, form or live region) as HTML.
+
+    `around` has what forms need, such as a token.
+    """
     if isinstance(part, Region):
         return (
             f'<div id="{escape(part.name, quote=True)}" '

@@ -33,7 +33,7 @@ class Reads:
         self._away = False
 
     def attempt(self, what: str, read: Callable[[], T]) -> T | ReadFailure:
-        """Call `read` and return its result; on an IsthmusError, note and return what failed.
+        """Call `read` and return its result; on an IsthmusError, record and return what failed.
 
         `what` names what is read.
         """

@@ -23,7 +23,7 @@ class Execution(StoredDocument, frozen=True, kw_only=True):
 
 
 def read(blobs: BlobStore, run_id: str) -> Execution | None:
-    """Return what is stored about a run's execution at the provider, or None if never submitted."""
+    """Return the record of a run's execution at the provider; None if it was never submitted."""
     uri = _uri(blobs, run_id)
     try:
         return decode(blobs.get(uri), Execution, what=uri)
@@ -38,5 +38,5 @@ def write(blobs: BlobStore, execution: Execution) -> Execution:
 
 
 def _uri(blobs: BlobStore, run_id: str) -> str:
-    """Return the URI of the document that says which execution of the provider is a run's."""
+    """Return the URI of the document that records a run's execution at the provider."""
     return f"{blobs.root.rstrip('/')}/executions/{run_id}.json"

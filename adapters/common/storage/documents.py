@@ -222,7 +222,10 @@ class Documents:
 
 
 def _still(current: ObjectHead | None, expect: str | None) -> bool:
-    """Return whether a document still has the token `expect`, so that its write may be repeated."""
+    """Return whether a document still has the token `expect`, so that its write can be repeated.
+
+    `current` is what is stored now, None if there is nothing.
+    """
     if current is None or current.tombstone:
         return expect is None
     return current.token == expect

@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 def side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
-    """Call `do` for every item, several at a time in threads, and return when all are done."""
+    """Call a function for every item, several at a time in threads; return when all are done."""
     if len(items) < 2:
         for item in items:
             do(item)

@@ -166,7 +166,10 @@ def _inline(window: exp.Window, named: exp.Window) -> None:
 
 
 def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Replace each node of a query's tree by `say(node)`, children first; return the tree."""
+    """Replace each node of a query's tree by what `say` returns for it, children first.
+
+    Returns the tree.
+    """
     for node in reversed(list(tree.walk(bfs=True))):
         parent = node.parent
         if parent is None:

@@ -19,5 +19,5 @@ TO_UPPER = {c: c.upper() for c in _LETTERS if c.upper() != c and c.upper() in _L
 
 
 def both_sides(mapping: dict[str, str]) -> tuple[str, str]:
-    """Return a mapping of letters as the two texts, from and to, that translate() takes."""
+    """Convert a mapping of letters to the two texts, from and to, that SQL's translate() takes."""
     return "".join(mapping), "".join(mapping.values())

@@ -55,7 +55,8 @@ def _refuse_lossy_casts(
 ) -> None:
     """Raise Invalid for a cast in a query whose result differs between the targets' engines.
 
-    `values` are its parameters. SQL that not all targets share is not looked into.
+    `values` are its parameters. `values` are the query's parameters. SQL outside of the subset that
+    all targets share is not checked.
     """
     from sqlglot import exp
 

@@ -55,7 +55,7 @@ def filled(template: str, parts: Mapping[str, exp.Expr]) -> exp.Expr:
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
-    """Return an SQL expression without its outer parentheses."""
+    """Return an SQL expression without the parentheses around it."""
     return node.this if isinstance(node, exp.Paren) else node
 
 

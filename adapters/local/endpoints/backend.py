@@ -58,7 +58,7 @@ class ForwardedRequest:
         self._answered = answered
 
     def done(self, answer: JsonAnswer) -> None:
-        """Give the answer to the caller that waits for this request."""
+        """Deliver the answer to the caller that waits for this request."""
         self._answered(self, answer)
 
 
@@ -70,13 +70,16 @@ class Queue(Protocol):
     max_answer: int  # bytes
 
     def ready(self, backend: VariantProcess) -> None:
-        """Note that a process is idle, and send it the next request when there is one."""
+        """Record that a process is idle, and send it the next waiting request, if any."""
 
     def went(self, backend: VariantProcess) -> None:
         """Send no more requests to a process that has ended, or is about to end."""
 
     def put_back(self, exchange: ForwardedRequest) -> None:
-        """Put a request that could not be sent back into the queue, as the next to be answered."""
+        """Put a request that could not be sent back into the queue, as the next to be answered.
+
+        `exchange` is the request with its caller.
+        """
 
     def failure(self, status: int, error: str, message: str, code: str) -> JsonAnswer:
         """Return an HTTP error answer of the router, with the headers that name the variant."""
@@ -130,7 +133,10 @@ class VariantProcess:
         self.balancer.went(self)
 
     def send(self, exchange: ForwardedRequest) -> bool:
-        """Send a request to the process; return False if it is not ready, and nothing was sent."""
+        """Send a request to the process; return False if it is not ready, and nothing was sent.
+
+        `exchange` is the request with its caller.
+        """
         if self.port is None or self._session is None or self.busy:
             return False
         self.exchange, self.sent = exchange, monotonic()
@@ -167,7 +173,8 @@ class VariantProcess:
     ) -> None:
         """Send a request to the model server, pass its answer on, then take the next one.
 
-        A request of which nothing was sent goes back to the balancer's queue.
+        `exchange` is the request with its caller. A request of which nothing was sent goes back to
+        the balancer's queue.
         """
         answer = await self._answer(session, port, exchange.request)
         if session is not self._session:

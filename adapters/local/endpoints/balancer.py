@@ -53,7 +53,10 @@ class Balancer:
         return not self._queue and not any(backend.busy for backend in self.backends)
 
     def send(self, exchange: ForwardedRequest) -> None:
-        """Send a request to an idle model server process, or queue it until one is idle."""
+        """Send a request to an idle model server process, or queue it until one is idle.
+
+        `exchange` is the request with its caller.
+        """
         if self._timer is None:
             self._arm()
         while self._idle:
@@ -79,7 +82,10 @@ class Balancer:
             self._idle.append(backend)
 
     def put_back(self, exchange: ForwardedRequest) -> None:
-        """Queue a request of which nothing was sent again, as the next to be answered."""
+        """Put a request of which nothing was sent back into the queue, as the next to be answered.
+
+        `exchange` is the request with its caller.
+        """
         if exchange.request.gone:
             return
         if any(backend.returns for backend in self.backends):
@@ -90,7 +96,7 @@ class Balancer:
             self._unavailable(exchange)
 
     def leave(self, backend: VariantProcess) -> None:
-        """Count a model server process as busy until it is ready again."""
+        """Count a model server process as busy until it reports that it is ready again."""
         if backend in self._idle:
             self._idle.remove(backend)
 
@@ -127,7 +133,10 @@ class Balancer:
         return failed(status, error, message, code=code, headers=self.headers)
 
     def _unavailable(self, exchange: ForwardedRequest) -> None:
-        """Answer 503 to a request, with the reason why no process of the variant can take it."""
+        """Answer 503 to a request, with the reason why no process of the variant can take it.
+
+        `exchange` is the request with its caller.
+        """
         why = self.backends[0].why if self.backends else "it is being removed"
         exchange.done(
             self.failure(
@@ -136,12 +145,12 @@ class Balancer:
         )
 
     def _arm(self) -> None:
-        """Start the timer that checks requests against their time-out."""
+        """Start the timer that checks waiting and running requests against their time-out."""
         pause = max(0.01, min(self.timeout / 8, self.return_wait / 8, 0.25))
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _tick(self) -> None:
-        """Answer with an error the requests under way or queued that exceed their time-out.
+        """Answer an error to each request, queued or running, that exceeds its time-out.
 
         One timer looks at all of them: a timer for each request would cost too much.
         """

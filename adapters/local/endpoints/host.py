@@ -162,7 +162,7 @@ class LocalEndpointHost:
         )
 
     def _post(self, endpoint: str, body: bytes, headers: list[tuple[str, str]]) -> Response:
-        """Post a request to the endpoint's router and return the response; translate failures."""
+        """Post a request to the endpoint's router; return the response, or raise an error."""
         client, address = self._client(endpoint)
         what = f"invoking {endpoint}"
         try:
@@ -196,11 +196,11 @@ class LocalEndpointHost:
         self._db.close()
 
     def _row(self, name: str) -> EndpointRow | None:
-        """Read the endpoint's row from SQLite, or return None if there is none."""
+        """Read the endpoint's stored row from SQLite; return None if there is none."""
         return read(self._db.connection, name)
 
     def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
-        """Return the endpoint's database row as a new spec makes it, from the present row.
+        """Return the endpoint's new database row, made of a new spec and the present row.
 
         Raises Conflict if that takes something from a variant with traffic.
         """
@@ -235,7 +235,10 @@ class LocalEndpointHost:
         )
 
     def _restore(self, row: EndpointRow) -> None:
-        """Copy those model folders of an endpoint anew that are incomplete."""
+        """Copy those model folders of an endpoint again that are incomplete on this machine.
+
+        `row` is the endpoint's record in the database.
+        """
         for variant in (
             variant
             for variant in row.spec.variants
@@ -279,7 +282,8 @@ class LocalEndpointHost:
     ) -> EndpointRow:
         """Write an endpoint's row if its version is still that of `expect`; return the stored row.
 
-        It has a new version. `operation` names the call in the log.
+        `expect` is None if there must be no row yet. The stored row has a new version number.
+        `operation` names the call in the log.
         """
         with (
             self._target.calls.mutating(operation, new_row.name),
@@ -294,7 +298,10 @@ class LocalEndpointHost:
         return new_row
 
     def _start(self, row: EndpointRow) -> None:
-        """Start the endpoint's watcher and supervisor processes, and record their port."""
+        """Start the endpoint's watcher and supervisor processes, and record their port.
+
+        `row` is the endpoint's record in the database.
+        """
         with self._target.calls.mutating("endpoints.start", row.name):
             limits = arguments(
                 self._target.profile.options, row.name, max_bytes=self._rules.max_bytes
@@ -304,8 +311,9 @@ class LocalEndpointHost:
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
         """Start the endpoint's processes again if all have died; return whether they were started.
 
-        Supervisor and watcher both died if they were killed, or the machine was restarted. They are
-        started only in the home folder in which they ran before.
+        `row` is the endpoint's record in the database. Supervisor and watcher both died if they
+        were killed, or the machine was restarted. They are started only in the home folder in which
+        they ran before.
         """
         row = row or self._row(name)
         if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):
@@ -361,8 +369,8 @@ class LocalEndpointHost:
     def _ask(self, name: str, *, follow: bool, again: bool = False) -> Report:
         """Ask an endpoint's supervisor by HTTP for its report of what runs.
 
-        With `follow` it reads the endpoint's row first; with `again` failed processes start at
-        once.
+        With `follow` the supervisor first acts on changes of the endpoint's row in the database;
+        with `again` failed processes start at once.
         """
         address = supervision.address(self._home, name)
         connection = self._clients.get(name)
@@ -408,9 +416,9 @@ class LocalEndpointHost:
                 supervision.send_command(client, address, "renew")
 
     def _successor(self, name: str, predecessor: SupervisorAddress) -> Report | None:
-        """Return the report of the supervisor that replaces the one at an earlier address, or None.
+        """Return the report of the supervisor that replaces an earlier one; None if it is not up.
 
-        None means that it does not answer yet.
+        `predecessor` is the earlier one's address.
         """
         address = supervision.address(self._home, name)
         return (
@@ -420,7 +428,7 @@ class LocalEndpointHost:
         )
 
     def _follow(self, name: str, *, again: bool = False) -> Report | None:
-        """Make the endpoint's supervisor read its row now; return its report, or None.
+        """Make the endpoint's supervisor act on its row in the database; return its report.
 
         None means that it cannot be asked: a dead one reads its row when it starts. With `again`
         failed processes start at once.
@@ -431,7 +439,10 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
-        """Return the endpoint's state by its supervisor's report; restart a dead supervisor."""
+        """Return the endpoint's state by its supervisor's report; restart a dead supervisor.
+
+        `row` is the endpoint's record in the database.
+        """
         try:
             runs = supervision.alive(self._home, name) or self._start_again(name, row)
         except (
@@ -476,7 +487,7 @@ def delete(target: Target, resource: Resource) -> None:
 def _failure(endpoint: str, response: Response) -> Exception:
     """Return the exception for an error answer of an endpoint's router.
 
-    The router marks the errors of its own; every other one is the model's.
+    The router marks its own errors; every other error is the model's.
     """
     body = response.body.decode("utf-8", "replace")
     try:

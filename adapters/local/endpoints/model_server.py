@@ -85,7 +85,7 @@ class ModelServer:
         return self.pid != 0 and code_of(self.pid) not in (own_code(), None)
 
     def again(self) -> None:
-        """Start a failed model server process now, without waiting for its restart delay."""
+        """Start a failed model server process now, without waiting for its restart delay to end."""
         if self.phase == "failed":
             self.phase = "updating"
             self._again.set()
@@ -144,9 +144,10 @@ class ModelServer:
             self.backend.returns = True
 
     async def _run(self, log: int, start: int) -> str:
-        """Run the model server process until it ends; return in words why it ended.
+        """Run the model server process until it ends; return text on why it ended.
 
-        `log` is its log's descriptor, `start` the log's size. Cancelling ends the process.
+        `log` is the file descriptor of its log, `start` the log's size. Cancelling ends the
+        process.
         """
         self._killed = ""
         self.backend.answered = 0
@@ -237,7 +238,10 @@ class ModelServer:
                 return  # it has ended, which _run sees
 
     def _why(self, how: str) -> str:
-        """Return in words which process ended, how (`how`), and whether it had been ready."""
+        """Return a sentence on how a process ended, and whether it had been ready before.
+
+        `how` says it by exit code or signal.
+        """
         spec = self.spec
         when = "" if self.phase == "ready" else " before it was ready"
         return (
@@ -253,13 +257,16 @@ class ModelServer:
         return file
 
     def _note(self, text: str) -> None:
-        """Append a line of Isthmus's own, with the time, to the model server's log."""
+        """Append a line that is not the model's, with the time, to the model server's log."""
         with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # a full disk
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} isthmus: {text}\n")
 
 
 def _tail(log: Path, start: int, *, lines: int = 5) -> str:
-    """Return as text the last lines that a process has written to a log since `start`."""
+    """Return as text the last lines that a process has written to a log since `start`.
+
+    `start` is a position in bytes.
+    """
     with log.open("rb") as file:
         size = log.stat().st_size
         file.seek(max(start if start <= size else 0, size - 8192))  # it may have begun anew

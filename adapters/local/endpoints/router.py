@@ -158,7 +158,10 @@ class Router:
         balancer.send(ForwardedRequest(request, name, self._answered))
 
     def _answered(self, exchange: ForwardedRequest, answer: JsonAnswer) -> None:
-        """Write an answered request to the request log, and reply to the caller."""
+        """Write an answered request to the request log, and reply to the caller.
+
+        `exchange` is the request with its caller.
+        """
         try:
             self.log(exchange.variant, answer.status, monotonic() - exchange.begun)
         except Exception as error:  # noqa: BLE001  whatever the log does, who waits is answered; it is told in the supervisor's log

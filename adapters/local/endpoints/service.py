@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _same(descriptor: int, path: Path) -> bool:
     """Return whether an open file is still the one at a path.
 
-    It is not after the endpoint was deleted and made again under the same name.
+    It no longer is if the endpoint was deleted and created again under the same name.
     """
     try:
         return descriptor >= 0 and os.path.samestat(os.fstat(descriptor), path.stat())

@@ -32,7 +32,10 @@ def serving(options: Mapping[str, Any], endpoint: str) -> Serving:
 
 
 def arguments(options: Mapping[str, Any], endpoint: str, *, max_bytes: int) -> list[str]:
-    """Return the command-line arguments for an endpoint's supervisor process, from the profile."""
+    """Return the command-line arguments for an endpoint's supervisor process, from the profile.
+
+    `max_bytes` is the size of the largest request.
+    """
     chosen = serving(options, endpoint)
     limits = ["--max-bytes", str(max_bytes), "--timeout", str(chosen.timeout.total_seconds())]
     return [

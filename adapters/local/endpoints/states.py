@@ -20,7 +20,10 @@ def absent(name: str) -> EndpointState:
 
 
 def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointState:
-    """Return the state of an endpoint whose processes do not run, with the reason `why`."""
+    """Return the state of an endpoint whose processes do not run, with the reason `why`.
+
+    `row` is the endpoint's record in the database.
+    """
     variants = tuple(
         VariantState(
             name=v.name,
@@ -51,7 +54,7 @@ def older(report: Report) -> bool:
 
 
 def state_of(row: EndpointRow, report: Report) -> EndpointState:
-    """Combine an endpoint's row and its supervisor's report to an EndpointState."""
+    """Combine an endpoint's database row and its supervisor's report to the endpoint's state."""
     phases = {v.phase for v in report.variants}
     phase: Phase = "ready"
     if "failed" in phases:
@@ -77,7 +80,7 @@ def state_of(row: EndpointRow, report: Report) -> EndpointState:
 
 
 def _variant(variant: VariantReport, row: EndpointRow, report: Report) -> VariantState:
-    """Combine an endpoint's row and its supervisor's report on a variant to a VariantState."""
+    """Combine an endpoint's database row and its supervisor's report to one variant's state."""
     return VariantState(
         name=variant.name,
         model=variant.model,

@@ -143,7 +143,7 @@ def start(
 
 
 def kill_left_servers(home: Path, name: str) -> None:
-    """Kill the model servers of a supervisor and watcher that were both killed.
+    """Kill the model servers whose supervisor and watcher were both killed.
 
     Usually they end by themselves; one that hangs does not. If the home folder is a copy, the model
     servers of the original are left alone.
@@ -191,7 +191,7 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
 def _try_lock(descriptor: int) -> bool:
     """Take a file lock within some time; return False if another process holds it.
 
-    A process that asks `alive` shares the lock for a moment, or for longer on a busy machine.
+    A process that calls `alive` shares the lock for a moment, or for longer on a busy machine.
     """
     deadline = time.monotonic() + _LOOKING
     while not _locked(descriptor, fcntl.LOCK_EX):

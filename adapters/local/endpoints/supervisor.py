@@ -123,9 +123,10 @@ class Supervisor:
         own_code()  # of the files as they are now
 
     def follow(self) -> None:
-        """Start, resize and end model servers and set the traffic split as the endpoint's row says.
+        """Start, resize and end model servers and set the traffic split by the endpoint's row.
 
-        It is done when this returns, so the report that follows shows the new state.
+        The row is the endpoint's record in the database. It is done when this returns, so the
+        report that follows shows the new state.
         """
         row = read(self.connection, self.name)
         if row is None or row.instance != self.address.instance:
@@ -208,7 +209,7 @@ class Supervisor:
         )
 
     def _end(self, leaving: Variant | ModelServer) -> None:
-        """Start a task that ends the processes of a variant, or one model server."""
+        """Start a task that ends the processes of a variant, or a single model server."""
         self._begin(leaving.end())
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -280,7 +281,7 @@ class Supervisor:
         ]
 
     async def _write_down(self) -> None:
-        """Write to supervisor.json which model servers run, if that has changed.
+        """Store which model servers run in supervisor.json, if that has changed.
 
         A supervisor that takes over reads it. It is written in a thread: the disk must not stop the
         answers.
@@ -329,7 +330,7 @@ class Supervisor:
         loop.add_reader(down, self._restart_watcher)
 
     def _end_strangers(self) -> None:
-        """Kill model server processes that belong to none of this supervisor's variants.
+        """Kill running model server processes that belong to none of this supervisor's variants.
 
         They are of variants that were removed meanwhile, or were started in the moment in which a
         supervisor died.

@@ -90,7 +90,7 @@ class Variant:
         )
 
     async def renew(self) -> None:
-        """Replace the processes by new ones; the old ones end once the new ones are ready."""
+        """Replace the variant's processes by new ones; old ones end once the new ones are ready."""
         old, self.servers = self.servers, [self._server() for _ in self.servers]
         new = self.servers
         while any(server.phase != "ready" for server in new):  # noqa: ASYNC110  as long as it takes: the old ones serve
@@ -98,7 +98,7 @@ class Variant:
         await asyncio.gather(*(server.end() for server in old))
 
     def again(self) -> None:
-        """Start failed processes now, without waiting for their restart delay."""
+        """Start the variant's failed processes now, without waiting for their restart delay."""
         for server in self.servers:
             server.again()
 

@@ -18,7 +18,7 @@ class Options:
     """See target.Configured."""
 
     def keys(self) -> Mapping[str, RecordKey]:
-        """Return the options of profiles.yaml that this adapter takes, each with its type."""
+        """Return the options that a target of this adapter takes in profiles.yaml, by name."""
         from ..options import KEYS
 
         return KEYS

@@ -59,7 +59,7 @@ class _Running:
             os.killpg(self.process.pid, number)
 
     def sweep(self) -> None:
-        """Kill the processes of a step that outlived its first process."""
+        """Kill the remaining processes of a step whose first process has ended."""
         kill_session(self.process.pid)
         if self.process.stdin:
             self.process.stdin.close()
@@ -184,7 +184,7 @@ class Runner:
         self.ended.put(name)
 
     def _wait(self) -> None:
-        """Wait until a step ends, the run is cancelled or a time limit is over, and act on it."""
+        """Wait until a step ends, the run is cancelled or a time limit is over, and act on that."""
         now = time.monotonic()
         limits = [running.deadline for running in self.running.values() if not running.overran]
         if self.kill_at is not None:
@@ -218,13 +218,16 @@ class Runner:
         self._tell_to_end()
 
     def _tell_to_end(self) -> None:
-        """Send SIGTERM to the running steps, and note when SIGKILL must follow."""
+        """Send SIGTERM to the running steps, and record when SIGKILL must follow."""
         self.kill_at = time.monotonic() + _GRACE
         for running in self.running.values():
             running.kill(signal.SIGTERM)
 
     def _finish(self, running: _Running) -> None:
-        """Record how a step's process ended: done, failed or cancelled, and why."""
+        """Record how a step's process ended: done, failed or cancelled, and why.
+
+        `running` is the process with its step.
+        """
         running.sweep()
         code, name = running.process.returncode, running.spec.name
         if code == 0:
@@ -255,11 +258,11 @@ class Runner:
         return True
 
     def _outputs(self, step: str) -> dict[str, float | int | bool | str]:
-        """Return the output values that a finished step wrote to its step.json."""
+        """Return the output values that a finished step stored, by name."""
         return self._document(f"{step}/step.json", StepResult).outputs
 
     def _reason(self, step: str, code: int) -> str:
-        """Return why a step failed: from its failed.json, else by its exit code or signal."""
+        """Return why a step failed: the reason that it stored, else its exit code or signal."""
         try:
             return self._document(f"{step}/failed.json", StepFailure).reason
         except (OSError, Invalid):  # it had no time to say why

@@ -190,7 +190,7 @@ def close_dead_run(db: sqlite3.Connection, run_id: str) -> None:
 def _close(
     db: sqlite3.Connection, run_id: str, phases: Iterable[StepPhase], phase: StepPhase, reason: str
 ) -> None:
-    """Set the final phase and the reason of all steps of a run that are in one of `phases`."""
+    """Set the final phase and the reason of all steps of a run whose phase is one of `phases`."""
     for open_phase in phases:
         db.execute(
             "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND "

@@ -161,7 +161,7 @@ def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
 
 
 def _sweep(db: Connection, now: int) -> None:
-    """Delete the counts of a few units whose time is over at `now`."""
+    """Delete some units' counts that have expired at `now`."""
     over = db.execute(
         "SELECT endpoint, unit FROM counted_units WHERE until < ? LIMIT ?", (now, _SWEPT)
     ).fetchall()
@@ -180,5 +180,5 @@ def delete(target: Target, resource: Resource) -> None:
 
 
 def _synced(target: Target) -> closing[Database]:
-    """Open the counters' database so that commits are synced to disk; the caller closes it."""
+    """Open the counters' database so that each commit is synced to disk; the caller closes it."""
     return closing(Database(target, _SCHEMA, file=COUNTERS))

@@ -134,7 +134,7 @@ def write(table: Path, batch: str, document: TableDocument, rows: Iterator[pa.Re
 
 
 def _finish(writer: object) -> None:
-    """Close a ParquetWriter, or do nothing for None."""
+    """Close a ParquetWriter, if there is one."""
     if writer is not None:
         writer.close()  # type: ignore[attr-defined]  # a ParquetWriter; pyarrow.parquet is imported lazily
 
@@ -146,7 +146,10 @@ def _abandon(writer: object) -> None:
 
 
 def _settle(aside: Path) -> None:
-    """Sync the files and folders of a batch in `aside` to disk, before a rename publishes them."""
+    """Sync the files and folders of an unpublished batch to disk, before a rename publishes it.
+
+    `aside` is its folder.
+    """
     for folder in sorted(aside.iterdir()):
         descriptor = os.open(folder / "rows.parquet", os.O_RDONLY)
         try:

@@ -38,7 +38,8 @@ class Contents(StoredDocument, frozen=True, kw_only=True):
 def note(database: Database, table: Path, batch: str, *, again: bool) -> None:
     """Record the row count and the checksums of a published batch, to detect damage later.
 
-    `table` is its folder. With `again` the batch was published before, and what is recorded stays.
+    `table` is the table's folder. With `again` the batch was published before, and what is recorded
+    stays.
     """
     if again and batch in stored_contents(database.connection, table.name):
         return

@@ -146,7 +146,7 @@ class Engine:
     ) -> T:
         """Call `run`, again with more memory if DuckDB lacks it, and translate DuckDB's errors.
 
-        The other arguments are the query, for the errors.
+        The other arguments describe the query, for errors.
         """
         import duckdb
 
@@ -230,7 +230,7 @@ class Engine:
         document: TableDocument,
         documents: Mapping[str, TableDocument],
     ) -> None:
-        """Register a table or view in DuckDB if it has changed, with what a view reads.
+        """Register a table or view in DuckDB if it has changed; for a view also what it reads.
 
         `documents` are the descriptions of all tables and views.
         """
@@ -337,7 +337,7 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
     ) -> IsthmusError:
-        """Return the Isthmus error for DuckDB's: wrong SQL with its position, files, memory, disk.
+        """Translate an error of DuckDB: wrong SQL with its position, files, memory or disk.
 
         After some errors DuckDB refuses everything; its database is then opened anew.
         """
@@ -393,8 +393,9 @@ def _replace(
 ) -> None:
     """Replace a table's files and not yet written events in DuckDB, in one transaction.
 
-    `now` is the table with its present files, `fresh` new events or None. With `again` its table of
-    events is created anew. Queries see the old state or the new one.
+    `base` is the connection, `now` the table with its present files, and `fresh` are new events or
+    None. With `again` its table of events is created anew. Queries see the old state or the new
+    one.
     """
     document = now.document
     base.execute("BEGIN")
@@ -434,7 +435,7 @@ def _is_full_disk(error: Exception) -> bool:
 
 
 def _shape(registered: _Registered) -> _Registered:
-    """Return what is registered of a table or view in DuckDB, without its files.
+    """Return what DuckDB was told of a table or view, without its files.
 
     While this is unchanged, views that read it need not be created again.
     """

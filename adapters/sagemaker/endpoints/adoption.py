@@ -138,6 +138,8 @@ class SageMakerAdopter:
         """Describe a variant of a running endpoint: its model, machine, traffic and known version.
 
         `owner` is the project in the endpoint's tags.
+
+        `native` is SageMaker's name of the endpoint, `configured` the variant in its config.
         """
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
@@ -229,7 +231,9 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 def as_tagged(
     aws: AwsSession, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
 ) -> tuple[ConfiguredVariant, ...]:
-    """Return an endpoint's variants, with the versions that the tags of an adopted one tell.
+    """Return an endpoint's variants; those of an adopted endpoint get the versions in its tags.
+
+    `described` is SageMaker's description, and `configured` are the variants of its config.
 
     Raises:
         Refused: profiles.yaml names the endpoint, and its tags name another project.
@@ -275,7 +279,11 @@ def release(aws: AwsSession, native: str) -> bool:
 
 
 def guard(spec: EndpointSpec, configured: Sequence[ConfiguredVariant]) -> None:
-    """Raise Refused if a spec deploys a version that its adopted endpoint does not run."""
+    """Raise Refused if a spec deploys a version that its adopted endpoint does not run.
+
+    An adopted endpoint was taken over, so no container can be made for it. `configured` are its
+    variants.
+    """
     if running := {
         (variant.spec.model, variant.spec.version) for variant in configured if variant.adopted
     }:
@@ -287,7 +295,7 @@ def with_container(
 ) -> PlannedVariant:
     """Return a planned variant with the container that an adopted endpoint runs for its version.
 
-    For variants that Isthmus deployed itself nothing changes.
+    `configured` are its variants. For variants that Isthmus deployed itself nothing changes.
     """
     version = (planned.spec.model, planned.spec.version)
     source = next(

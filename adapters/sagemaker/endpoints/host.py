@@ -167,7 +167,7 @@ class SageMakerEndpoints:
         return self._target.clock() - looked <= _FRESH
 
     def _state(self, endpoint: str, name: str, described: Mapping[str, Any]) -> EndpointState:
-        """Convert SageMaker's description of an endpoint to its state; `name` is SageMaker's."""
+        """Convert SageMaker's description of an endpoint (which it calls `name`) to its state."""
         config = described["EndpointConfigName"]
         if self._asked.get(name, ("", None))[0] == config:
             self._asked.pop(name, None)  # it has arrived
@@ -354,9 +354,10 @@ class SageMakerEndpoints:
         described: Mapping[str, Any],
         configured: Sequence[ConfiguredVariant],
     ) -> None:
-        """Change each variant's instance count where it is outside of its range; weights stay.
+        """Change each variant's instance count that is outside of its range; weights stay.
 
-        An adopted variant without a range keeps its count, too.
+        `described` is SageMaker's description, and `configured` are the variants of its config. An
+        adopted variant without a range keeps its count, too.
         """
         running = variants.running(described)
         adopted = {variant.name for variant in configured if variant.adopted}
@@ -381,7 +382,10 @@ class SageMakerEndpoints:
 
 
 def _hopeless(saw: EndpointState) -> EndpointState:
-    """Add to the failure of an endpoint that cannot be repaired that it must be deleted."""
+    """Add to an endpoint's failure that it cannot be repaired and must be deleted.
+
+    `saw` is its state; the result is the state with the longer text.
+    """
     why = saw.failure or "SageMaker does not say why"
     return msgspec.structs.replace(
         saw, failure=f"{why} (a failed endpoint can only be deleted: isthmus destroy)"

@@ -163,7 +163,11 @@ def production_variant(planned: PlannedVariant) -> dict[str, Any]:
 def known_variant(
     variant: Mapping[str, Any], environment: Mapping[str, str], content: str = ""
 ) -> ConfiguredVariant:
-    """Return our record of a production variant, made with its model's environment and content."""
+    """Convert a production variant to our record of it.
+
+    `environment` and `content` are its model's: the container's variables, and a digest of what it
+    serves.
+    """
     return ConfiguredVariant(
         name=neutral(variant["VariantName"]),
         model_name=variant.get("ModelName", ""),
@@ -195,7 +199,7 @@ def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
 def as_registered(
     variant: ConfiguredVariant, versions: Mapping[str, tuple[str, int]]
 ) -> ConfiguredVariant:
-    """Return a foreign variant as the registered version that has the same container.
+    """Return a variant that Isthmus did not deploy as the registered version with its container.
 
     `versions` gives (model, version) by the container's digest. Without such a version, or for
     Isthmus's own variant, nothing changes.
@@ -284,7 +288,7 @@ def state(
 
 
 def revision(config: str, configured: Sequence[ConfiguredVariant]) -> str:
-    """Return the revision of the spec that runs, or `foreign:<config>`.
+    """Return the hash of the spec that an endpoint runs, or `foreign:<config>`.
 
     The latter is for a config some of whose variants Isthmus neither deployed nor adopted.
     """
@@ -372,7 +376,7 @@ def _variant(
 
 
 def planned_revision(spec: EndpointSpec) -> str:
-    """Return the revision that an endpoint has once it runs the spec."""
+    """Return the revision (a hash) that an endpoint has once it runs the spec."""
     return revision_of_variants(spec.variants, routing=spec.routing)
 
 

@@ -95,7 +95,7 @@ def definition(run: PipelineRun, settings: DefinitionSettings) -> str:
 
 
 def branch_name(conditions: tuple[Condition, ...]) -> str:
-    """Return a name for the ConditionStep of some conditions, from their hash.
+    """Return a name for the SageMaker ConditionStep that checks some conditions, from their hash.
 
     Its hyphen keeps it apart from the names of steps, which have none.
     """

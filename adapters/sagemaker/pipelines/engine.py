@@ -55,8 +55,8 @@ class SageMakerPipelines:
     def observe(self, run_id: str) -> RunState | None:
         """Return a pipeline run's state from its execution, or None if it was not started.
 
-        None also if it was deleted with its pipeline. A failed step's reason is the one that the
-        step wrote down.
+        None also if it was deleted with its pipeline. A failed step's reason is the error that the
+        step itself stored.
         """
         execution = read(self._blobs, run_id)
         arn = executions.execution_arn(self._aws, execution) if execution else None

@@ -9,7 +9,7 @@ from ..session import AwsSession
 
 
 def execution_arn(aws: AwsSession, execution: Execution) -> str | None:
-    """Return the ARN of the execution that has the run_id as its display name, or None."""
+    """Return the ARN of the pipeline execution that a run has, or None."""
     if execution.arn is not None:
         return execution.arn
     with aws.reading("ListPipelineExecutions", execution.pipeline):
@@ -31,7 +31,7 @@ def execution_arn(aws: AwsSession, execution: Execution) -> str | None:
 def steps(aws: AwsSession, arn: str) -> list[dict[str, Any]]:
     """Return the steps that SageMaker has started in an execution, oldest first.
 
-    Each is given by its last attempt.
+    Of a repeated step the last attempt is returned.
     """
     with aws.reading("ListPipelineExecutionSteps", arn):
         pages = (

@@ -53,8 +53,8 @@ def run_state(
         run: The run as it was submitted.
         status: The execution's status.
         started: The steps that SageMaker has started.
-        why: Returns the reason that a failed step wrote down itself.
-        log: Returns where a step's log is.
+        why: Returns the error that a failed step stored itself, by the step's name.
+        log: Returns where a step's log is, by the step's name.
         url: Returns a job's page, by its ARN.
     """
     started_steps = {step["StepName"]: step for step in started}
@@ -99,9 +99,9 @@ def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> S
 
 
 def _judgement(branch: Mapping[str, Any]) -> Judgement:
-    """Return the verdict of a ConditionStep: whether its conditions failed to hold, or its error.
+    """Convert a ConditionStep to its verdict: that its conditions do not hold, or its error.
 
-    None while neither is so.
+    `branch` is SageMaker's description of the step. None while it has neither.
     """
     if branch.get("StepStatus") == "Failed":
         return Judgement(error=branch.get("FailureReason") or "SageMaker does not say why")

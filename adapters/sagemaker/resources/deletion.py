@@ -134,7 +134,10 @@ def _used_by(
 
 
 def _delete(delete: Any, **which: str) -> None:
-    """Call a client's delete method for the resource that the arguments name, if it exists."""
+    """Delete a resource by a client's method, if it exists.
+
+    `which` are the method's arguments, which name it.
+    """
     try:
         with translated(f"deleting {', '.join(which.values())}", effect=True):
             delete(**which)

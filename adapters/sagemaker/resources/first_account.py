@@ -337,7 +337,7 @@ def _is_allowed(result: Mapping[str, Any]) -> bool:
 
 
 def smallest(profile: Profile) -> Profile:
-    """Return a copy of the profile with the smallest machines, for a cheap trial run.
+    """Return a copy of the profile with the smallest machines, for a cheap trial of the account.
 
     Its account, region and bucket stay; its database and adopted endpoints are left out.
     """
@@ -349,7 +349,7 @@ def smallest(profile: Profile) -> Profile:
 
 
 def hourly(profile: Profile) -> Estimate:
-    """Estimate the USD an hour of all machines that a trial run uses at the same time.
+    """Estimate the USD an hour of all machines that a trial of the account uses at the same time.
 
     Each machine counts as an ml.m5.large, which costs more.
     """
@@ -372,7 +372,7 @@ def names(profile: Profile) -> dict[str, str]:
 
 
 def clear(target: Target) -> None:
-    """Delete the project's Glue database after the trial run if it has no tables any more."""
+    """Delete the project's Glue database after a trial of the account, if it has no tables."""
     aws = aws_of(target)
     glue = aws.client("glue")
     with suppress(NotFound):

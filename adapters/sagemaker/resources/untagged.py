@@ -81,7 +81,10 @@ def untagged(target: Target) -> Untagged:
 
 
 def _of_sagemaker(aws: AwsSession, listed: _List) -> Iterator[StrayResource]:
-    """Yield SageMaker's own resources of one kind, of the project's name without its tags."""
+    """Yield SageMaker's own resources of one kind, of the project's name without its tags.
+
+    `listed` says how resources of the kind are listed.
+    """
     client, start = aws.client("sagemaker"), listed.prefix(aws.project, "")
     with aws.reading(listed.operation, start):
         pages = client.get_paginator(listed.operation).paginate(
@@ -131,7 +134,7 @@ def _strays(
     operation: str,
     tagged: Callable[[str], _Tagged],
 ) -> Iterator[StrayResource]:
-    """Yield those of some resources whose tags do not say whose they are, or not what they are.
+    """Yield those of some resources whose tags lack the project, or what the resource is.
 
     Args:
         aws: The session.

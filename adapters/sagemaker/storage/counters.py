@@ -198,7 +198,7 @@ class DynamoCounters:
         )
 
     def _again(self, call: Callable[[], T]) -> T:
-        """Call `call`; repeat it after a transient error that came quickly, and return its result.
+        """Call a function; repeat it after a transient error that came quickly; return its result.
 
         A repeated call may count twice, which is better than not at all.
         """
@@ -255,7 +255,8 @@ def _changes(
 ) -> Iterator[dict[str, Any]]:
     """Yield the UpdateItem arguments for a change of counts; additions come before removals.
 
-    Usually it is one. `until` is when the counts expire.
+    `amounts` are added and `forget` are names to remove. Usually one call suffices. `until` is when
+    the counts expire.
     """
     every = [*amounts.items(), *((name, None) for name in forget if name not in amounts)]
     for start in range(0, max(len(every), 1), _MOST):
@@ -263,9 +264,10 @@ def _changes(
 
 
 def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str, Any]:
-    """Return the UpdateItem arguments for a part of a change: amounts to add, None to remove.
+    """Return the UpdateItem arguments that change some counts.
 
-    `until` is when the counts expire.
+    `part` has by name the amount to add, or None to remove the count; `until` is when the counts
+    expire.
     """
     values = {
         amount: f":{number}"

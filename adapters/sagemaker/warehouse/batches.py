@@ -116,7 +116,10 @@ def _folder(stored: StoredTable, day: str) -> str:
 
 
 def _copy(aws: AwsSession, source: str, goal: str) -> None:
-    """Copy an unloaded S3 object to its final key `goal`, unless another process has done so."""
+    """Copy an unloaded S3 object to its final key `goal`, unless another process has done so.
+
+    `source` is its present key.
+    """
     try:
         with translated(f"copying to s3://{aws.bucket}/{goal}", effect=True):
             aws.s3().copy_object(

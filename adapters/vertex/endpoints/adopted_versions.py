@@ -23,7 +23,11 @@ _ITS_OWN = (
 
 
 def guard(spec: EndpointSpec, endpoint: Any) -> None:
-    """Raise Refused if a spec deploys a version that its adopted endpoint does not run."""
+    """Raise Refused if a spec deploys a version that its adopted endpoint does not run.
+
+    An adopted endpoint was taken over, so no container can be made for it. `endpoint` is Vertex
+    AI's description.
+    """
     if is_adopted(endpoint.labels):
         adoption.guard(
             spec,

@@ -55,7 +55,7 @@ class ObservedEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failures(self) -> list[Any]:
-        """The failed deployments since the present variants were requested."""
+        """The failed deployments since the present set of variants was requested."""
         forgiven = intention(self.endpoint).failed
         return [
             operation
@@ -129,8 +129,8 @@ def description(
     """Return an endpoint's description: JSON text with the variants that were requested.
 
     `operations` are all of the endpoint's; its failed deployments are noted, not to count them
-    again. `apart` are sticky variants that may have their own endpoints. `theirs` is an adopted
-    endpoint's own text.
+    again. `apart` are variants of a sticky endpoint that may have endpoints of their own. `theirs`
+    is the text that an adopted endpoint had before.
     """
     requested = tuple(map(display_name, spec.variants))
     names = tuple(map(number_of, failed_deployments(operations)))[-_FORGIVEN:]
@@ -140,7 +140,7 @@ def description(
 
 
 def intention(endpoint: Any) -> Intention:
-    """Return the variants that were last requested, as an endpoint's description says.
+    """Return the variants that were last requested for an endpoint, from its description.
 
     If Isthmus did not write the description, they are the deployed ones.
     """
@@ -205,6 +205,8 @@ def state(name: str, look: ObservedEndpoint) -> EndpointState:
 
     Its phase is updating only while an operation runs: what a killed `apply` left undone waits for
     the next `apply`.
+
+    `look` is the endpoint as it was read.
     """
     endpoint = look.endpoint
     models = {model.id: model for model in endpoint.deployed_models}
@@ -307,9 +309,9 @@ def names(endpoint: Any) -> dict[str, str]:
 
 
 def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
-    """Return the state of a requested variant that is not deployed: failed if `hopeless`.
+    """Return the state of a requested variant that is not deployed.
 
-    Otherwise it is being created.
+    It is being created; or has failed, if `hopeless`.
     """
     return VariantState(
         name=spec.name,

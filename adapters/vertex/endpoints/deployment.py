@@ -76,9 +76,10 @@ class Deployer:
     ) -> None:
         """Start the operations that bring an endpoint's deployed models nearer to its spec.
 
-        The request is written first, under the etag of the look; then models are deployed and
-        undeployed, else replicas changed. A variant that has the endpoint to itself is replaced
-        without a gap: its old model goes when the new one has the traffic.
+        `look` is the endpoint as it was read. The request is written first, if the etag is still
+        that of `look`; then models are deployed and undeployed, else replicas changed. A variant
+        that has the endpoint to itself is replaced without a gap: its old model goes when the new
+        one has the traffic.
         """
         deployed_ids = {model.id for model in look.endpoint.deployed_models}
         numbers = deployed_models.variants_by_planned_id(look.endpoint, spec.variants)
@@ -149,8 +150,8 @@ class Deployer:
     ) -> list[_Change]:
         """Return the DeployModel operations for the spec's variants that are not deployed yet.
 
-        `numbers` are variants by model id. If nothing has traffic, the first variant gets all of
-        it; so does a variant with an endpoint of its own.
+        `look` is the endpoint as it was read, `numbers` are variants by model id. If nothing has
+        traffic, the first variant gets all of it; so does a variant with an endpoint of its own.
         """
         deployed_ids = {model.id for model in look.endpoint.deployed_models}
         return [
@@ -271,5 +272,5 @@ class Deployer:
 
 
 def _alone(spec: EndpointSpec) -> bool:
-    """Return whether each variant is to have an endpoint of its own, as sticky routing needs."""
+    """Return whether each variant gets an endpoint of its own, as sticky routing needs."""
     return spec.routing == "sticky"

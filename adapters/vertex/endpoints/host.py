@@ -136,6 +136,8 @@ class VertexEndpoints:
     ) -> None:
         """Write an endpoint's traffic split, and a label that makes earlier tokens stale.
 
+        `look` is the endpoint as it was read, and `shares` are percents by DeployedModel's id.
+
         Raises:
             Conflict: The endpoint was changed since it was looked at.
         """
@@ -178,8 +180,9 @@ class VertexEndpoints:
     def _look(self, endpoint: str, variant: str | None = None) -> ObservedEndpoint | None:
         """Read an endpoint and its long-running operations from Vertex AI, or return None.
 
-        With `variant` it is the variant's own endpoint, of a sticky endpoint. Operations are read
-        first: one that ends between the two calls is seen as running, with its effect.
+        With `variant` it is the endpoint that this variant of a sticky endpoint has for itself.
+        Operations are read first: one that ends between the two calls is seen as running, with its
+        effect.
         """
         name = lookup.path(self._session, endpoint, variant)
         listed = operations.list_operations(self._session, self._session.endpoints, name)
@@ -196,14 +199,17 @@ class VertexEndpoints:
         return look
 
     def _parts(self, endpoint: str, look: ObservedEndpoint) -> Parts:
-        """Read the own endpoint of each variant of a sticky endpoint; others have none."""
+        """Read the Vertex AI endpoint of each variant of a sticky endpoint.
+
+        `look` is the main endpoint. Endpoints with weighted routing have no such parts.
+        """
         return {
             variant: self._look(endpoint, variant)
             for variant in deployed_models.intention(look.endpoint).apart
         }
 
     def _create(self, spec: EndpointSpec, variant: str | None = None) -> None:
-        """Create an endpoint, or the own endpoint of a sticky endpoint's variant."""
+        """Create an endpoint; with `variant` the one that a sticky endpoint's variant has alone."""
         if spec.routing == "sticky" and variant is None:
             description = sticky.description(spec, {})
         else:
@@ -247,7 +253,10 @@ class VertexEndpoints:
     def _deploy_variant(
         self, spec: EndpointSpec, part: ObservedEndpoint | None, versions: VersionsByVariant
     ) -> None:
-        """Create, or change, the own endpoint of a sticky endpoint's variant."""
+        """Create or change the Vertex AI endpoint that a sticky endpoint's variant has alone.
+
+        `part` is that endpoint as read, None if there is none; `spec` has that variant alone.
+        """
         (variant,) = spec.variants
         if part is None:
             self._create(spec, variant.name)
@@ -272,7 +281,10 @@ def _is_sticky(look: ObservedEndpoint) -> bool:
 
 
 def _state(endpoint: str, look: ObservedEndpoint, parts: Parts) -> EndpointState:
-    """Convert what was read of an endpoint to its state; `parts` are a sticky one's endpoints."""
+    """Convert what was read of an endpoint to its state.
+
+    `look` is the endpoint; with sticky routing `parts` are the endpoints of its variants.
+    """
     return (
         sticky.state(endpoint, look.endpoint, parts)
         if _is_sticky(look)
@@ -284,6 +296,8 @@ def _kind_difference(standing: Any, *, shared: bool) -> str:
     """Return a text on how an endpoint's kind, shared or dedicated, differs from the profile's.
 
     It is "" if it does not differ, or if the endpoint was adopted.
+
+    `standing` is the endpoint as it runs, `shared` what the profile asks for.
     """
     if standing.dedicated_endpoint_enabled != shared or is_adopted(standing.labels):
         return ""

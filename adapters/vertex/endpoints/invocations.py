@@ -138,7 +138,7 @@ def _asked_nobody(answer: Any) -> bool:
 
 
 def _error_of(body: bytes) -> _Error:
-    """Return the error message and status in the body of a response."""
+    """Parse the error message and status in the body of a response."""
     try:
         return _refusal.decode(body).error
     except msgspec.MsgspecError:

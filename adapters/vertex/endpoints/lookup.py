@@ -69,7 +69,7 @@ def _get(session: VertexSession, name: str) -> Any | None:
 def serving(session: VertexSession, endpoint: str) -> list[Any]:
     """Return the Vertex AI endpoints to which an endpoint's models are deployed.
 
-    They are one for each variant of a sticky endpoint, else the endpoint itself. Raises NotFound if
+    A sticky endpoint has one for each variant; any other is one endpoint itself. Raises NotFound if
     there is none.
     """
     head = find(session, endpoint)

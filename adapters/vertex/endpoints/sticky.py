@@ -24,7 +24,10 @@ Parts = Mapping[str, ObservedEndpoint | None]  # by variant; None: it has no end
 
 
 def of_variant(spec: EndpointSpec, variant: VariantSpec) -> EndpointSpec:
-    """Return a spec with one variant alone, for the variant's own endpoint."""
+    """Return a spec with one variant alone, for the endpoint that this variant has for itself.
+
+    Sticky routing needs an endpoint for each variant.
+    """
     return replace(spec, variants=(variant,))
 
 
@@ -43,7 +46,7 @@ def is_described(spec: EndpointSpec, head: Any) -> bool:
 def description(spec: EndpointSpec, parts: Parts) -> str:
     """Return the description text of the main endpoint of a sticky one, which has no models.
 
-    It is JSON that names the variants that have an endpoint of their own, which `parts` are.
+    It is JSON that names the variants that have an endpoint of their own, which are `parts`.
     """
     names = {variant.name for variant in spec.variants}
     return deployed_models.description(
@@ -103,7 +106,7 @@ def _token(head: Any, parts: Mapping[str, ObservedEndpoint]) -> str:
 
 
 def _missing(spec: VariantSpec) -> VariantState:
-    """Return the state of a requested variant that has no endpoint yet."""
+    """Return the state of a requested variant whose endpoint does not exist yet."""
     return deployed_models.absent(spec, hopeless=False)
 
 
@@ -111,6 +114,8 @@ def _leaving(variant: str, part: ObservedEndpoint, state: EndpointState) -> Sequ
     """Return the states of a variant whose own endpoint is being removed.
 
     They are those of the models still deployed for it, else one state that is `deleting`.
+
+    `part` is the endpoint as read, `state` its state.
     """
     if part.endpoint.deployed_models:
         return state.variants
@@ -134,7 +139,10 @@ def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> 
 
 
 def _revision(endpoints: Sequence[Any]) -> str:
-    """Return the revision of the spec that the endpoints of a sticky endpoint's variants run."""
+    """Return the revision (a hash) of the spec that a sticky endpoint's variants run.
+
+    `endpoints` are those of the variants.
+    """
     if foreign := next(filter(None, map(deployed_models.foreign_revision, endpoints)), ""):
         return foreign
     variants = [

@@ -51,7 +51,7 @@ class VertexPipelines:
     def observe(self, run_id: str) -> RunState | None:
         """Return a pipeline run's state from its PipelineJob and the job's tasks, or None.
 
-        The reason of a failed step is the one that it wrote down itself.
+        A failed step's reason is the error that the step itself stored.
         """
         execution = read(self._blobs, run_id)
         job = self._get(execution) if execution is not None else None

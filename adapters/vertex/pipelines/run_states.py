@@ -48,9 +48,9 @@ def run_state(
         run: The run as it was submitted.
         state: The job's state.
         tasks: The PipelineTaskDetails.
-        why: Returns the reason that a failed step wrote down itself.
-        log: Returns where a step's log is.
-        url: Returns a job's page.
+        why: Returns the error that a failed step stored itself, by the step's name.
+        log: Returns where a step's log is, by the step's name.
+        url: Returns a job's page in the console.
     """
     tasks_by_name = {task.task_name: task for task in tasks}
     begun = {
@@ -72,7 +72,8 @@ def run_state(
 def _step_state(name: str, task: Any, *, why: Why, log: Link, url: Link) -> StepState:
     """Convert a task of a PipelineJob to our state of the step `name`.
 
-    `why` returns the reason that it wrote down, `log` where its log is, `url` its job's page.
+    By the step's name `why` returns the error that the step stored when it failed, and `log` where
+    its log is; `url` returns the page of its job in the console.
     """
     phase = _STEP[task.state.name]
     job = task.executor_detail.container_detail.main_job

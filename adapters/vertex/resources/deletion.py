@@ -56,7 +56,7 @@ def _take_traffic(session: VertexSession, path: str) -> bool:
 
 
 def _empty(session: VertexSession, path: str) -> None:
-    """Undeploy all models of an endpoint, if it exists."""
+    """Undeploy all models of a Vertex AI endpoint, if it exists."""
     endpoints = _control(session)
     requested: set[str] = set()
 
@@ -146,7 +146,7 @@ def endpoint_cost(session: VertexSession, name: str) -> Decimal | None:
 
 
 def _of_variants(session: VertexSession, name: str) -> list[str]:
-    """Return the resource names of the own endpoints of a sticky endpoint's variants.
+    """Return the resource names of the endpoints that a sticky endpoint's variants have.
 
     The endpoint's description names them; those that a listing finds are added, as either may lack
     some.

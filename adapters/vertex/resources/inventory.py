@@ -92,7 +92,7 @@ class VertexInventory:
 def _labelled_resources(session: VertexSession, project: str) -> tuple[Found, set[str]]:
     """Return a project's labelled endpoints, models and pipelines, and the names of adopted ones.
 
-    The former are by kind and name. A pipeline is known by the jobs that ran it.
+    `Found` has resource names by (kind, name). A pipeline is known by the jobs that ran it.
     """
     lists: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "endpoint": (

@@ -54,12 +54,15 @@ def untagged(target: Target) -> Untagged:
 
 
 def _last(name: str) -> str:
-    """Return the last part of a resource's full name."""
+    """Return the last part of a resource's full name, after the last slash."""
     return name.rpartition("/")[2]
 
 
 def _missing(session: VertexSession, labels: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the labels of Isthmus that a resource lacks; none if it is another project's."""
+    """Return the labels of Isthmus that a resource lacks.
+
+    There are none if the resource is another project's.
+    """
     if labels.get(names.PROJECT_LABEL, session.name) != session.name:
         return ()
     return tuple(label for label in session.labels("", "") if label not in labels)

@@ -169,7 +169,8 @@ def _commits(
 ) -> Iterator[Any]:
     """Yield the Firestore commits for a change of counts; removals come before additions.
 
-    Usually it is one. `until` is when the counts expire.
+    `amounts` are added and `forget` are names to remove. Usually one commit suffices. `until` is
+    when the counts expire.
     """
     from google.cloud.firestore_v1 import types
 
@@ -223,7 +224,7 @@ def _client(session: VertexSession) -> Any:
 
 
 def _again(session: VertexSession, call: Callable[[], T]) -> T:
-    """Call `call`; repeat it after a transient error or contention, and return its result.
+    """Call a function; repeat it after a transient error or contention; return its result.
 
     A repeated call may count twice, which is better than not at all.
     """

@@ -97,7 +97,7 @@ class CloudMonitoring:
 
 
 def _of_models(series: Iterable[Any]) -> list[Any]:
-    """Return the time series of latency within the model, or all if the metric has no such part."""
+    """Select the time series of latency within the model; all if the metric has no such part."""
     listed = list(series)
     apart = [line for line in listed if line.metric.labels.get("latency_type") == "model"]
     return apart or listed

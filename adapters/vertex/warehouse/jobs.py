@@ -34,8 +34,8 @@ _CALL = 60  # seconds
 def once(session: VertexSession, stem: str, start: Callable[[str], Any], what: str) -> None:
     """Run a BigQuery job exactly once, however often this is called with one `stem`.
 
-    It starts jobs `<stem>-0`, `<stem>-1`, ... until one has succeeded. `start` starts a job with an
-    id, `what` is being done, for errors.
+    Jobs are recognized by their ids. It starts jobs `<stem>-0`, `<stem>-1`, ... until one has
+    succeeded. `start` starts a job with an id, `what` is being done, for errors.
     """
     failures = 0
     for attempt in range(_TRIES):

@@ -271,7 +271,7 @@ def _query_rows(
 
 
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
-    """Return BigQuery's result with its columns in the query's order (`names`) and types.
+    """Reorder and cast the columns of BigQuery's result to the query's order (`names`) and types.
 
     BigQuery returns the columns of a `*` in another order where columns were added, and times in
     microseconds.

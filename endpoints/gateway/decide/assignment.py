@@ -83,7 +83,8 @@ class UnitDecision(msgspec.Struct, frozen=True, kw_only=True):
     def undrawn(self) -> UnitDecision:
         """Return the decision without its interleaving, for a product that ranks its items itself.
 
-        The first variant answers, and the unit counts in no comparison.
+        Only /rank can interleave two variants' rankings. The first variant answers, and the unit
+        counts in no comparison.
         """
         if self.duel is None:
             return self
@@ -121,7 +122,8 @@ def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> boo
 def is_met(condition: Condition, value: Any) -> bool:
     """Return whether an attribute's value meets one condition of a rule; null meets none.
 
-    A run outlives edits of project.yaml: a value that is no number any more meets no bound.
+    A running experiment may outlive an edit of project.yaml: a value that is no number any more
+    meets no bound.
     """
     try:
         return (
@@ -205,9 +207,9 @@ class Assigner:
         return decision
 
     def _outcomes(self, key: int) -> list[_Outcome]:
-        """Return the outcome in every layer that is encoded in `key`, one number for all of them.
+        """Return a unit's outcome in every layer, decoded from the one number that stands for all.
 
-        It is the number by which `decide` keeps its decisions.
+        `key` is that number, by which `decide` caches its decisions.
         """
         chosen: list[_Outcome] = []
         for _, outcomes in reversed(self._parts):
@@ -217,7 +219,10 @@ class Assigner:
 
 
 def _running(runs: Sequence[LiveRun], layer: str) -> list[LiveRun]:
-    """Return the experiment runs of a layer that are running, not shipped."""
+    """Return the experiment runs of a layer that still assign units, without shipped ones.
+
+    A shipped run gives one arm's parameters to every unit.
+    """
     return [run for run in runs if run.state == "running" and run.layer == layer]
 
 
@@ -275,7 +280,10 @@ _hash: Callable[[bytes], int] = mmh3.mmh3_32_uintdigest
 def _split(
     endpoint: str, split: Mapping[str, BucketRanges]
 ) -> tuple[_OutcomeChoice, list[_Outcome]]:
-    """Return a function that picks a unit's variant under a sticky split, and the outcomes."""
+    """Return a function that picks a unit's variant under a sticky split, and its outcomes.
+
+    An outcome is what a unit gets: its variant. The function returns the number of one.
+    """
     variant_of, prefix = array("H", bytes(2 * BUCKETS)), _prefix("split", endpoint)  # by bucket
     for number, ranges in enumerate(split.values()):
         for low, high in ranges:
@@ -292,8 +300,8 @@ def _layer(
 ) -> tuple[_OutcomeChoice, list[_Outcome]]:
     """Return a function that picks a unit's outcome in an experiment layer, and all outcomes.
 
-    The outcomes: no experiment; the layer's holdout; the arms and the holdout of each run. `about`
-    has the layer's settings.
+    An outcome is the arms and parameters that a unit gets: of no experiment; the layer's holdout;
+    the arms and the holdout of each run. `about` has the layer's settings.
     """
     inside, outside = (_holdout_assignment(name, arm, about.holdout) for arm in ("in", "holdout"))
     untouched = {
@@ -339,7 +347,7 @@ def _arm(run: LiveRun, *, first: int) -> _OutcomeChoice:
     """Return the function that maps a unit to the number of its arm in an experiment's run.
 
     The number is 0 for a unit that the run does not target. The arms are numbered from `first` on;
-    the run's holdout has the number after them.
+    the run's holdout (units kept out of its arms, to compare with) has the number after them.
     """
     targeting, last = run.targeting, first + len(run.arms)
     holdout, holdout_below, prefix = (
@@ -383,8 +391,9 @@ def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
 def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_OutcomeChoice, list[_Outcome]]:
     """Return a function that picks a unit's outcome of a shipped run, and all outcomes.
 
-    The outcomes: not targeted; the layer's holdout; one for each arm; the run's holdout. `about`
-    has the layer's settings.
+    A shipped run gives one arm's parameters to every unit that it targets. The outcomes: not
+    targeted; the layer's holdout; one for each arm; the run's holdout. `about` has the layer's
+    settings.
     """
     ships = next(arm for arm in run.arms if arm.name == run.ships)
     control = run.arms[0]

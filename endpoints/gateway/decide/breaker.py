@@ -52,7 +52,10 @@ class Breaker:
         self._ending = threading.Event()
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's counts in the store by name; fail at once while the breaker is open."""
+        """Return how often a unit was shown each item, from the store of frequency counts.
+
+        While the circuit breaker is open, it fails at once.
+        """
         return self._call(endpoint, unit, lambda: self._store.get(endpoint, unit))
 
     def add(
@@ -64,10 +67,10 @@ class Breaker:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add amounts to a unit's counts in the store; fail at once while the breaker is open.
+        """Add to the stored counts of how often a unit was shown items.
 
-        `forget` are names of counts to delete; after `until` all of the unit's counts may be
-        deleted.
+        While the circuit breaker is open, it fails at once. `forget` are names of counts to delete;
+        after `until` all of the unit's counts may be deleted.
         """
         self._call(
             endpoint,
@@ -76,13 +79,13 @@ class Breaker:
         )
 
     def end(self) -> None:
-        """End the thread that probes the store, without waiting; count the store as available."""
+        """Stop the thread that probes the store of counts, without waiting; close the breaker."""
         with self._lock:
             self._ending.set()
             self.away = None
 
     def _call(self, endpoint: str, unit: str, call: Callable[[], T]) -> T:
-        """Call the store; while the breaker is open, raise the store's last error instead.
+        """Call the store of counts; while the breaker is open, raise the last error instead.
 
         A transient failure that took long opens the breaker.
         """
@@ -97,7 +100,10 @@ class Breaker:
             raise
 
     def _open(self, endpoint: str, unit: str, error: IsthmusError) -> None:
-        """Open the circuit breaker after an error: calls fail, and a thread probes the store."""
+        """Open the circuit breaker after an error of the store: calls fail, and a thread probes it.
+
+        `endpoint` and `unit` are what the probe reads.
+        """
         with self._lock:
             if self.away is None:
                 self._ending = threading.Event()
@@ -114,7 +120,7 @@ class Breaker:
                 self.away = error
 
     def _ask(self, endpoint: str, unit: str, ending: threading.Event) -> None:
-        """Probe the store of counts at intervals until it answers or `ending` is set."""
+        """Probe the store of frequency counts at intervals until it answers or `ending` is set."""
         while not ending.wait(self._between):
             problem = self._problem(endpoint, unit)
             with self._lock:

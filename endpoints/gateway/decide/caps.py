@@ -45,7 +45,7 @@ class UnitCounts(msgspec.Struct, frozen=True):
 
 
 def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
-    """Return how often a unit was shown each value within a cap's time window, by cap.
+    """Sum how often a unit was shown each value within a cap's time window, by cap.
 
     `counts` are the stored counts. The result also names those that have left their window, to be
     deleted.
@@ -84,7 +84,10 @@ def entries(
 
 
 def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
-    """Return the time from which counts that are added at `wall` matter to no frequency cap."""
+    """Return the time after which counts that are added now matter to no frequency cap.
+
+    `wall` is the present time.
+    """
     return wall + max(cap.window for cap in caps) * (BUCKETS + 1) / BUCKETS
 
 

@@ -22,7 +22,7 @@ class _Numbered(Protocol):
 
     @property
     def version(self) -> int:
-        """The document's number, which grows with each change."""
+        """The number of the document, which grows with each change."""
         ...
 
     @property
@@ -79,7 +79,7 @@ class DocumentCopy(Generic[Document]):
     def _accept(self, document: Versioned | None, began: float) -> CopyState[Document]:
         """Return the new local copy, made from a document that the store returned.
 
-        `began` is the time of the call. Raises Invalid or Refused if the document is absent,
+        `began` is when the read began. Raises Invalid or Refused if the document is absent,
         damaged, or older than the copy.
         """
         value = self.last.value

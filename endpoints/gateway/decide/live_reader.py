@@ -71,13 +71,14 @@ class LiveReader:
 
     @property
     def last(self) -> CopyState[LiveExperiments]:
-        """Return the local copy of the live document (which experiments run), as last read."""
+        """Return the copy of the document that lists the running experiments, as last read."""
         return self._live.last
 
     def current(self) -> CopyState[LiveExperiments]:
-        """Return the local copy of the live document; start the thread that reads it if needed.
+        """Return the copy of the document that lists the running experiments.
 
-        The first requests wait for the first look, for a second at most.
+        It starts the thread that reads the document, if needed. The first requests wait for the
+        first read, for a second at most.
         """
         if self._thread is None:
             self.start()
@@ -96,12 +97,15 @@ class LiveReader:
 
     @property
     def age(self) -> float | None:
-        """Return the seconds since the live document was last confirmed; None before that."""
+        """Return the seconds since the document of running experiments was last confirmed.
+
+        None before that.
+        """
         return self._live.age
 
     @property
     def version(self) -> int | None:
-        """Return the version of the live document that is served; None before the first read."""
+        """Return the version of the document of running experiments; None before the first read."""
         return self.last.value.version if self.last.value else None
 
     @property
@@ -113,7 +117,7 @@ class LiveReader:
         )
 
     def _live_problems(self) -> tuple[str, ...]:
-        """Return why units get no experiment, or those of an old document, as sentences."""
+        """Return sentences on why units get no experiment, or are assigned by an old document."""
         problem, age = self.last.problem, self.age
         if age is None:
             return (
@@ -148,7 +152,7 @@ class LiveReader:
         return f"{copy.key} as it was {age:.0f} s ago is used: {problem}" if problem else ""
 
     def start(self) -> None:
-        """Start the thread that reads the live document and the sticky splits at intervals."""
+        """Start the thread that reads the running experiments and sticky splits at intervals."""
         with self._lock:
             if self._thread is not None:
                 return
@@ -173,7 +177,7 @@ class LiveReader:
         self._ending.set()
 
     def close(self) -> None:
-        """Stop the thread that reads the live document."""
+        """Stop the thread that reads the document of running experiments."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._ending.set()
@@ -183,7 +187,7 @@ class LiveReader:
             thread.join(_ENDING)
 
     def _run(self, ending: threading.Event) -> None:
-        """Read the live document and the sticky splits at intervals until `ending` is set."""
+        """Read the running experiments and sticky splits at intervals until `ending` is set."""
         while not ending.is_set():
             self.look()
             self._looked.set()
@@ -192,7 +196,7 @@ class LiveReader:
             self._closers.discard(self.close)
 
     def look(self) -> None:
-        """Read the live document and the sticky splits once; on an error keep the last copies."""
+        """Read the running experiments and sticky splits once; on an error keep the last copies."""
         self._live.look()
         for copy in self._splits.values():
             copy.look()
@@ -208,7 +212,7 @@ def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
 
 
 def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
-    """Return whether a copy of a sticky split is too old to route requests by it."""
+    """Return whether the gateway's copy of a sticky split is too old to route requests by it."""
     return copy.age is None or copy.age >= sticky.KEPT.total_seconds()
 
 
@@ -232,7 +236,10 @@ def _split(endpoint: str, value: bytes) -> sticky.Split:
 
 
 def _fault(run: LiveRun, live: LiveExperiments) -> str:
-    """Return, as text, why a run in the live document cannot be served; "" if it can."""
+    """Return, as text, why the gateway cannot serve an experiment's run; "" if it can.
+
+    `live` is the document that lists all running experiments.
+    """
     ends = [arm.upper for arm in run.arms]
     explore = [arm.parameters["explore"] for arm in run.arms if "explore" in arm.parameters]
     if run.layer not in live.layers:
@@ -262,7 +269,10 @@ def _unnamed_variants(run: LiveRun) -> str:
 
 
 def _shared_buckets(run: LiveRun, live: LiveExperiments) -> str:
-    """Return an error text if another running experiment has some of a run's buckets; else ""."""
+    """Return an error text if another running experiment has some of a run's buckets; else "".
+
+    `live` is the document that lists all running experiments.
+    """
     ranges = sorted(
         span
         for other in live.runs

@@ -346,7 +346,7 @@ class Application:
         return HttpAnswer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
 
     def _note_look(self, _future: object) -> None:
-        """Note that a health check ended, so that the next one comes a second later."""
+        """Record that a health check has ended, so that the next one starts a second later."""
         self._looking, self._looked = None, time.monotonic()
 
 

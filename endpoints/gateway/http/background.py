@@ -50,9 +50,9 @@ def in_background(
 ) -> Iterator[Background]:
     """Serve an endpoint's gateway over HTTP in a thread while the `with` block runs.
 
-    Serving begins when the running experiments are known, as earlier callers would get the defaults
-    and count for no arm. Raises Unavailable if that takes a minute, or if the gateway does not
-    start. `samples` makes example requests, and `seed` is for what the gateway draws at random.
+    Serving begins once the running experiments have been read: earlier callers would be in none.
+    Raises Unavailable if that takes a minute, or if the gateway does not start. `samples` makes
+    example requests, and `seed` is for what the gateway draws at random.
     """
     service = Service(
         project,

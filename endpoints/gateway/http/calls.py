@@ -133,7 +133,7 @@ class Calls:
     ) -> tuple[UnitDecision, int | None]:
         """Return a unit's arms and parameters for a flag's context; count the arms as metrics.
 
-        The second result is the version of the live document.
+        The second result is the version of the document of running experiments.
         """
         decision, config = gateway.evaluate(context[ofrep.KEY], context)
         self._count(decision.arms)
@@ -180,7 +180,7 @@ class Calls:
 def _of_context(
     body: bytes, answer: Callable[[dict[str, Any]], HttpAnswer], key: str = ""
 ) -> HttpAnswer:
-    """Answer a feature flag request by `answer`, called with the context in the request's body.
+    """Answer a feature flag request by `answer`, called with the request's OpenFeature context.
 
     Errors become OpenFeature's error responses; `key` is the flag's name in them.
     """

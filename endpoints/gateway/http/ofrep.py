@@ -74,8 +74,9 @@ def context_of(body: bytes) -> dict[str, Any]:
 def flag(key: str, endpoint: Endpoint, decision: UnitDecision, config: int | None) -> Flag | None:
     """Return the value of the feature flag `key` for a unit's arms, or None if there is none.
 
-    The key is `endpoint.parameter`, or `endpoint` for all parameters as an object. `config` is the
-    live document's version.
+    The key is `endpoint.parameter`, or `endpoint` for all parameters as an object. `decision` has
+    the unit's arms and parameters, and `config` is the version of the document of running
+    experiments.
     """
     _, dot, name = key.partition(".")
     settings = _settings(endpoint, decision)
@@ -90,9 +91,10 @@ def flag(key: str, endpoint: Endpoint, decision: UnitDecision, config: int | Non
 
 
 def flags(endpoint: Endpoint, decision: UnitDecision, config: int | None) -> list[Flag]:
-    """Return an endpoint's feature flags: one for all parameters as an object, one for each.
+    """Return all feature flags of an endpoint for a unit: one for each parameter.
 
-    `config` is the live document's version.
+    One more has all parameters as an object. `decision` has the unit's arms and parameters, and
+    `config` is the version of the document of running experiments.
     """
     settings = _settings(endpoint, decision)
     keys = [endpoint.name, *(f"{endpoint.name}.{name}" for name in settings)]
@@ -114,7 +116,7 @@ def _settings(endpoint: Endpoint, decision: UnitDecision) -> dict[str, Any]:
 def _flag(key: str, value: Any, sources: Iterable[ParameterSource], config: int | None) -> Flag:
     """Return a feature flag: its value, OpenFeature's reason, and the experiments that set it.
 
-    `config` is the live document's version.
+    `config` is the version of the document of running experiments.
     """
     by_run = {source.run: source for source in sources}
     reasons: list[Reason] = [*(_reason(source) for source in by_run.values()), "STATIC"]
@@ -131,7 +133,8 @@ def _flag(key: str, value: Any, sources: Iterable[ParameterSource], config: int 
 def _reason(source: ParameterSource) -> Reason:
     """Return OpenFeature's reason code, such as SPLIT, for where a parameter's value comes from.
 
-    DISABLED says that the unit is in a holdout. A shipped arm is no split any more.
+    DISABLED says that the unit is in a holdout. Of an arm that was shipped to all units it is
+    TARGETING_MATCH or STATIC.
     """
     if source.how == "holdout":
         return "DISABLED"

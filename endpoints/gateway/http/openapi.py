@@ -270,6 +270,8 @@ def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[st
     """Return the JSON schema of a request to /rank, with one form for each key of candidates.
 
     `several` says that it must name the endpoint, as more than one is served.
+
+    `endpoint` declares what a request has.
     """
     shape = shape_of(spec, endpoint)
     places = {
@@ -355,7 +357,10 @@ def _of_request(attribute: Attribute) -> dict[str, Any]:
 
 
 def _answer(description: str, schema: str) -> dict[str, Any]:
-    """Return the OpenAPI description of an answer, whose schema is a component of this name."""
+    """Return the OpenAPI description of an answer in JSON.
+
+    `schema` names the component that describes it.
+    """
     return _json(description, {"$ref": f"#/components/schemas/{schema}"})
 
 

@@ -117,7 +117,10 @@ class Service:
         return all(served.warm for served in self._served.values())
 
     def _warm_up(self, name: str, served: _Endpoint) -> Readiness:
-        """Send an endpoint an example request, and return whether it is ready to serve."""
+        """Send an endpoint an example request, and return whether it is ready to serve.
+
+        `served` is the endpoint with its gateway.
+        """
         served.gateway.look()
         if served.request is None:
             try:
@@ -151,10 +154,7 @@ class Service:
         return missing
 
     def health(self) -> Health:
-        """Check that endpoints exist, features can be read and the log is stored; return that.
-
-        Return the health.
-        """
+        """Check endpoints, the reading of features and the storing of logs; return the health."""
         for served in self._served.values():
             served.gateway.retry_log()
             if served.warm:
@@ -170,7 +170,7 @@ class Service:
         return self.as_it_was()
 
     def as_it_was(self) -> Health:
-        """Return the health by the checks that were made last and by the present metrics."""
+        """Return the health without new checks: by the last ones and the present metrics."""
         figures = totals(self.folder)
         return Health(
             ready=self._ready,
@@ -266,7 +266,10 @@ class Service:
 
 
 def _readiness(served: _Endpoint) -> Readiness:
-    """Return whether an endpoint is ready, and why not; one that loses log rows is not ready."""
+    """Return whether an endpoint is ready, and why not; one that loses log rows is not ready.
+
+    `served` is the endpoint with its gateway.
+    """
     if losing := served.gateway.losing:
         return msgspec.structs.replace(
             served.readiness, ready=False, problem=f"what it logs is being lost: {losing}"

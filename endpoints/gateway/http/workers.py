@@ -141,7 +141,10 @@ class _Workers:
         return self._on_end(number, slot, code)
 
     def _on_end(self, number: int, slot: _Slot, code: int) -> bool:
-        """Plan the restart of a worker that ended with `code`; return False to stop the server."""
+        """Plan the restart of a worker that ended with `code`; return False to stop the server.
+
+        `slot` is the worker's state, `number` its number.
+        """
         if (
             code == NOT_OPENED and slot.starts == 1
         ):  # it would end the same way again; it has said why

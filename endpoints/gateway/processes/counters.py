@@ -164,7 +164,7 @@ class Counters:
             self._raise(places.count, 1)
 
     def _answer_places(self, endpoint: str, variant: str, status: int) -> _AnswerPlaces:
-        """Return where the metrics of one endpoint, variant and status are in the file.
+        """Return the offsets in the shared file of one endpoint's, variant's and status's metrics.
 
         Missing ones are created with 0: for Prometheus an absent bucket is not a bucket of 0.
         """

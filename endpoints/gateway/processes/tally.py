@@ -29,7 +29,7 @@ class Tally:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Make a new lock, for a process that was just forked."""
+        """Make a new lock for the counters, in a process that was just forked."""
         self._lock = threading.Lock()
 
     def answered(self, variant: str, seconds: float) -> None:
@@ -50,7 +50,7 @@ class Tally:
                 self.ruled.update(rules)
 
     def uncapped(self) -> None:
-        """Count a request whose frequency caps were not read or counted, as the store failed."""
+        """Count a request whose frequency caps were not applied, as the store of counts failed."""
         with self._lock:
             self.capless += 1
 
@@ -66,12 +66,12 @@ class Tally:
             self.shadows[outcome] += 1
 
     def answered_alone(self) -> None:
-        """Count a request that got one variant's order alone, where two should be interleaved."""
+        """Count a request answered by one variant alone, where two should be interleaved."""
         with self._lock:
             self.undrafted += 1
 
     def aimed_at_nothing(self) -> None:
-        """Count a request whose experiment arm names a variant that does not run."""
+        """Count a request whose experiment arm names a variant that is not deployed."""
         with self._lock:
             self.gone += 1
 

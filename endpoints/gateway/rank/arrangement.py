@@ -61,6 +61,8 @@ def steps(
     """Apply each rule in turn; return the ranking after each one, and the eligible candidates.
 
     The first ranking is the model's own, and the last one is to be shown.
+
+    `parameters` are the unit's, which rules may name.
     """
     ranked = [index for index in candidates.best if index < candidates.sent]
     state = _RankingState(
@@ -82,7 +84,10 @@ _RuleResult = tuple[_RankingState, str, frozenset[int] | None]
 
 
 def _block(rule: Block, state: _RankingState) -> _RuleResult:
-    """Remove the items that the rule blocks from the ranking; also return their names as text."""
+    """Remove the items that a rule blocks from the ranking; also return their names as text.
+
+    `state` is the ranking so far.
+    """
     group = _members(rule.where, state.of)
     if not group:
         return state, "", frozenset()
@@ -93,7 +98,7 @@ def _block(rule: Block, state: _RankingState) -> _RuleResult:
 def _cap_per_unit(rule: UnitCap, state: _RankingState) -> _RuleResult:
     """Remove the candidates that have reached the cap on how often a unit sees them.
 
-    A pin rule may still show them.
+    `state` is the ranking so far. A pin rule may still show them.
     """
     most = _figure(rule.max, state.parameters, math.inf)
     full = {value for value, answers in state.of.before.get(rule, {}).items() if answers >= most}
@@ -107,7 +112,10 @@ def _cap_per_unit(rule: UnitCap, state: _RankingState) -> _RuleResult:
 
 
 def _without(group: frozenset[int], state: _RankingState) -> tuple[_RankingState, str]:
-    """Remove a group of candidates from the ranking; also return their names as text."""
+    """Remove a group of candidates from the ranking; also return their names as text.
+
+    `state` is the ranking so far; `group` are indexes of candidates.
+    """
     if not group:
         return state, ""
     leaving = [f"-{state.of.items[index]}" for index in state.ranked if index in group]
@@ -117,7 +125,10 @@ def _without(group: frozenset[int], state: _RankingState) -> tuple[_RankingState
 
 
 def _boost(rule: Boost, state: _RankingState) -> _RuleResult:
-    """Change the scores of the items that a rule boosts, and sort the ranking by them."""
+    """Change the scores of the items that a rule boosts, and sort the ranking by them.
+
+    `state` is the ranking so far.
+    """
     group = _members(rule.where, state.of)
     times, add = (
         _figure(value, state.parameters, neutral)
@@ -131,7 +142,10 @@ def _boost(rule: Boost, state: _RankingState) -> _RuleResult:
 
 
 def _pin(rule: Pin, state: _RankingState) -> _RuleResult:
-    """Put the rule's item in its fixed place, or return a text on why it cannot be there."""
+    """Put a rule's item in its fixed place; or return a text on why it cannot be there.
+
+    `state` is the ranking so far.
+    """
     place, slots = rule.position, state.of.slots
     index = state.of.items.index(rule.item) if place <= slots else -1
     stands = next((elsewhere for elsewhere, pinned in state.pins.items() if pinned == index), None)
@@ -154,7 +168,10 @@ def _pin(rule: Pin, state: _RankingState) -> _RuleResult:
 
 
 def _reserve(rule: Reserve, state: _RankingState) -> _RuleResult:
-    """Reserve places of the ranking for the items that the rule names; tell which stay empty."""
+    """Reserve places of the ranking for the items that the rule names; tell which stay empty.
+
+    `state` is the ranking so far.
+    """
     group = _members(rule.where, state.of)
     state = _with_fields(state, reserves=(*state.reserves, (rule, group)))
     lane = _arrangement(state).lanes[len(state.reserves) - 1]
@@ -163,7 +180,10 @@ def _reserve(rule: Reserve, state: _RankingState) -> _RuleResult:
 
 
 def _cap(rule: Cap, state: _RankingState) -> _RuleResult:
-    """Add a limit to the ranking: how many items with one value of a feature are shown."""
+    """Add a limit to the ranking: how many items with one value of a feature are shown.
+
+    `state` is the ranking so far.
+    """
     return _with_fields(state, caps=(*state.caps, rule)), "", None
 
 
@@ -183,10 +203,10 @@ def _with_fields(state: _RankingState, **fields: Any) -> _RankingState:
 
 
 def _figure(value: float | str, parameters: Mapping[str, Any], neutral: float) -> Any:
-    """Return a rule's number; a text such as `$max` stands for the parameter `max`.
+    """Return the number of a rule; a text such as `$max` stands for the parameter `max`.
 
-    Where the parameter is no number, as after an edit of project.yaml, it is `neutral`, which
-    changes nothing.
+    If the parameter is no number, as after an edit of project.yaml, the result is `neutral`, with
+    which the rule changes nothing.
     """
     figure = parameters[value.removeprefix("$")] if isinstance(value, str) else value
     return figure if isinstance(figure, int | float) else neutral
@@ -202,7 +222,10 @@ def _members(where: Sequence[Condition], candidates: Candidates) -> frozenset[in
 
 
 def _is_arranged_alike(previous: _RankingState, changed: _RankingState) -> bool:
-    """Return whether a rule left pins, reserved places, caps and order as they were."""
+    """Return whether a rule left the ranking as it was: pins, reserved places, caps and order.
+
+    `previous` and `changed` are the states before and after the rule.
+    """
     return (
         previous.pins is changed.pins
         and previous.reserves is changed.reserves
@@ -313,8 +336,8 @@ def effect_texts(
 ) -> list[tuple[str, str]]:
     """Return (rule name, text on what it changed) for each rule that changed the ranking.
 
-    `every` are the rankings after each rule. If the order was drawn at random (`explored`) the
-    texts name no items, as no rule moved them.
+    `every` are the rankings before the first rule and after each one. If the order was drawn at
+    random (`explored`) the texts name no items, as no rule moved them.
     """
     texts: list[tuple[str, str]] = []
     for previous_step, step in pairwise(every):
@@ -354,7 +377,8 @@ def _moves(
 ) -> list[tuple[int, int | str, int | str]]:
     """Return (candidate, old place, new place) for each candidate that a rule moved.
 
-    Only candidates of the rule's `group` are returned; without a group, only those that fall.
+    `old` and `new` are the rankings before and after it. Only candidates of the rule's `group` are
+    returned; without a group, only those that fall.
     """
     if old is new:
         return []

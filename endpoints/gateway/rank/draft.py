@@ -81,7 +81,7 @@ class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def paired(first: Arrangement, second: Arrangement) -> Arranged:
-    """Combine two variants' rankings of the same candidates, to be interleaved."""
+    """Combine two variants' rankings of the same candidates, so that they can be interleaved."""
     pairs = [
         LanePair(
             places=list(own.places), first=own.arranged, second=other.arranged, groups=own.groups

@@ -63,7 +63,8 @@ def explanation(
 ) -> Explanation:
     """Return what each business rule did to the model's order of items, step by step.
 
-    `every` are the rankings after each rule, and `problems` are passed on.
+    `every` are the rankings after each rule, `scored` has the model's scores, and `problems` are
+    put into the result.
     """
     items = scored.candidates.items
     return Explanation(

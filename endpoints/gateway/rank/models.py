@@ -87,7 +87,7 @@ class Models:
         return deployed
 
     def again(self) -> DeployedModels:
-        """Read the deployed models anew, as the copy in memory may be out of date; return them."""
+        """Read the deployed models anew, as the cached list may be out of date; return them."""
         self.forget()
         return self.now()
 
@@ -106,6 +106,8 @@ class Models:
         """Return one row of features and attributes for each candidate of a request.
 
         The features of the other entities are read once and shared; everything is read in one call.
+
+        `inputs` is what the deployed models read.
         """
         key = self._project.spec.entities[request.entity].key
         _check_complete(request, inputs, key, self._endpoint.name)
@@ -114,7 +116,7 @@ class Models:
         return join(request, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
 
     def _reader(self, inputs: RequestInputs) -> OnlineReader:
-        """Return this thread's reader of the online store; a reader is not thread-safe."""
+        """Return this thread's reader of the online feature store; a reader is not thread-safe."""
         views, reader = getattr(self._local, "reader", (None, None))
         if reader is None or views != inputs.views:
             reader = OnlineReader(
@@ -129,7 +131,7 @@ def names_by_view(
 ) -> dict[str, Sequence[str]]:
     """Return the names of the features that models and rules read, by feature view.
 
-    `ruled` has what the rules read, by entity and view.
+    `inputs` is what the models read, `ruled` what the rules read, by entity and view.
     """
     features: dict[str, Sequence[str]] = {view: names for view, (_, names) in inputs.views.items()}
     for view, names in (pair for views in ruled.values() for pair in views.items()):
@@ -142,8 +144,8 @@ def keys_by_view(
 ) -> Mapping[str, Sequence[int | str]]:
     """Return the entity keys whose features a request needs, by feature view.
 
-    `ruled` are the views of the candidates that rules read; `key` is the name of the candidates'
-    key.
+    `inputs` is what the models read. `ruled` are the views of the candidates that rules read; `key`
+    is the name of the candidates' key.
     """
     keys: dict[str, Sequence[int | str]] = {
         view: request.candidates if own == key else [request.keys[own]]
@@ -162,7 +164,9 @@ def join(
 ) -> FeatureRows:
     """Return a row for each candidate: the request's attributes joined with online features.
 
-    `ruled` has the features of the candidates that rules read, by view; None if there are no rules.
+    `inputs` is what the models read, `served` the features that were read online, by view, and
+    `key` the name of the candidates' key. `ruled` has the features of the candidates that rules
+    read, by view; None if there are no rules.
     """
     shared = request.attributes | inputs.constants
     stale: list[str] = []
@@ -191,7 +195,10 @@ def join(
 def _check_complete(
     request: RankRequest, inputs: RequestInputs, candidates_key: str, endpoint: str
 ) -> None:
-    """Raise Invalid if a request lacks a key or an attribute that a model reads."""
+    """Raise Invalid if a request lacks a key or an attribute that a model reads.
+
+    `inputs` is what the deployed models read.
+    """
     for name in inputs.attributes:
         if name not in request.attributes:
             raise Invalid(
@@ -209,7 +216,7 @@ def _check_complete(
 def _fill(rows: Sequence[dict[str, Any]], served: ServedFeatures, names: Mapping[str, str]) -> None:
     """Copy served features into the rows, in place.
 
-    `names` has the feature for each name in the rows.
+    `names` has, for each column of the rows, the name of its feature.
     """
     for name, feature in names.items():
         for row, stored in zip(rows, served.rows, strict=True):

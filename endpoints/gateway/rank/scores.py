@@ -66,7 +66,7 @@ class Scoring:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Make a new lock and no threads, for a process that was just forked."""
+        """Make a new lock, and drop the parent's threads, for a process that was just forked."""
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -83,7 +83,7 @@ class Scoring:
     def scored(
         self, question: ResolvedRequest, request_id: str, decision: UnitDecision
     ) -> ScoredCandidates:
-        """Return the candidates as scored by the variant that the unit's experiment arm names.
+        """Score the candidates by the variant that the unit's experiment arm names.
 
         If that variant is not deployed, the endpoint's traffic split chooses one, parameters are
         the defaults, and the answer counts for no arm.
@@ -121,7 +121,10 @@ class Scoring:
     def _start_second(
         self, question: ResolvedRequest, request_id: str, decision: UnitDecision
     ) -> Future[ScoredCandidates | IsthmusError]:
-        """Request the scores of the second interleaved variant in a thread; return the future."""
+        """Request the scores of the second interleaved variant in a thread; return the future.
+
+        `decision` has the unit's arms and parameters.
+        """
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(
@@ -132,7 +135,10 @@ class Scoring:
     def _try(
         self, question: ResolvedRequest, request_id: str, decision: UnitDecision
     ) -> ScoredCandidates | IsthmusError:
-        """Request a variant's scores; return its error instead of raising it."""
+        """Request a variant's scores; return its error instead of raising it.
+
+        `decision` has the unit's arms and parameters.
+        """
         try:
             if decision.variant not in question.deployed.models:
                 return NotFound(f"{self._endpoint} runs no variant {decision.variant}")
@@ -141,14 +147,20 @@ class Scoring:
             return error
 
     def _fallback(self, assigner: Assigner) -> UnitDecision:
-        """Return the decision of a unit in no experiment; count that its variant is missing."""
+        """Return the arms and parameters of a unit in no experiment, as its variant is missing.
+
+        The event is counted in the metrics.
+        """
         self._tally.aimed_at_nothing()
         return assigner.unassigned
 
     def _ask(
         self, question: ResolvedRequest, request_id: str, decision: UnitDecision
     ) -> ScoredCandidates:
-        """Ask the endpoint for scores; return them with the model version that answered."""
+        """Ask the endpoint for scores; return them with the model version that answered.
+
+        `decision` has the unit's arms and parameters.
+        """
         request, deployed = question.asked, question.deployed
         began = time.perf_counter()
         reply = self._invoke(question.rows.instances, request_id, decision)

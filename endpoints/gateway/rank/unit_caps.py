@@ -68,7 +68,7 @@ class Counting:
             self._counters.end()
 
     def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> CapCounts:
-        """Read how often a unit was shown each item, for the caps among a request's rules."""
+        """Read how often a unit was shown each item, for the frequency caps among the rules."""
         caps = capping.caps_of(rules)
         if self._counters is None or not caps:
             return _NOTHING
@@ -91,8 +91,9 @@ class Counting:
     ) -> tuple[str, ...]:
         """Add an answer's items to the unit's stored counts; return problems as text.
 
-        This comes before the answer is sent, so that every answer that is received counts, at the
-        price that one that gets lost counts, too.
+        `counted` are the counts that were read for the request, `places` the shown items. It is
+        done before the answer is sent: every answer that is received counts, and so does one that
+        gets lost.
         """
         if not counted.caps:
             return ()
@@ -104,7 +105,10 @@ class Counting:
         return problems
 
     def _add(self, counted: CapCounts, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
-        """Write new counts of shown items to the store; return its problems as text."""
+        """Write new counts of shown items to the store; return its problems as text.
+
+        `counted` are the counts that were read for the request, and `amounts` what is added.
+        """
         if self._counters is None or not amounts:
             return ()
         # by every cap: what one that does not hold for this request has counted stands in the same

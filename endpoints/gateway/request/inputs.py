@@ -54,10 +54,10 @@ def manifest_of(project: Project, model: str, version: int) -> ModelManifest:
 
 
 def union(manifests: Sequence[ModelManifest], keys: dict[str, str]) -> RequestInputs:
-    """Return the inputs that a request needs for all deployed models together.
+    """Combine the inputs of all deployed models into those that one request needs.
 
-    `keys` has the entity key of each view, for old manifests without one. Raises Invalid if two
-    models mean different things by one name.
+    `keys` has the entity key of each feature view, for old manifests without one. Raises Invalid if
+    two models mean different things by one name.
     """
     constants = _constants(manifests)
     views: dict[str, tuple[str, dict[str, None]]] = {}
@@ -103,7 +103,8 @@ def _constants(manifests: Sequence[ModelManifest]) -> dict[str, Any]:
 def _check_place(feature: ModelFeature, configuration: str, view: str | None, first: str) -> None:
     """Raise Invalid if another model reads a feature of this name from a different view.
 
-    `view` is where the model of `configuration` reads it, and `first` where the other does.
+    `first` and `view` are feature views (None: the request itself): `view` is where the model of
+    `configuration` reads it, and `first` where the other does.
     """
     if view != feature.view:
         raise Invalid(
@@ -129,7 +130,7 @@ def _view_key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]
 
 
 def _place(view: str | None) -> str:
-    """Return a text that says where a model reads a column: the request or a feature view."""
+    """Return a text that says where a model reads a column: from the request or a feature view."""
     return "an attribute of the request" if view is None else f"a feature of {view}"
 
 

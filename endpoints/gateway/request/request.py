@@ -95,7 +95,7 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
 
 
 def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict[str, Any]]:
-    """Return the unit and the context attributes of a request that lists no candidates.
+    """Return the unit and the attributes of a request that lists no candidates, such as /assign.
 
     `shape` has the fields that a request may have.
     """

@@ -105,7 +105,10 @@ def number_leak_alarm(
 
 
 def _cuts(outcomes: Floats, what: str) -> list[_Cut]:
-    """Return the questions that enough rows answer by yes, and enough by no."""
+    """Return the yes-or-no questions about a number that enough rows answer either way.
+
+    Examples: is it other than 0, is it above the median. `what` names the number.
+    """
     other = outcomes[outcomes != 0]
     if not len(other):
         return []
@@ -124,7 +127,7 @@ def _cuts(outcomes: Floats, what: str) -> list[_Cut]:
 
 
 def _together(by_cut: Sequence[tuple[_Cut, FeatureFinding]]) -> FeatureFinding:
-    """Return one finding of a feature from those of the cuts, with all their warnings."""
+    """Merge the findings on one feature from all yes-or-no questions, with all their warnings."""
     warnings = tuple(
         f"of {cut.words} {warning}" for cut, finding in by_cut for warning in finding.warnings
     )

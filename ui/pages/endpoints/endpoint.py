@@ -130,7 +130,10 @@ def declared_endpoint(project: Project, name: str) -> Endpoint:
 def _parts(
     project: Project, endpoint: Endpoint, data: EndpointData, window: Window
 ) -> list[str | Form]:
-    """Return the sections of an endpoint's page: variants, traffic, rollout, rules, minutes."""
+    """Return the sections of an endpoint's page: variants, traffic, rollout, rules, minutes.
+
+    `endpoint` is as declared, `data` is what was read of it.
+    """
     whose = owner_text(data.owner)
     holder, status = data.owner, data.rollout
     ends = (

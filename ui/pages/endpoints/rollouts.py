@@ -62,7 +62,10 @@ def _status(project: Project, endpoint: str) -> Status | None:
 def _parts(
     endpoint: str, status: Status | ReadFailure | None, declared: Rollout | None
 ) -> Sequence[str | Form]:
-    """Return the section on one endpoint's rollout, with the forms that act on it."""
+    """Return the section on one endpoint's rollout, with the forms that act on it.
+
+    `status` is that of its rollout, `declared` the rollout in project.yaml.
+    """
     if isinstance(status, ReadFailure):
         return [kit.section(endpoint, missing(status))]
     start = _start(endpoint, declared)

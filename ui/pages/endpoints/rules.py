@@ -58,7 +58,10 @@ _COST = (
 
 
 def _counts(endpoint: str) -> list[tuple[str, str]]:
-    """Return links, as (text, URL), that count each rule's effects in the last days' answers."""
+    """Return links that make the page count how often each rule had an effect on recent answers.
+
+    Each is (text, URL), for a number of days.
+    """
     return [
         (
             f"count in the answers of {days} day{'s' if days > 1 else ''}",

@@ -108,7 +108,7 @@ _HEAD = ("attribute", "type", "values", "refers to", "read by", "")
 
 
 def _attribute(attribute: AttributeEntry) -> tuple[str, ...]:
-    """Return an event attribute's cells in the table: type, rule, reference, readers."""
+    """Return an attribute's cells in the table of an event: type, rule, reference, readers."""
     kind, _, name = attribute.refers_to.partition(" ")
     refers = kit.link(attribute.refers_to, path(name)) if kind == "event" else attribute.refers_to
     type_ = attribute.type if attribute.required else f"{attribute.type}, may be missing"
@@ -190,7 +190,7 @@ def _quarantine(data: EventData) -> str:
 
 
 def _groups(groups: Sequence[Group]) -> list[str]:
-    """Return an HTML table that counts quarantined rows by attribute and reason."""
+    """Return an HTML table that counts an event's quarantined rows by attribute and reason."""
     if not groups:
         return [kit.words("Nothing is quarantined.")]
     rows = [

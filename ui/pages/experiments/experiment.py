@@ -88,6 +88,8 @@ def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str])
     """Return the page of a run of an experiment: newest results, state, forms, history.
 
     Raises NotFound if the query names a look (stored results) that does not exist.
+
+    `recorded` is the run with its history.
     """
     run, blobs = recorded.frozen, project.target.blobs
     experiment = run.definition.experiment
@@ -125,7 +127,10 @@ def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str])
 
 
 def _verdict(data: OneExperiment) -> Iterator[str]:
-    """Yield HTML on the verdict of the newest results, or that there are none yet."""
+    """Yield HTML on the verdict of the newest results, or that there are none yet.
+
+    `data` is what was read of the experiment.
+    """
     if data.results:
         if results_store.name_of(data.results.until) != data.looks[-1]:
             yield kit.links([("This is an earlier look. Show the newest", path(data.results.run))])
@@ -158,6 +163,8 @@ def _result_parts(data: OneExperiment, *, agreed: bool) -> list[str]:
     """Return HTML with a run's figures; hidden if the units were not split as planned.
 
     With `agreed` they are shown all the same.
+
+    `data` is what was read of the experiment.
     """
     results = data.results
     if results is None:
@@ -175,7 +182,10 @@ def _result_parts(data: OneExperiment, *, agreed: bool) -> list[str]:
 
 
 def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
-    """Return an HTML table of a run's looks: the results that were stored before the newest."""
+    """Return an HTML table of the earlier results that were stored of a run.
+
+    Each is one look at the results; sequential tests account for them.
+    """
     rows = []
     for number, look in enumerate(looks.looks, 1):
         name = results_store.name_of(look.until)

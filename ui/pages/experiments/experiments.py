@@ -122,7 +122,7 @@ def _holder(run: LiveRun) -> Holder:
 
 
 def _layer_section(layers: Sequence[LayerNow]) -> list[str]:
-    """Return the HTML section with a table and a bar of who holds each layer's buckets."""
+    """Return the HTML section with a table and a bar of which runs hold each layer's buckets."""
     if not layers:
         return []
     rows = [
@@ -163,7 +163,7 @@ def _holders_text(layer: LayerNow) -> str:
 
 
 def _strip(layer: LayerNow) -> plots.Strip:
-    """Return the bar of a layer's buckets for a chart, coloured by the run that holds them."""
+    """Return the bar of a layer's hash buckets for a chart, coloured by the run that holds them."""
     styles = dict(
         zip(
             (holder.run for holder in layer.holders),

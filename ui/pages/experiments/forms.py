@@ -27,9 +27,10 @@ def start(name: str) -> Form:
 
 
 def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Form]:
-    """Yield the forms that the state of an experiment's run allows: look, ramp, ship, stop.
+    """Yield the forms that act on an experiment's run: look at results, ramp, ship, stop.
 
-    `startable` says whether project.yaml still has the experiment.
+    Which there are depends on the run's state. `startable` says whether project.yaml still has the
+    experiment.
     """
     name = run.definition.experiment.name
     yield Form(

@@ -91,7 +91,7 @@ def _view(
 ) -> PageContent:
     """Return the page of a new experiment: its form, and `parts` on what was typed into it.
 
-    `files` are the files that the page offers for download, by extension.
+    `data` has the draft; `files` are the files that the page offers for download, by extension.
     """
     below = (
         "Nothing starts here: the file is committed first, and then started from the "
@@ -166,7 +166,10 @@ def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, 
 
 
 def _how_long(data: NewExperiment) -> str:
-    """Return the HTML section on how many units and days it takes to detect an effect."""
+    """Return the HTML section on how many units and days it takes to detect an effect.
+
+    `data` has what was typed, and its power.
+    """
     power = data.power
     if power is None:
         return kit.section("How long it takes", kit.words(data.no_power))
@@ -188,7 +191,10 @@ def _how_long(data: NewExperiment) -> str:
 
 
 def _to_commit(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
-    """Return the new experiment's file as a diff, with the form that writes the file."""
+    """Return the new experiment's file as a diff, with the form that writes the file.
+
+    `data` has the file's text, `query` the typed fields.
+    """
     write = Form(
         action=PATH,
         button=f"Write {data.file}",

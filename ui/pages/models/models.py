@@ -71,7 +71,7 @@ def makers(trained: Sequence[Run]) -> dict[str, str]:
 def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
     """Return, by model version, the endpoints' variants that serve it, as `endpoint variant`.
 
-    What cannot be read is noted in `reads`.
+    `reads` collects what cannot be read.
     """
     listed = reads.attempt("endpoints", lambda: listing(project))
     where: dict[str, list[str]] = {}

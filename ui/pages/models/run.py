@@ -62,7 +62,7 @@ def _finished_view(project: Project, run: Run) -> PageContent:
 def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
     """Return a training run's report as HTML, compared with its champion if there is one.
 
-    What cannot be read is noted in `reads`.
+    `reads` collects what cannot be read.
     """
     blobs, champion = project.target.blobs, run.champion.run
     ours = reads.attempt(

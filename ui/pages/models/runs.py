@@ -65,7 +65,7 @@ def page(project: Project, query: Mapping[str, str]) -> PageContent:
 
 
 def _order(sort: str | None) -> str:
-    """Return the order in which the runs are sorted, as text."""
+    """Return the order in which the runs are sorted, as text for the page."""
     return f"best {sort} first" if sort else "oldest first"
 
 

@@ -78,7 +78,10 @@ def _is_of_groups(rows: Sequence[GroupFigure], figure: Figure) -> bool:
 
 
 def newest_parts(look: MonitorSnapshot) -> list[str]:
-    """Return HTML tables of the newest time window: a line for each group, then overall figures."""
+    """Return HTML tables of a snapshot: a line for each group, then figures over all groups.
+
+    `look` is the newest stored snapshot of a monitor.
+    """
     rows = [row for row in look.rows if row.scope == "window"]
     grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
     groups = dict.fromkeys(row.group for row in rows if row.group)
@@ -157,7 +160,10 @@ def over_time(looks: Sequence[MonitorSnapshot]) -> list[str]:
 
 
 def _alarm(look: MonitorSnapshot, row: GroupFigure) -> tuple[str, ...]:
-    """Return an alarm's cells in the table: its window's end, figure, group, version, value."""
+    """Return an alarm's cells in the table: the window's end, figure, group, version, value.
+
+    `look` is the snapshot, and `row` its row with the alarm.
+    """
     return (
         f"{look.until}",
         FIGURES[row.figure].title,
@@ -315,5 +321,8 @@ def _group(row: GroupFigure) -> str:
 
 
 def _line(row: GroupFigure, shown: _Shown) -> tuple[str, ...]:
-    """Return a row's cells in the table: day or version, group, value, count."""
+    """Return a row's cells in the table: day or version, group, value, count.
+
+    `shown` is the figure that the row has.
+    """
     return (row.of, _group(row), shown.text(row), f"{row.count:,}")

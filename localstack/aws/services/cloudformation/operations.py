@@ -15,6 +15,7 @@ _BUSY = "_IN_PROGRESS"
 
 @handles("cloudformation", "CreateStack")
 def create_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CloudFormation's API call CreateStack: create a stack."""
     _prepare(ctx, params)
     with only_in(params["StackName"]):
         answer = ctx.forward()
@@ -24,6 +25,7 @@ def create_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "UpdateStack")
 def update_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CloudFormation's API call UpdateStack: change a stack."""
     _prepare(ctx, params)
     stack = stack_of(ctx, params["StackName"])
     previous = _previous_template(stack)
@@ -35,6 +37,7 @@ def update_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "CreateChangeSet", executes=False)
 def create_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CloudFormation's API call CreateChangeSet: create a change set."""
     _prepare(ctx, params)
     return ctx.forward()
 
@@ -48,6 +51,7 @@ def stack_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "ExecuteChangeSet")
 def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CloudFormation's API call ExecuteChangeSet: carry out a change set."""
     _prepare(ctx, {})
     described = ctx.moto("cloudformation", "DescribeChangeSet", _stack_parameters(params))
     stack = stack_of(ctx, described["StackId"])
@@ -89,6 +93,10 @@ def look(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "DescribeStacks", executes=False)
 def describe_stacks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Describe stacks, SageMaker resources included.
+
+    It answers CloudFormation's API call DescribeStacks.
+    """
     del params
     managing.show(ctx)
     answer = ctx.forward()

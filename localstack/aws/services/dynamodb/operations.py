@@ -24,6 +24,7 @@ _LONGEST = 4_096  # bytes of an expression: Developer Guide, "Quotas", "Expressi
 
 @handles("dynamodb", "CreateTable")
 def create_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DynamoDB's API call CreateTable: create a table."""
     answer = ctx.forward()
     if ctx.clock.mode != "instant":
         ctx.store(Tables).ready[params["TableName"]] = ctx.clock.now() + _MAKING
@@ -32,6 +33,7 @@ def create_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "DescribeTable")
 def describe_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  moto's
+    """Answer DynamoDB's API call DescribeTable: describe a table."""
     return _with_status(ctx, ctx.forward(), "Table")
 
 
@@ -65,6 +67,7 @@ def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "DescribeTimeToLive")
 def describe_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DynamoDB's API call DescribeTimeToLive: return a table's time-to-live setting."""
     _table(ctx, _name(params))
     return ctx.forward()
 

@@ -22,6 +22,7 @@ _LARGEST, _MOST = 1_024_000, 500  # bytes a record, records a batch
 
 @handles("firehose", "CreateDeliveryStream")
 def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Firehose's API call CreateDeliveryStream: create a delivery stream."""
     destination = next((params[key] for key in _DESTINATIONS if key in params), None)
     if destination is not None:
         destinations.check(destination)
@@ -80,6 +81,7 @@ def _resume_stream(ctx: Context, stream: Stream) -> None:
 
 @handles("firehose", "DescribeDeliveryStream")
 def describe_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Firehose's API call DescribeDeliveryStream: describe a delivery stream."""
     answer = ctx.forward()
     stream = ctx.store(Streams).by_name.get(params["DeliveryStreamName"])
     if stream is not None and not stream.active:
@@ -89,6 +91,7 @@ def describe_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 @handles("firehose", "DeleteDeliveryStream")
 def delete_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Firehose's API call DeleteDeliveryStream: delete a delivery stream."""
     ctx.clock.settle()
     answer = ctx.forward()
     ctx.store(Streams).by_name.pop(params["DeliveryStreamName"], None)
@@ -97,6 +100,7 @@ def delete_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("firehose", "PutRecord")
 def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Firehose's API call PutRecord: add a record to a delivery stream."""
     stream = _target(ctx, params["DeliveryStreamName"])
     if stream is None:
         return ctx.forward()
@@ -106,6 +110,7 @@ def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("firehose", "PutRecordBatch")
 def put_record_batch(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Firehose's API call PutRecordBatch: add several records to a delivery stream."""
     stream = _target(ctx, params["DeliveryStreamName"])
     if stream is None:
         return ctx.forward()

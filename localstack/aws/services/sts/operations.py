@@ -20,6 +20,7 @@ _UNKNOWN = ":user/moto"  # how moto ends the ARN of a key that it has not issued
 
 @handles("sts", "GetSessionToken")
 def get_session_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer STS's API call GetSessionToken: return temporary credentials of the caller."""
     return {
         "Credentials": _credentials(
             ctx, ctx.caller, int(params.get("DurationSeconds") or 12 * _HOUR)
@@ -29,6 +30,7 @@ def get_session_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sts", "GetFederationToken")
 def get_federation_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer STS's API call GetFederationToken: return temporary credentials for a named user."""
     name = params["Name"]
     owner = msgspec.structs.replace(ctx.caller, federated=name) if ctx.caller is not None else None
     user_id, arn = _federated_user(ctx, name)

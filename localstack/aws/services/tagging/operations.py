@@ -153,6 +153,7 @@ def _is_ours(arn: str) -> bool:
 
 @handles(_SERVICE, "TagResources")
 def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer TagResources of the Resource Groups Tagging API: add tags to several resources."""
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
             tags.tags_of(ctx, arn)
@@ -162,6 +163,10 @@ def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "UntagResources")
 def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Remove tags of several resources.
+
+    It answers UntagResources of the Resource Groups Tagging API.
+    """
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
             of_resource = tags.tags_of(ctx, arn)
@@ -182,12 +187,14 @@ def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, 
 
 @handles(_SERVICE, "GetTagKeys")
 def get_tag_keys(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer GetTagKeys of the Resource Groups Tagging API: list all tag keys in use."""
     every = {tag["Key"] for item in _all_tagged(ctx) for tag in item["Tags"]}
     return _page("TagKeys", sorted(every), params)
 
 
 @handles(_SERVICE, "GetTagValues")
 def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer GetTagValues of the Resource Groups Tagging API: list all values of a tag key."""
     every = {
         tag["Value"]
         for item in _all_tagged(ctx)

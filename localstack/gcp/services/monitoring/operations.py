@@ -49,6 +49,10 @@ _METHOD = "google.monitoring.v3.MetricService."
 
 @handles(f"{_METHOD}ListTimeSeries")
 def list_time_series(call: Call, request: Any) -> Any:
+    """Return points of metrics that fit a filter.
+
+    It answers Cloud Monitoring's API call ListTimeSeries.
+    """
     project = _project(request.name)
     if _TYPE.search(request.filter) is None and "metric.type" not in request.filter:
         raise invalid('The filter must name one metric: metric.type = "...".')
@@ -102,6 +106,7 @@ def create_time_series(call: Call, request: Any) -> Any:
 
 @handles(f"{_METHOD}ListMetricDescriptors")
 def list_metric_descriptors(call: Call, request: Any) -> Any:
+    """Answer Cloud Monitoring's API call ListMetricDescriptors: list the metric descriptors."""
     project = _project(request.name)
     everything = [
         *descriptors.online(project),
@@ -120,6 +125,7 @@ def list_metric_descriptors(call: Call, request: Any) -> Any:
 
 @handles(f"{_METHOD}GetMetricDescriptor")
 def get_metric_descriptor(call: Call, request: Any) -> Any:
+    """Answer Cloud Monitoring's API call GetMetricDescriptor: return a metric descriptor."""
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
     if name in descriptors.ONLINE:
         return descriptors.descriptor(project, name, descriptors.ONLINE[name])
@@ -128,6 +134,7 @@ def get_metric_descriptor(call: Call, request: Any) -> Any:
 
 @handles(f"{_METHOD}CreateMetricDescriptor")
 def create_metric_descriptor(call: Call, request: Any) -> Any:
+    """Answer Cloud Monitoring's API call CreateMetricDescriptor: create a metric descriptor."""
     project, requested = _project(request.name), request.metric_descriptor
     custom_metrics.check_type(requested.type)
     if not requested.metric_kind or not requested.value_type:
@@ -143,6 +150,7 @@ def create_metric_descriptor(call: Call, request: Any) -> Any:
 
 @handles(f"{_METHOD}DeleteMetricDescriptor")
 def delete_metric_descriptor(call: Call, request: Any) -> Any:
+    """Answer Cloud Monitoring's API call DeleteMetricDescriptor: delete a metric descriptor."""
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
     store = call.store(Custom)
     with store.lock:
@@ -156,6 +164,10 @@ def delete_metric_descriptor(call: Call, request: Any) -> Any:
 
 @handles(f"{_METHOD}ListMonitoredResourceDescriptors")
 def list_monitored_resource_descriptors(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
+    """List the monitored resource descriptors.
+
+    It answers Cloud Monitoring's API call ListMonitoredResourceDescriptors.
+    """
     project = _project(request.name)
     names = [
         name for name in descriptors.RESOURCES if _matches(request.filter, {"resource.type": name})
@@ -168,6 +180,10 @@ def list_monitored_resource_descriptors(call: Call, request: Any) -> Any:  # noq
 
 @handles(f"{_METHOD}GetMonitoredResourceDescriptor")
 def get_monitored_resource_descriptor(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
+    """Return a monitored resource descriptor.
+
+    It answers Cloud Monitoring's API call GetMonitoredResourceDescriptor.
+    """
     project, name = (
         _project(request.name),
         request.name.partition("/monitoredResourceDescriptors/")[2],

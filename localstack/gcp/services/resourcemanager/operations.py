@@ -26,11 +26,13 @@ _QUERY = {
 
 @handles(f"{_SERVICE}.GetProject")
 def get_project(call: Call, request: Any) -> Any:
+    """Answer Resource Manager's API call GetProject: return a project."""
     return _project(_id(call, request.name))
 
 
 @handles(f"{_SERVICE}.SearchProjects")
 def search_projects(call: Call, request: Any) -> Any:
+    """Answer Resource Manager's API call SearchProjects: list the projects that fit a query."""
     projects = [_project(project) for project in sorted({PROJECT, *call.store(Projects).ids()})]
     try:
         fitting = [project for project in projects if matches(request.query, _lookup(project))]
@@ -42,11 +44,13 @@ def search_projects(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetIamPolicy")
 def get_iam_policy(call: Call, request: Any) -> Any:
+    """Answer Resource Manager's API call GetIamPolicy: return a project's access policy."""
     return resource_policies.get_policy(call, f"projects/{_id(call, request.resource)}")
 
 
 @handles(f"{_SERVICE}.SetIamPolicy")
 def set_iam_policy(call: Call, request: Any) -> Any:
+    """Answer Resource Manager's API call SetIamPolicy: set a project's access policy."""
     return resource_policies.set_policy(
         call, f"projects/{_id(call, request.resource)}", request.policy
     )
@@ -54,6 +58,7 @@ def set_iam_policy(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.TestIamPermissions")
 def test_iam_permissions(call: Call, request: Any) -> Any:
+    """Answer Resource Manager's API call TestIamPermissions: tell which permissions are granted."""
     _id(call, request.resource)
     return resource_policies.test_permissions(request.permissions)
 

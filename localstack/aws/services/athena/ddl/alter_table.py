@@ -16,9 +16,9 @@ from .session import StatementOutput, StatementSession
 from .session import named_table as table_of
 
 
-def _partition(words: TokenCursor, table: Table) -> tuple[str, ...]:
+def _partition(tokens: TokenCursor, table: Table) -> tuple[str, ...]:
     """Parse `( key = value, ... )`; return the values in the order of the partition columns."""
-    values = clauses.values(words)
+    values = clauses.values(tokens)
     if set(values) != {column.name for column in table.partitions}:
         raise QueryFailed(
             "FAILED",
@@ -37,70 +37,70 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
     }
 
 
-def alter(session: StatementSession, words: TokenCursor) -> None:
+def alter(session: StatementSession, tokens: TokenCursor) -> None:
     """Parse the rest of an ALTER TABLE statement, and change the table in Glue."""
-    table = table_of(session, words, views=False)
-    change = next((change for start, change in _CHANGES if words.accept(*start)), None)
+    table = table_of(session, tokens, views=False)
+    change = next((change for start, change in _CHANGES if tokens.accept(*start)), None)
     if change is None:
-        raise words.mismatched(
+        raise tokens.mismatched(
             "ADD PARTITION, DROP PARTITION, ADD COLUMNS, CHANGE COLUMN, REPLACE COLUMNS, SET "
             "LOCATION or SET TBLPROPERTIES"
         )
-    change(session, words, table)
+    change(session, tokens, table)
 
 
-def _add_columns(session: StatementSession, words: TokenCursor, table: Table) -> None:
-    """Execute ALTER TABLE ADD COLUMNS: add columns, parsed from `words`, to a table in Glue."""
-    columns = [*table.input["StorageDescriptor"]["Columns"], *clauses.columns(words)]
-    _replace(session, words, table, Columns=columns)
+def _add_columns(session: StatementSession, tokens: TokenCursor, table: Table) -> None:
+    """Execute ALTER TABLE ADD COLUMNS: add columns, parsed from `tokens`, to a table in Glue."""
+    columns = [*table.input["StorageDescriptor"]["Columns"], *clauses.columns(tokens)]
+    _replace(session, tokens, table, Columns=columns)
 
 
-def _replace_columns(session: StatementSession, words: TokenCursor, table: Table) -> None:
+def _replace_columns(session: StatementSession, tokens: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE REPLACE COLUMNS: set the columns of a table in Glue."""
-    _replace(session, words, table, Columns=clauses.columns(words))
+    _replace(session, tokens, table, Columns=clauses.columns(tokens))
 
 
-def _set_location(session: StatementSession, words: TokenCursor, table: Table) -> None:
+def _set_location(session: StatementSession, tokens: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE SET LOCATION: change a table's S3 location in Glue."""
-    _replace(session, words, table, Location=words.string())
+    _replace(session, tokens, table, Location=tokens.string())
 
 
-def _set_properties(session: StatementSession, words: TokenCursor, table: Table) -> None:
+def _set_properties(session: StatementSession, tokens: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE SET TBLPROPERTIES: add parameters to a table in Glue."""
-    properties = {**table.parameters, **clauses.pairs(words)}
-    words.done()
+    properties = {**table.parameters, **clauses.pairs(tokens)}
+    tokens.done()
     session.catalog.replace(table.database, {**table.input, "Parameters": properties})
 
 
-def _add_partitions(session: StatementSession, words: TokenCursor, table: Table) -> None:
+def _add_partitions(session: StatementSession, tokens: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE ADD PARTITION: create partitions of a table in Glue."""
-    exists_ok = words.accept("IF", "NOT", "EXISTS")
+    exists_ok = tokens.accept("IF", "NOT", "EXISTS")
     new = []
-    while words.accept("PARTITION"):
-        values = _partition(words, table)
+    while tokens.accept("PARTITION"):
+        values = _partition(tokens, table)
         location = (
-            words.string()
-            if words.accept("LOCATION")
+            tokens.string()
+            if tokens.accept("LOCATION")
             else f"{table.location.rstrip('/')}/{_folder(table, values)}"
         )
         new.append(partition_input(table, values, location))
-        words.accept(",")
+        tokens.accept(",")
     if not new:
-        raise words.mismatched("PARTITION")
-    words.done()
+        raise tokens.mismatched("PARTITION")
+    tokens.done()
     session.catalog.add_partitions(table, new, exists_ok=exists_ok)
 
 
-def _drop_partitions(session: StatementSession, words: TokenCursor, table: Table) -> None:
+def _drop_partitions(session: StatementSession, tokens: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE DROP PARTITION: delete partitions of a table from Glue."""
-    missing_ok = words.accept("IF", "EXISTS")
+    missing_ok = tokens.accept("IF", "EXISTS")
     old = []
-    while words.accept("PARTITION"):
-        old.append(_partition(words, table))
-        words.accept(",")
+    while tokens.accept("PARTITION"):
+        old.append(_partition(tokens, table))
+        tokens.accept(",")
     if not old:
-        raise words.mismatched("PARTITION")
-    words.done()
+        raise tokens.mismatched("PARTITION")
+    tokens.done()
     for values in old:
         _drop_partition(session, table, values, missing_ok=missing_ok)
 
@@ -117,22 +117,22 @@ def _not_run(what: str) -> Callable[[StatementSession, TokenCursor, Table], None
     return refuse
 
 
-def _change_column(session: StatementSession, words: TokenCursor, table: Table) -> None:
+def _change_column(session: StatementSession, tokens: TokenCursor, table: Table) -> None:
     """Execute ALTER TABLE CHANGE: rename or retype a table's column in Glue, or move it.
 
     The words are old new type [COMMENT 'text'] [FIRST | AFTER column].
     """
     names = [column.name for column in table.columns]
-    place = _column_index(table, names, words.identifier())
-    changed = clauses.column(words)
+    place = _column_index(table, names, tokens.identifier())
+    changed = clauses.column(tokens)
     columns = list(table.input["StorageDescriptor"]["Columns"])
     del columns[place], names[place]
-    if words.accept("FIRST"):
+    if tokens.accept("FIRST"):
         place = 0
-    elif words.accept("AFTER"):
-        place = 1 + _column_index(table, names, words.identifier())
+    elif tokens.accept("AFTER"):
+        place = 1 + _column_index(table, names, tokens.identifier())
     columns.insert(place, changed)
-    _replace(session, words, table, Columns=columns)
+    _replace(session, tokens, table, Columns=columns)
 
 
 def _column_index(table: Table, names: list[str], name: str) -> int:
@@ -150,13 +150,13 @@ def _column_index(table: Table, names: list[str], name: str) -> int:
 
 
 def _replace(
-    session: StatementSession, words: TokenCursor, table: Table, **changes: object
+    session: StatementSession, tokens: TokenCursor, table: Table, **changes: object
 ) -> None:
     """Update a Glue table: set the members in `changes` of its StorageDescriptor.
 
-    A statement that has more tokens after those that `words` has passed is refused before.
+    A statement that has more tokens after those that `tokens` has passed is refused before.
     """
-    words.done()
+    tokens.done()
     descriptor = {**table.input["StorageDescriptor"], **changes}
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
 
@@ -182,9 +182,9 @@ def _drop_partition(
             ) from error
 
 
-def repair(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def repair(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute MSCK REPAIR TABLE: add the partitions whose folders are in S3."""
-    table = table_of(session, words, views=False)
+    table = table_of(session, tokens, views=False)
     known_values = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
     new = [
         (values, place)

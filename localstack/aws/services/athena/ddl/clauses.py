@@ -11,26 +11,26 @@ from ..sql.words import TokenCursor
 T = TypeVar("T")
 
 
-def several(words: TokenCursor, item: Callable[[TokenCursor], T]) -> list[T]:
+def several(tokens: TokenCursor, item: Callable[[TokenCursor], T]) -> list[T]:
     """Parse `( item, ... )` of a DDL statement; return the items as `item` parses them."""
-    words.expect("(")
-    items = [item(words)]
-    while not words.accept(")"):
-        words.expect(",")
-        items.append(item(words))
+    tokens.expect("(")
+    items = [item(tokens)]
+    while not tokens.accept(")"):
+        tokens.expect(",")
+        items.append(item(tokens))
     return items
 
 
-def columns(words: TokenCursor) -> list[dict[str, str]]:
+def columns(tokens: TokenCursor) -> list[dict[str, str]]:
     """Parse `( name type [COMMENT 'text'], ... )` into columns of Glue."""
-    return several(words, column)
+    return several(tokens, column)
 
 
-def column(words: TokenCursor) -> dict[str, str]:
+def column(tokens: TokenCursor) -> dict[str, str]:
     """Parse `name type [COMMENT 'text']`; return it as a column of Glue."""
-    name = words.identifier()
-    start, depth = words.index, 0
-    while (token := words.peek()) is not None:
+    name = tokens.identifier()
+    start, depth = tokens.index, 0
+    while (token := tokens.peek()) is not None:
         if depth == 0 and (
             token.text in (",", ")") or token.text.upper() in ("COMMENT", "FIRST", "AFTER")
         ):
@@ -41,23 +41,23 @@ def column(words: TokenCursor) -> dict[str, str]:
             - token.text.count(")")
             - token.text.count(">")
         )
-        words.index += 1
-    kind = re.sub(r"\s+", "", words.blanked(start, words.index).strip()).lower()
+        tokens.index += 1
+    kind = re.sub(r"\s+", "", tokens.blanked(start, tokens.index).strip()).lower()
     read = {"Name": name, "Type": {"integer": "int", "real": "float"}.get(kind, kind)}
-    return {**read, "Comment": words.string()} if words.accept("COMMENT") else read
+    return {**read, "Comment": tokens.string()} if tokens.accept("COMMENT") else read
 
 
-def pairs(words: TokenCursor) -> dict[str, str]:
+def pairs(tokens: TokenCursor) -> dict[str, str]:
     """Parse `( 'key' = 'value', ... )` of a DDL statement into a dictionary."""
-    return dict(several(words, lambda words: _pair(words, words.string())))
+    return dict(several(tokens, lambda tokens: _pair(tokens, tokens.string())))
 
 
-def values(words: TokenCursor) -> dict[str, str]:
+def values(tokens: TokenCursor) -> dict[str, str]:
     """Parse `( column = value, ... )` of a DDL statement into a dictionary."""
-    return dict(several(words, lambda words: _pair(words, words.identifier())))
+    return dict(several(tokens, lambda tokens: _pair(tokens, tokens.identifier())))
 
 
-def _pair(words: TokenCursor, key: str) -> tuple[str, str]:
+def _pair(tokens: TokenCursor, key: str) -> tuple[str, str]:
     """Parse the `= value` after `key` in a DDL statement, and return both."""
-    words.expect("=")
-    return key, words.next("<value>").text
+    tokens.expect("=")
+    return key, tokens.next("<value>").text

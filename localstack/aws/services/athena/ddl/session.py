@@ -29,13 +29,13 @@ class StatementSession(msgspec.Struct, frozen=True):
     now: datetime
 
 
-def named_table(session: StatementSession, words: TokenCursor, *, views: bool = True) -> Table:
+def named_table(session: StatementSession, tokens: TokenCursor, *, views: bool = True) -> Table:
     """Parse a table's name in a DDL statement, and return that table or view from Glue.
 
     Raises:
         QueryFailed: It does not exist, or it is a view and `views` is False.
     """
-    database, name = words.name()
+    database, name = tokens.name()
     relation = session.catalog.table(database or session.database, name)
     if relation is None:
         raise QueryFailed(

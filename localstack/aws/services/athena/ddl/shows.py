@@ -11,28 +11,28 @@ from ..sql.words import TokenCursor
 from .session import StatementOutput, StatementSession, named_table
 
 
-def show_tables(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def show_tables(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute SHOW TABLES: return the names of a database's tables."""
-    return _tables(session, words, views=False)
+    return _tables(session, tokens, views=False)
 
 
-def show_views(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def show_views(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute SHOW VIEWS: return the names of a database's views."""
-    return _tables(session, words, views=True)
+    return _tables(session, tokens, views=True)
 
 
-def _tables(session: StatementSession, words: TokenCursor, *, views: bool) -> StatementOutput:
+def _tables(session: StatementSession, tokens: TokenCursor, *, views: bool) -> StatementOutput:
     """Return the names of a database's tables and views, or with `views` of its views alone.
 
     The statement may name the database, and a pattern which the names have to match.
     """
     database = (
-        words.identifier() if words.accept("IN") or words.accept("FROM") else session.database
+        tokens.identifier() if tokens.accept("IN") or tokens.accept("FROM") else session.database
     )
-    token = words.peek()
+    token = tokens.peek()
     pattern = (
-        words.string()
-        if token is not None and (words.accept("LIKE") or token.token_type == TokenType.STRING)
+        tokens.string()
+        if token is not None and (tokens.accept("LIKE") or token.token_type == TokenType.STRING)
         else "*"
     )
     expected = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\|", "|"))
@@ -51,17 +51,17 @@ def _tables(session: StatementSession, words: TokenCursor, *, views: bool) -> St
     )
 
 
-def show_databases(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def show_databases(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute SHOW DATABASES: return the names of all databases in Glue."""
-    words.accept("LIKE")
+    tokens.accept("LIKE")
     pages = session.catalog.glue.get_paginator("get_databases").paginate()
     names = {database["Name"] for page in pages for database in page["DatabaseList"]} | {"default"}
     return StatementOutput(("database_name",), tuple((name,) for name in sorted(names)))
 
 
-def show_partitions(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def show_partitions(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute SHOW PARTITIONS: return a table's partitions as key=value/... texts."""
-    relation = named_table(session, words, views=False)
+    relation = named_table(session, tokens, views=False)
     names = [column.name for column in relation.partitions]
     if relation.parameters.get("projection.enabled") == "true":
         return StatementOutput(("partition",))
@@ -72,32 +72,32 @@ def show_partitions(session: StatementSession, words: TokenCursor) -> StatementO
     return StatementOutput(("partition",), tuple((line,) for line in partitions))
 
 
-def show_columns(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def show_columns(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute SHOW COLUMNS: return the names of a table's columns."""
-    if not words.accept("IN"):
-        words.expect("FROM")
+    if not tokens.accept("IN"):
+        tokens.expect("FROM")
     return StatementOutput(
-        ("field",), tuple((column.name.ljust(20),) for column in named_table(session, words).every)
+        ("field",), tuple((column.name.ljust(20),) for column in named_table(session, tokens).every)
     )
 
 
-def show_properties(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def show_properties(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute SHOW TBLPROPERTIES: return a table's properties, or the one that is named."""
-    properties = named_table(session, words, views=False).parameters
+    properties = named_table(session, tokens, views=False).parameters
     columns = ("prpt_name", "prpt_value")
-    if not words.accept("("):
+    if not tokens.accept("("):
         return StatementOutput(columns, tuple(properties.items()))
-    name = words.string()
-    words.expect(")")
-    words.done()
+    name = tokens.string()
+    tokens.expect(")")
+    tokens.done()
     return StatementOutput(
         columns, ((name, properties.get(name, f"Table does not have property: {name}")),)
     )
 
 
-def show_create(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def show_create(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute SHOW CREATE TABLE: return the statement that creates a table, line by line."""
-    relation = named_table(session, words, views=False)
+    relation = named_table(session, tokens, views=False)
     lines = [f"CREATE EXTERNAL TABLE `{relation.database}.{relation.name}`("]
     lines += [
         f"  `{c.name}` {c.type}{',' if c is not relation.columns[-1] else ')'}"
@@ -131,20 +131,20 @@ def show_create(session: StatementSession, words: TokenCursor) -> StatementOutpu
     )
 
 
-def show_create_view(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def show_create_view(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute SHOW CREATE VIEW: return the statement that creates a view, line by line."""
-    relation = named_table(session, words)
+    relation = named_table(session, tokens)
     if relation.view is None:
         raise QueryFailed("FAILED", f"{relation.name} is a table")
     text = f"CREATE VIEW {relation.database}.{relation.name} AS\n{relation.view.strip()}"
     return StatementOutput(("create view",), tuple((line,) for line in text.split("\n")))
 
 
-def describe(session: StatementSession, words: TokenCursor) -> StatementOutput:
+def describe(session: StatementSession, tokens: TokenCursor) -> StatementOutput:
     """Execute DESCRIBE: show a table's columns and partitions."""
     for word in ("EXTENDED", "FORMATTED"):
-        words.accept(word)
-    relation = named_table(session, words)
+        tokens.accept(word)
+    relation = named_table(session, tokens)
     comments = {
         c["Name"].lower(): c.get("Comment", "")
         for c in relation.input.get("StorageDescriptor", {}).get("Columns", [])

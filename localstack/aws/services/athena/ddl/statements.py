@@ -55,19 +55,19 @@ def check(text: str) -> None:
         )
 
 
-def _create_database(session: StatementSession, words: TokenCursor) -> None:
+def _create_database(session: StatementSession, tokens: TokenCursor) -> None:
     """Execute CREATE DATABASE: create a database in Glue."""
-    exists_ok = words.accept("IF", "NOT", "EXISTS")
-    database: dict[str, Any] = {"Name": words.identifier()}
-    while words.peek() is not None:
-        if words.accept("COMMENT"):
-            database["Description"] = words.string()
-        elif words.accept("LOCATION"):
-            database["LocationUri"] = words.string()
-        elif words.accept("WITH", "DBPROPERTIES"):
-            database["Parameters"] = clauses.pairs(words)
+    exists_ok = tokens.accept("IF", "NOT", "EXISTS")
+    database: dict[str, Any] = {"Name": tokens.identifier()}
+    while tokens.peek() is not None:
+        if tokens.accept("COMMENT"):
+            database["Description"] = tokens.string()
+        elif tokens.accept("LOCATION"):
+            database["LocationUri"] = tokens.string()
+        elif tokens.accept("WITH", "DBPROPERTIES"):
+            database["Parameters"] = clauses.pairs(tokens)
         else:
-            raise words.mismatched("LOCATION, COMMENT or WITH DBPROPERTIES")
+            raise tokens.mismatched("LOCATION, COMMENT or WITH DBPROPERTIES")
     try:
         session.catalog.glue.create_database(DatabaseInput=database)
     except ClientError as error:
@@ -79,12 +79,12 @@ def _create_database(session: StatementSession, words: TokenCursor) -> None:
             ) from error
 
 
-def _alter_database(session: StatementSession, words: TokenCursor) -> None:
+def _alter_database(session: StatementSession, tokens: TokenCursor) -> None:
     """Execute ALTER DATABASE SET DBPROPERTIES: add parameters to a database in Glue."""
-    name = words.identifier()
-    words.expect("SET", "DBPROPERTIES")
-    pairs = clauses.pairs(words)
-    words.done()
+    name = tokens.identifier()
+    tokens.expect("SET", "DBPROPERTIES")
+    pairs = clauses.pairs(tokens)
+    tokens.done()
     try:
         database = session.catalog.glue.get_database(Name=name)["Database"]
     except session.catalog.glue.exceptions.EntityNotFoundException as error:
@@ -100,13 +100,13 @@ def _alter_database(session: StatementSession, words: TokenCursor) -> None:
     )
 
 
-def _drop_database(session: StatementSession, words: TokenCursor) -> None:
+def _drop_database(session: StatementSession, tokens: TokenCursor) -> None:
     """Execute DROP DATABASE: delete a database from Glue."""
-    missing_ok = words.accept("IF", "EXISTS")
-    name = words.identifier()
-    cascade = words.accept("CASCADE")
-    words.accept("RESTRICT")
-    words.done()
+    missing_ok = tokens.accept("IF", "EXISTS")
+    name = tokens.identifier()
+    cascade = tokens.accept("CASCADE")
+    tokens.accept("RESTRICT")
+    tokens.done()
     glue = session.catalog.glue
     try:
         tables = [
@@ -146,37 +146,37 @@ class _External(msgspec.Struct):
     bucket_count: int = -1
 
 
-def _partitioned_by(table: _External, words: TokenCursor) -> None:
+def _partitioned_by(table: _External, tokens: TokenCursor) -> None:
     """Parse PARTITIONED BY of a CREATE EXTERNAL TABLE into `table`."""
-    table.keys = clauses.columns(words)
+    table.keys = clauses.columns(tokens)
 
 
-def _files(table: _External, words: TokenCursor) -> None:
+def _files(table: _External, tokens: TokenCursor) -> None:
     """Parse STORED AS INPUTFORMAT ... OUTPUTFORMAT ... of a CREATE EXTERNAL TABLE into `table`."""
-    table.reading = words.string()
-    words.expect("OUTPUTFORMAT")
-    table.writing = words.string()
+    table.reading = tokens.string()
+    tokens.expect("OUTPUTFORMAT")
+    table.writing = tokens.string()
 
 
-def _serde(table: _External, words: TokenCursor) -> None:
+def _serde(table: _External, tokens: TokenCursor) -> None:
     """Parse ROW FORMAT SERDE of a CREATE EXTERNAL TABLE into `table`."""
-    table.serde = words.string()
+    table.serde = tokens.string()
     if "jsonserde" in table.serde.lower():
         # unless STORED AS says another
         table.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"
 
 
-def _clustered_by(table: _External, words: TokenCursor) -> None:
+def _clustered_by(table: _External, tokens: TokenCursor) -> None:
     """Parse CLUSTERED BY of a CREATE EXTERNAL TABLE into `table`."""
-    table.buckets = clauses.several(words, TokenCursor.identifier)
-    words.expect("INTO")
-    table.bucket_count = words.number()
-    words.expect("BUCKETS")
+    table.buckets = clauses.several(tokens, TokenCursor.identifier)
+    tokens.expect("INTO")
+    table.bucket_count = tokens.number()
+    tokens.expect("BUCKETS")
 
 
-def _stored_as(table: _External, words: TokenCursor) -> None:
+def _stored_as(table: _External, tokens: TokenCursor) -> None:
     """Parse STORED AS of a CREATE EXTERNAL TABLE into `table`."""
-    form = words.identifier()
+    form = tokens.identifier()
     if form not in _FORMATS:
         raise NotRun(f"STORED AS {form.upper()}")
     table.reading, table.writing, serde = _FORMATS[form]
@@ -206,19 +206,19 @@ _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, TokenCursor], object
 )
 
 
-def _create_external(session: StatementSession, words: TokenCursor) -> None:
+def _create_external(session: StatementSession, tokens: TokenCursor) -> None:
     """Execute CREATE EXTERNAL TABLE: create a table on data in S3, in Glue."""
-    exists_ok = words.accept("IF", "NOT", "EXISTS")
-    database, name = words.name()
-    columns = clauses.columns(words) if words.follows("(") else []
+    exists_ok = tokens.accept("IF", "NOT", "EXISTS")
+    database, name = tokens.name()
+    columns = clauses.columns(tokens) if tokens.follows("(") else []
     external = _External()
-    while words.peek() is not None:
-        clause = next((read for start, read in _CLAUSES if words.accept(*start)), None)
+    while tokens.peek() is not None:
+        clause = next((read for start, read in _CLAUSES if tokens.accept(*start)), None)
         if clause is None:
-            raise words.mismatched(
+            raise tokens.mismatched(
                 "LOCATION, ROW FORMAT, STORED AS, PARTITIONED BY, CLUSTERED BY or TBLPROPERTIES"
             )
-        clause(external, words)
+        clause(external, tokens)
     check_kind(external.properties, external.reading)
     if not columns:
         raise QueryFailed("FAILED", f"SemanticException: table {name} needs columns")
@@ -249,7 +249,7 @@ def _create_external(session: StatementSession, words: TokenCursor) -> None:
     session.catalog.create(database or session.database, table, exists_ok=exists_ok)
 
 
-def _row_format(words: TokenCursor) -> dict[str, str]:
+def _row_format(tokens: TokenCursor) -> dict[str, str]:
     """Parse ROW FORMAT DELIMITED, and return the parameters of the serde."""
     parameters: dict[str, str] = {}
     endings = (
@@ -262,8 +262,8 @@ def _row_format(words: TokenCursor) -> dict[str, str]:
     )
     while True:
         for start, key in endings:
-            if words.accept(*start):
-                parameters[key] = words.string()
+            if tokens.accept(*start):
+                parameters[key] = tokens.string()
                 if key == "field.delim":
                     parameters["serialization.format"] = parameters[key]
                 break
@@ -271,11 +271,11 @@ def _row_format(words: TokenCursor) -> dict[str, str]:
             return parameters
 
 
-def _drop(session: StatementSession, words: TokenCursor, kind: str) -> None:
+def _drop(session: StatementSession, tokens: TokenCursor, kind: str) -> None:
     """Execute DROP TABLE or DROP VIEW, as `kind` says: delete a table or view from Glue."""
-    missing_ok = words.accept("IF", "EXISTS")
-    database, name = words.name()
-    words.done()
+    missing_ok = tokens.accept("IF", "EXISTS")
+    database, name = tokens.name()
+    tokens.done()
     table = session.catalog.table(database or session.database, name)
     if table is None:
         if missing_ok:

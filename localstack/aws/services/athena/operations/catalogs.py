@@ -39,6 +39,7 @@ def _backend(ctx: Context) -> Any:
 
 @handles("athena", "CreateDataCatalog", executes=False)
 def create_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call CreateDataCatalog: create a data catalog."""
     name = params["Name"]
     if name.lower() == CATALOG or name in _backend(ctx).data_catalogs:
         raise refusal(f"DataCatalog {name} has already been created")
@@ -49,6 +50,7 @@ def create_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "GetDataCatalog", executes=False)
 def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call GetDataCatalog: return a data catalog."""
     if params["Name"].lower() == CATALOG:
         return {
             "DataCatalog": {"Name": _OWN, "Type": "GLUE", "Parameters": {"catalog-id": ctx.account}}
@@ -67,6 +69,7 @@ def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "ListDataCatalogs", executes=False)
 def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call ListDataCatalogs: list the data catalogs."""
     kinds = {_OWN: "GLUE"} | {
         catalog.name: catalog.type for catalog in list(_backend(ctx).data_catalogs.values())
     }
@@ -79,6 +82,7 @@ def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "UpdateDataCatalog", executes=False)
 def update_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call UpdateDataCatalog: change a data catalog."""
     data_catalog = _backend(ctx).data_catalogs.get(params["Name"])
     if data_catalog is None:
         raise _missing(params["Name"])
@@ -91,6 +95,7 @@ def update_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "DeleteDataCatalog", executes=False)
 def delete_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call DeleteDataCatalog: delete a data catalog."""
     if _backend(ctx).data_catalogs.pop(params["Name"], None) is None:
         raise _missing(params["Name"])
     return {}

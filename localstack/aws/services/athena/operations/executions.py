@@ -161,11 +161,13 @@ def find(ctx: Context, id_: str) -> Execution:
 
 @handles("athena", "GetQueryExecution")
 def get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call GetQueryExecution: return a query execution."""
     return {"QueryExecution": _description(find(ctx, params["QueryExecutionId"]))}
 
 
 @handles("athena", "BatchGetQueryExecution")
 def batch_get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call BatchGetQueryExecution: describe several query executions."""
     by_id = ctx.store(Executions).by_id
     ids = params["QueryExecutionIds"]
     return {
@@ -238,6 +240,10 @@ def _statistics(execution: Execution) -> dict[str, Any]:
 
 @handles("athena", "GetQueryRuntimeStatistics")
 def get_query_runtime_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the timing of a query execution.
+
+    It answers Athena's API call GetQueryRuntimeStatistics.
+    """
     execution = find(ctx, params["QueryExecutionId"])
     figures = _statistics(execution)
     timeline = {key: figures[key] for key in figures if key.endswith("InMillis")}
@@ -253,6 +259,7 @@ def get_query_runtime_statistics(ctx: Context, params: dict[str, Any]) -> dict[s
 
 @handles("athena", "GetQueryResults")
 def get_query_results(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call GetQueryResults: return a page of a query's result rows."""
     execution = find(ctx, params["QueryExecutionId"])
     if execution.state not in FINAL:
         raise refusal(
@@ -282,12 +289,14 @@ def get_query_results(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "StopQueryExecution")
 def stop_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call StopQueryExecution: stop a query execution."""
     cancel(ctx, find(ctx, params["QueryExecutionId"]))
     return {}
 
 
 @handles("athena", "ListQueryExecutions")
 def list_query_executions(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call ListQueryExecutions: list the query executions."""
     workgroup = params.get("WorkGroup", "primary")
     ids = [
         e.request.id

@@ -26,6 +26,7 @@ def _metadata(error: ClientError) -> AwsError:
 
 @handles("athena", "GetDatabase")
 def get_database(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call GetDatabase: return a database."""
     _known_catalog(ctx, params)
     if params["DatabaseName"].lower() == "default":
         return {"Database": {"Name": "default"}}
@@ -41,6 +42,7 @@ def get_database(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "ListDatabases")
 def list_databases(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call ListDatabases: list the databases."""
     _known_catalog(ctx, params)
     databases = [
         _database(d)
@@ -54,6 +56,7 @@ def list_databases(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "GetTableMetadata")
 def get_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call GetTableMetadata: return a table's columns and settings."""
     _known_catalog(ctx, params)
     try:
         table = ctx.client("glue").get_table(
@@ -66,6 +69,7 @@ def get_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "ListTableMetadata")
 def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call ListTableMetadata: list a database's tables with their columns."""
     _known_catalog(ctx, params)
     try:
         pages = (

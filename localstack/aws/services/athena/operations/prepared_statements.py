@@ -26,6 +26,7 @@ def _missing(name: str) -> AwsError:
 
 @handles("athena", "CreatePreparedStatement")
 def create_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call CreatePreparedStatement: create a prepared statement."""
     store = ctx.store(AllPrepared)
     with store.lock:
         key = (params["WorkGroup"], params["StatementName"].lower())
@@ -40,6 +41,7 @@ def create_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 @handles("athena", "UpdatePreparedStatement")
 def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call UpdatePreparedStatement: change a prepared statement."""
     store = ctx.store(AllPrepared)
     with store.lock:
         key = (params["WorkGroup"], params["StatementName"].lower())
@@ -67,6 +69,7 @@ def _prepared_statement(ctx: Context, params: dict[str, Any]) -> Prepared:
 
 @handles("athena", "GetPreparedStatement")
 def get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call GetPreparedStatement: return a prepared statement."""
     prepared = ctx.store(AllPrepared).by_name.get(
         (params["WorkGroup"], params["StatementName"].lower())
     )
@@ -77,6 +80,7 @@ def get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("athena", "BatchGetPreparedStatement")
 def batch_get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call BatchGetPreparedStatement: return several prepared statements."""
     store = ctx.store(AllPrepared).by_name
     by_name = {
         name: store.get((params["WorkGroup"], name.lower()))
@@ -100,6 +104,7 @@ def batch_get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[s
 
 @handles("athena", "ListPreparedStatements")
 def list_prepared_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call ListPreparedStatements: list the prepared statements."""
     of_group = sorted(
         (
             p
@@ -119,6 +124,7 @@ def list_prepared_statements(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 @handles("athena", "DeletePreparedStatement")
 def delete_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer Athena's API call DeletePreparedStatement: delete a prepared statement."""
     if (
         ctx.store(AllPrepared).by_name.pop(
             (params["WorkGroup"], params["StatementName"].lower()), None

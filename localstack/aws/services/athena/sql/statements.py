@@ -151,118 +151,118 @@ def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
     return statement
 
 
-def _execute(words: TokenCursor) -> Execute:
+def _execute(tokens: TokenCursor) -> Execute:
     """Parse EXECUTE name [USING value, ...]."""
-    name = words.identifier()
+    name = tokens.identifier()
     parameters: list[str] = []
-    if words.accept("USING"):
-        start, depth = words.index, 0
-        for index in range(words.index, len(words.tokens)):
-            depth += words.tokens[index].text == "("
-            depth -= words.tokens[index].text == ")"
+    if tokens.accept("USING"):
+        start, depth = tokens.index, 0
+        for index in range(tokens.index, len(tokens.tokens)):
+            depth += tokens.tokens[index].text == "("
+            depth -= tokens.tokens[index].text == ")"
             if (
-                words.tokens[index].text == ","
+                tokens.tokens[index].text == ","
                 and depth == 0
-                and words.tokens[index].token_type == TokenType.COMMA
+                and tokens.tokens[index].token_type == TokenType.COMMA
             ):
-                parameters.append(words.blanked(start, index).strip())
+                parameters.append(tokens.blanked(start, index).strip())
                 start = index + 1
-        parameters.append(words.blanked(start, len(words.tokens)).strip())
+        parameters.append(tokens.blanked(start, len(tokens.tokens)).strip())
     return Execute(name, tuple(parameters))
 
 
-def _unload(words: TokenCursor) -> Unload:
+def _unload(tokens: TokenCursor) -> Unload:
     """Parse UNLOAD (query) TO location WITH (properties)."""
-    words.expect("(")
-    start, end = words.index, words.closing()
-    query = words.blanked(start, end)
-    words.index = end + 1
-    words.expect("TO")
-    location = words.string()
-    words.expect("WITH")
-    unload = Unload(query, location, _properties(words))
-    words.done()
+    tokens.expect("(")
+    start, end = tokens.index, tokens.closing()
+    query = tokens.blanked(start, end)
+    tokens.index = end + 1
+    tokens.expect("TO")
+    location = tokens.string()
+    tokens.expect("WITH")
+    unload = Unload(query, location, _properties(tokens))
+    tokens.done()
     return unload
 
 
-def _insert(words: TokenCursor) -> Insert:
+def _insert(tokens: TokenCursor) -> Insert:
     """Parse INSERT INTO table [(column, ...)] query."""
-    name = words.name()
+    name = tokens.name()
     columns: tuple[str, ...] = ()
-    following = words.peek(1)
+    following = tokens.peek(1)
     if (
         following is not None
         and following.text.upper() not in ("SELECT", "WITH", "VALUES", "(")
-        and words.accept("(")
+        and tokens.accept("(")
     ):
-        end = words.closing()
+        end = tokens.closing()
         columns = tuple(
             token.text.lower()
-            for token in words.tokens[words.index : end]
+            for token in tokens.tokens[tokens.index : end]
             if token.token_type != TokenType.COMMA
         )
-        words.index = end + 1
-    return Insert(name, columns, words.rest())
+        tokens.index = end + 1
+    return Insert(name, columns, tokens.rest())
 
 
-def _create_view(words: TokenCursor, *, replace: bool) -> CreateView:
+def _create_view(tokens: TokenCursor, *, replace: bool) -> CreateView:
     """Parse CREATE [OR REPLACE] VIEW name AS query; `replace`: it has OR REPLACE."""
-    name = words.name()
-    words.expect("AS")
-    return CreateView(name, words.rest(), replace)
+    name = tokens.name()
+    tokens.expect("AS")
+    return CreateView(name, tokens.rest(), replace)
 
 
-def _prepare(words: TokenCursor) -> Prepare:
+def _prepare(tokens: TokenCursor) -> Prepare:
     """Parse PREPARE name FROM query."""
-    name = words.identifier()
-    words.expect("FROM")
-    query = words.rest().strip()
+    name = tokens.identifier()
+    tokens.expect("FROM")
+    query = tokens.rest().strip()
     preparable(query)
     return Prepare(name, query)
 
 
-def _create_table(words: TokenCursor) -> CreateTableAs:
+def _create_table(tokens: TokenCursor) -> CreateTableAs:
     """Parse CREATE TABLE name [WITH (properties)] AS query."""
-    exists_ok = words.accept("IF", "NOT", "EXISTS")
-    name = words.name()
+    exists_ok = tokens.accept("IF", "NOT", "EXISTS")
+    name = tokens.name()
     properties: dict[str, str | tuple[str, ...]] = {}
-    if words.accept("WITH"):
-        properties = _properties(words)
-    if not words.accept("AS"):
+    if tokens.accept("WITH"):
+        properties = _properties(tokens)
+    if not tokens.accept("AS"):
         what = (
             "CREATE TABLE needs AS and a query; a table over files is CREATE EXTERNAL TABLE, and "
             "the local AWS stack has no Iceberg tables"
         )
         raise Malformed(f"mismatched input: {what}", position=(1, 1))
     data = True
-    tail = [token.text.upper() for token in words.tokens[-3:]]
+    tail = [token.text.upper() for token in tokens.tokens[-3:]]
     if tail == ["WITH", "NO", "DATA"]:
         data = False
-        del words.tokens[-3:]
+        del tokens.tokens[-3:]
     elif tail[-2:] == ["WITH", "DATA"]:
-        del words.tokens[-2:]
-    return CreateTableAs(name, words.rest(), properties, data, exists_ok)
+        del tokens.tokens[-2:]
+    return CreateTableAs(name, tokens.rest(), properties, data, exists_ok)
 
 
-def _properties(words: TokenCursor) -> dict[str, str | tuple[str, ...]]:
+def _properties(tokens: TokenCursor) -> dict[str, str | tuple[str, ...]]:
     """Parse `( name = 'text' | number | true | ARRAY['a', ...], ... )` into a dictionary."""
-    words.expect("(")
+    tokens.expect("(")
     properties: dict[str, str | tuple[str, ...]] = {}
     while True:
-        name = words.next("<property>").text.lower()
-        words.expect("=")
-        if words.accept("ARRAY"):
-            words.expect("[")
+        name = tokens.next("<property>").text.lower()
+        tokens.expect("=")
+        if tokens.accept("ARRAY"):
+            tokens.expect("[")
             values = []
-            while not words.accept("]"):
-                values.append(words.string().lower())
-                words.accept(",")
+            while not tokens.accept("]"):
+                values.append(tokens.string().lower())
+                tokens.accept(",")
             properties[name] = tuple(values)
         else:
-            properties[name] = words.next("<value>").text
-        if words.accept(")"):
+            properties[name] = tokens.next("<value>").text
+        if tokens.accept(")"):
             return properties
-        words.expect(",")
+        tokens.expect(",")
 
 
 _STATEMENTS: tuple[tuple[tuple[str, ...], Callable[[TokenCursor], Statement]], ...] = (

@@ -63,6 +63,7 @@ class Evaluations:
 
 @handles("cloudwatch", "PutMetricAlarm")
 def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CloudWatch's API call PutMetricAlarm: create or change a metric alarm."""
     _check(params)
     if not ctx.moto_answers:
         try_out(params.get("Metrics") or [])

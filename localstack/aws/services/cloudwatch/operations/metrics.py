@@ -48,6 +48,7 @@ def _check_times(ctx: Context, data: list[dict[str, Any]]) -> None:
 
 @handles("cloudwatch", "GetMetricData")
 def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CloudWatch's API call GetMetricData: return metric values by period."""
     queries: list[dict[str, Any]] = params.get("MetricDataQueries") or []
     if all(_is_motos(query) for query in queries):
         return ctx.forward()
@@ -69,6 +70,7 @@ def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudwatch", "GetMetricStatistics")
 def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CloudWatch's API call GetMetricStatistics: return statistics of a metric by period."""
     plain, extended = params.get("Statistics") or [], params.get("ExtendedStatistics") or []
     if _has_moto(params["Namespace"]) and not extended:
         return ctx.forward()
@@ -107,6 +109,7 @@ def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 @handles("cloudwatch", "ListMetrics")
 def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CloudWatch's API call ListMetrics: list the metrics."""
     answer = ctx.forward()
     if answer.get("NextToken") or params.get("Namespace") not in (None, sagemaker.NAMESPACE):
         return answer

@@ -109,6 +109,7 @@ def _user(ctx: Context) -> dict[str, Any]:
 
 @handles("sagemaker", "CreateModelPackageGroup", executes=False)
 def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreateModelPackageGroup: create a model package group."""
     name, registry = params["ModelPackageGroupName"], ctx.store(Registry)
     arn = _arn(ctx, "model-package-group", name)
     with registry.lock:
@@ -126,6 +127,7 @@ def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
 
 @handles("sagemaker", "DescribeModelPackageGroup", executes=False)
 def describe_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeModelPackageGroup: describe a model package group."""
     group = _group(ctx, params["ModelPackageGroupName"])
     return {**_group_summary(group), "CreatedBy": _user(ctx)}
 
@@ -147,6 +149,7 @@ def _group_summary(group: Group) -> dict[str, Any]:
 
 @handles("sagemaker", "ListModelPackageGroups", executes=False)
 def list_model_package_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListModelPackageGroups: list the model package groups."""
     groups = [_group_summary(group) for group in list(ctx.store(Registry).groups.values())]
     shown, token = _page(groups, params, "ModelPackageGroupName")
     return {"ModelPackageGroupSummaryList": shown, **token}
@@ -154,6 +157,7 @@ def list_model_package_groups(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 @handles("sagemaker", "DeleteModelPackageGroup", executes=False)
 def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DeleteModelPackageGroup: delete a model package group."""
     group, registry = _group(ctx, params["ModelPackageGroupName"]), ctx.store(Registry)
     with registry.lock:
         if any(
@@ -171,6 +175,7 @@ def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
 
 @handles("sagemaker", "CreateModelPackage", executes=False)
 def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreateModelPackage: create a model package."""
     group_name, name, registry = (
         params.get("ModelPackageGroupName"),
         params.get("ModelPackageName"),
@@ -236,6 +241,7 @@ def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> s
 
 @handles("sagemaker", "DescribeModelPackage", executes=False)
 def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeModelPackage: describe a model package."""
     return dict(_package(ctx, params["ModelPackageName"]))
 
 
@@ -269,6 +275,7 @@ def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 @handles("sagemaker", "DeleteModelPackage", executes=False)
 def delete_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DeleteModelPackage: delete a model package."""
     arn = _package(ctx, params["ModelPackageName"])["ModelPackageArn"]
     ctx.store(Registry).packages.pop(arn, None)
     tags.drop(ctx, arn)
@@ -277,6 +284,7 @@ def delete_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 @handles("sagemaker", "ListModelPackages", executes=False)
 def list_model_packages(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListModelPackages: list the model packages."""
     group, approval = params.get("ModelPackageGroupName"), params.get("ModelApprovalStatus")
     kind = "Versioned" if group else params.get("ModelPackageType", "Unversioned")
     if group:

@@ -19,6 +19,7 @@ def _arn(ctx: Context, name: str) -> str:
 
 @handles("sagemaker", "CreateModel", executes=False)
 def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreateModel: create a model."""
     name = params["ModelName"]
     containers = [
         *([params["PrimaryContainer"]] if params.get("PrimaryContainer") else []),
@@ -83,6 +84,7 @@ def _exists(ctx: Context, name: str) -> bool:
 
 @handles("sagemaker", "DescribeModel", executes=False)
 def describe_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeModel: describe a model."""
     answer = ctx.moto("sagemaker", "DescribeModel", params)
     # moto's is empty when none was given: the sagemaker SDK refuses that
     if not answer.get("VpcConfig"):
@@ -92,6 +94,7 @@ def describe_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteModel", executes=False)
 def delete_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DeleteModel: delete a model."""
     name = params["ModelName"]
     if not _exists(ctx, name):
         raise AwsError("ValidationException", f'Could not find model "{_arn(ctx, name)}".')

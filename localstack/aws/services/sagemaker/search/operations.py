@@ -128,6 +128,7 @@ _OWN: dict[str, Callable[[dict[str, Any], str], list[Any]]] = {
 
 @handles("sagemaker", "Search")
 def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call Search: find resources by filters."""
     resource = params["Resource"]
     if resource not in _RESOURCES:
         return ctx.forward()

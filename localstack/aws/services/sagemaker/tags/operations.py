@@ -57,6 +57,7 @@ def tags_of(ctx: Context, arn: str) -> dict[str, str]:
 
 @handles("sagemaker", "AddTags")
 def add_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call AddTags: add tags to a resource."""
     arn = params["ResourceArn"]
     tags_of(ctx, arn)
     put(ctx, arn, params["Tags"])
@@ -65,6 +66,7 @@ def add_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListTags")
 def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListTags: list a resource's tags."""
     every = as_list(tags_of(ctx, params["ResourceArn"]))
     page, more = paging.page(
         every, params, _MOST, AwsError("ValidationException", "Invalid pagination token.")
@@ -74,6 +76,7 @@ def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteTags")
 def delete_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DeleteTags: remove tags of a resource."""
     tags = tags_of(ctx, params["ResourceArn"])
     for key in params["TagKeys"]:
         tags.pop(key, None)

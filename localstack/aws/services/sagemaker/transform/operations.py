@@ -49,6 +49,7 @@ _MOST_MB = 100  # all requests at once
 
 @handles("sagemaker", "CreateTransformJob")
 def create_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreateTransformJob: start a batch transform job."""
     name = params["TransformJobName"]
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:transform-job/{name}"
     as_moto = ctx.moto_answers and not _is_servable(ctx, params["ModelName"])
@@ -217,6 +218,7 @@ def _ending_when_stopped(job: Job, server: ModelServer) -> Generator[None, None,
 
 @handles("sagemaker", "DescribeTransformJob")
 def describe_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeTransformJob: describe a transform job."""
     return description(listing.find(ctx, "transform", params["TransformJobName"]))
 
 
@@ -232,6 +234,7 @@ def description(job: Job) -> dict[str, Any]:
 
 @handles("sagemaker", "StopTransformJob")
 def stop_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call StopTransformJob: stop a transform job."""
     job = listing.find(ctx, "transform", params["TransformJobName"])
     if job.as_moto is not None:
         return ctx.forward()
@@ -241,6 +244,7 @@ def stop_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListTransformJobs")
 def list_transform_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListTransformJobs: list the transform jobs."""
     jobs, token = listing.page(
         list(ctx.store(Jobs).transform.values()), params, by_status_last=ctx.moto_answers
     )

@@ -36,6 +36,7 @@ _BEST = 50  # training jobs that a pipeline's step can refer to
 
 @handles("sagemaker", "CreateHyperParameterTuningJob")
 def create_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreateHyperParameterTuningJob: start a tuning job."""
     name = params["HyperParameterTuningJobName"]
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:hyper-parameter-tuning-job/{name}"
     image = ((params.get("TrainingJobDefinition") or {}).get("AlgorithmSpecification") or {}).get(
@@ -171,6 +172,7 @@ def _find(ctx: Context, params: dict[str, Any]) -> Job:
 
 @handles("sagemaker", "DescribeHyperParameterTuningJob")
 def describe_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeHyperParameterTuningJob: describe a tuning job."""
     return description(ctx, _find(ctx, params))
 
 
@@ -218,6 +220,7 @@ def properties(ctx: Context, job: Job) -> dict[str, Any]:
 
 @handles("sagemaker", "ListHyperParameterTuningJobs")
 def list_tuning_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListHyperParameterTuningJobs: list the tuning jobs."""
     jobs, token = listing.page(list(ctx.store(Jobs).tuning.values()), params)
     return {
         "HyperParameterTuningJobSummaries": [_summary(description(ctx, job)) for job in jobs],
@@ -237,6 +240,10 @@ def _summary(description: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListTrainingJobsForHyperParameterTuningJob")
 def list_training_jobs_for_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """List the training jobs of a tuning job.
+
+    It answers SageMaker's API call ListTrainingJobsForHyperParameterTuningJob.
+    """
     tuning = _find(ctx, params)
     jobs = trials.training_jobs(ctx, tuning)
     # only those that have one (API reference)
@@ -255,6 +262,7 @@ def list_training_jobs_for_tuning_job(ctx: Context, params: dict[str, Any]) -> d
 
 @handles("sagemaker", "StopHyperParameterTuningJob")
 def stop_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call StopHyperParameterTuningJob: stop a tuning job."""
     listing.stop(ctx, _find(ctx, params))
     return {}
 

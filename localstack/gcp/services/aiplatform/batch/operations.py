@@ -38,6 +38,7 @@ BatchPredictionJobPb = BatchPredictionJob.pb()
 
 @handles(f"{_SERVICE}.CreateBatchPredictionJob")
 def create_batch_prediction_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateBatchPredictionJob: start a batch prediction job."""
     parent = canonical(call, request.parent)
     job = BatchPredictionJobPb()
     job.CopyFrom(request.batch_prediction_job)
@@ -176,11 +177,13 @@ def _not_yet(what: str) -> GcpError:
 
 @handles(f"{_SERVICE}.GetBatchPredictionJob")
 def get_batch_prediction_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetBatchPredictionJob: return a batch prediction job."""
     return call.store(Resources).get("BatchPredictionJob", canonical(call, request.name))
 
 
 @handles(f"{_SERVICE}.ListBatchPredictionJobs")
 def list_batch_prediction_jobs(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListBatchPredictionJobs: list the batch prediction jobs."""
     jobs = call.store(Resources).below(canonical(call, request.parent), "batchPredictionJobs")[
         ::-1
     ]  # the newest first
@@ -190,6 +193,7 @@ def list_batch_prediction_jobs(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.CancelBatchPredictionJob")
 def cancel_batch_prediction_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CancelBatchPredictionJob: cancel a batch prediction job."""
     job = get_batch_prediction_job(call, request)
     if job.state in _ENDED:
         raise GcpError(
@@ -208,6 +212,7 @@ def cancel_batch_prediction_job(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteBatchPredictionJob")
 def delete_batch_prediction_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteBatchPredictionJob: delete a batch prediction job."""
     job = get_batch_prediction_job(call, request)
     if job.state not in _ENDED:
         raise GcpError(

@@ -52,6 +52,7 @@ _FILTERS = (
 
 @handles(f"{_SERVICE}.CreatePipelineJob")
 def create_pipeline_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreatePipelineJob: start a pipeline job."""
     parent = canonical(call, request.parent)
     message = details.PipelineJobPb()
     message.CopyFrom(request.pipeline_job)
@@ -201,11 +202,13 @@ def _job_answer(call: Call, run: Run) -> Any:
 
 @handles(f"{_SERVICE}.GetPipelineJob")
 def get_pipeline_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetPipelineJob: return a pipeline job."""
     return _job_answer(call, _run_of(call, request.name))
 
 
 @handles(f"{_SERVICE}.ListPipelineJobs")
 def list_pipeline_jobs(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListPipelineJobs: list the pipeline jobs."""
     prefix = f"{canonical(call, request.parent)}/pipelineJobs/"
     store = call.store(Pipelines)
     with store.lock:
@@ -235,6 +238,7 @@ def _pipeline_name(message: Any) -> object:
 
 @handles(f"{_SERVICE}.CancelPipelineJob")
 def cancel_pipeline_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CancelPipelineJob: cancel a pipeline job."""
     run = _run_of(call, request.name)
     with run.lock:
         if run.message.state in _ENDED:
@@ -257,6 +261,7 @@ def _cancel(call: Call, run: Run) -> None:
 
 @handles(f"{_SERVICE}.DeletePipelineJob")
 def delete_pipeline_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeletePipelineJob: delete a pipeline job."""
     run = _run_of(call, request.name)
     _check_ended([run])
     call.store(Pipelines).runs.pop(run.name, None)

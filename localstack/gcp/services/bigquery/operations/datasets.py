@@ -40,6 +40,7 @@ def resource(dataset: Dataset) -> dict[str, Any]:
 
 @serves("datasets.list", "GET", "/projects/{project}/datasets")
 def list_datasets(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call datasets.list: list the datasets."""
     has_labels = _label_filter(request.query.get("filter", ""))
     listed = [
         d
@@ -77,6 +78,7 @@ def _label_filter(expression: str) -> Any:
 
 @serves("datasets.insert", "POST", "/projects/{project}/datasets")
 def insert_dataset(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call datasets.insert: create a dataset."""
     instance, content = instance_of(call), body(request)
     project = request.params["project"]
     name = (content.get("datasetReference") or {}).get("datasetId")
@@ -87,6 +89,7 @@ def insert_dataset(call: Call, request: HttpRequest) -> Answer:
 
 @serves("datasets.get", "GET", "/projects/{project}/datasets/{dataset}")
 def get_dataset(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call datasets.get: return a dataset."""
     answer = resource(
         instance_of(call).catalog.dataset(request.params["project"], request.params["dataset"])
     )
@@ -97,11 +100,13 @@ def get_dataset(call: Call, request: HttpRequest) -> Answer:
 
 @serves("datasets.patch", "PATCH", "/projects/{project}/datasets/{dataset}")
 def patch_dataset(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call datasets.patch: change the given fields of a dataset."""
     return _change(call, request, patch=True)
 
 
 @serves("datasets.update", "PUT", "/projects/{project}/datasets/{dataset}")
 def update_dataset(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call datasets.update: replace a dataset's settings."""
     return _change(call, request, patch=False)
 
 
@@ -131,6 +136,7 @@ def _change(call: Call, request: HttpRequest, *, patch: bool) -> dict[str, Any]:
 
 @serves("datasets.delete", "DELETE", "/projects/{project}/datasets/{dataset}")
 def delete_dataset(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call datasets.delete: delete a dataset."""
     datasets.remove(
         instance_of(call),
         request.params["project"],

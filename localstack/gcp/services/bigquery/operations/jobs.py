@@ -35,6 +35,7 @@ _KINDS = ("query", "load", "copy", "extract")
 
 @serves("jobs.insert", "POST", "/projects/{project}/jobs")
 async def insert_job(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call jobs.insert: start a job, such as a query or a load."""
     job = await call.in_thread(lambda: begin(call, request.params["project"], body(request)))
     await job.running.wait(PATIENCE[call.clock.mode])
     return await call.in_thread(resource, job)
@@ -199,6 +200,7 @@ def _add_children(call: Call, instance: BigQueryState, job: Job, outcome: Outcom
 
 @serves("jobs.get", "GET", "/projects/{project}/jobs/{job}")
 def get_job(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call jobs.get: return a job."""
     return resource(_requested_job(call, request))
 
 
@@ -220,6 +222,7 @@ def cancel_job(call: Call, request: HttpRequest) -> Answer:
 
 @serves("jobs.delete", "DELETE", "/projects/{project}/jobs/{job}/delete")
 def delete_job(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call jobs.delete: delete a job."""
     job = _requested_job(call, request)
     if not job.done:
         raise BigQueryError("resourceInUse", f"Job {job.project}:{job.id} is still running")
@@ -229,6 +232,7 @@ def delete_job(call: Call, request: HttpRequest) -> Answer:
 
 @serves("jobs.list", "GET", "/projects/{project}/jobs")
 def list_jobs(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call jobs.list: list the jobs."""
     instance_of(call)
     parent = request.query.get("parentJobId")
     states = {state.upper() for state in request.query_lists.get("stateFilter", ())}
@@ -261,6 +265,7 @@ def _time(request: HttpRequest, name: str) -> datetime | None:
 
 @serves("jobs.getQueryResults", "GET", "/projects/{project}/queries/{job}")
 async def get_query_results(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call jobs.getQueryResults: return a page of a query job's rows."""
     seconds = _seconds(request.query.get("timeoutMs"))
     job = await call.in_thread(_requested_job, call, request)
     if job.kind != "query":
@@ -329,6 +334,7 @@ def results(instance: BigQueryState, job: Job, page_asked: Page, timestamps: str
 
 @serves("jobs.query", "POST", "/projects/{project}/queries")
 async def run_query(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call jobs.query: run a query, and return its first rows."""
     content, job = await call.in_thread(_begin_query, call, request)
     if job.outcome is not None and content.get("dryRun"):
         about = query_statistics(job.outcome)
@@ -385,5 +391,9 @@ def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, A
 
 @serves("projects.getServiceAccount", "GET", "/projects/{project}/serviceAccount")
 def get_service_account(_call: Call, request: HttpRequest) -> Answer:
+    """Return the service account's address.
+
+    It answers BigQuery's API call projects.getServiceAccount.
+    """
     email = f"bq-{request.params['project']}@bigquery-encryption.iam.gserviceaccount.com"
     return {"kind": "bigquery#getServiceAccountResponse", "email": email}

@@ -60,6 +60,7 @@ class Sessions:
 
 @handles(f"{_SERVICE}.CreateReadSession")
 def create_read_session(call: Call, request: Any) -> Any:
+    """Answer BigQuery's API call CreateReadSession: begin to read a table in streams."""
     instance, read_session = instance_of(call), request.read_session
     match = _TABLE.fullmatch(read_session.table)
     if match is None:
@@ -183,6 +184,7 @@ def _session_message(request: Any, session: Session) -> Any:
 
 @handles(f"{_SERVICE}.ReadRows")
 def read_rows(call: Call, request: Any) -> Iterator[Any]:
+    """Answer BigQuery's API call ReadRows: send the rows of a read stream."""
     from google.cloud.bigquery_storage_v1.types import ReadRowsResponse
 
     instance = instance_of(call)

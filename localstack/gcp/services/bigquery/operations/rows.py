@@ -59,6 +59,7 @@ class Inserted:
 
 @serves("tabledata.list", "GET", f"{_TABLE}/data")
 def list_rows(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tabledata.list: return a page of a table's rows."""
     instance = instance_of(call)
     table = instance.catalog.table(ref_of(request))
     if not table.stored:
@@ -103,6 +104,7 @@ def _selected(fields: tuple[SchemaField, ...], text: str | None) -> tuple[Schema
 
 @serves("tabledata.insertAll", "POST", f"{_TABLE}/insertAll")
 def insert_all(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tabledata.insertAll: append rows to a table one by one."""
     instance, content, ref = instance_of(call), body(request), ref_of(request)
     table = instance.catalog.table(ref)
     if table.kind != "TABLE":

@@ -27,6 +27,7 @@ def ref_of(request: HttpRequest) -> TableRef:
 
 @serves("tables.list", "GET", _TABLES)
 def list_tables(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tables.list: list the tables."""
     instance = instance_of(call)
     every = instance.catalog.tables(request.params["project"], request.params["dataset"])
     shown, token = page(every, request)
@@ -71,6 +72,7 @@ def _list_entry(table: Table) -> dict[str, Any]:
 
 @serves("tables.insert", "POST", _TABLES)
 def insert_table(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tables.insert: create a table."""
     instance, content = instance_of(call), body(request)
     name = (content.get("tableReference") or {}).get("tableId")
     if not name:
@@ -81,6 +83,7 @@ def insert_table(call: Call, request: HttpRequest) -> Answer:
 
 @serves("tables.get", "GET", _TABLE)
 def get_table(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tables.get: return a table."""
     instance = instance_of(call)
     answer = tables.resource(instance, instance.catalog.table(ref_of(request)))
     if request.headers.get("if-none-match") == answer["etag"]:
@@ -90,6 +93,7 @@ def get_table(call: Call, request: HttpRequest) -> Answer:
 
 @serves("tables.patch", "PATCH", _TABLE)
 def patch_table(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tables.patch: change the given fields of a table."""
     instance, content, ref = instance_of(call), body(request), ref_of(request)
     changed = {
         k: v for k, v in content.items() if k not in ("schema", "tableReference", "expirationTime")
@@ -102,6 +106,7 @@ def patch_table(call: Call, request: HttpRequest) -> Answer:
 
 @serves("tables.update", "PUT", _TABLE)
 def update_table(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tables.update: replace a table's settings."""
     instance, content = instance_of(call), body(request)
     content.setdefault("expirationTime", None)
     return tables.resource(
@@ -112,24 +117,28 @@ def update_table(call: Call, request: HttpRequest) -> Answer:
 
 @serves("tables.delete", "DELETE", _TABLE)
 def delete_table(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tables.delete: delete a table."""
     tables.drop(instance_of(call), ref_of(request))
     return HttpAnswer(status=204)
 
 
 @serves("models.list", "GET", "/projects/{project}/datasets/{dataset}/models")
 def list_models(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call models.list: list no models, as there are none."""
     instance_of(call).catalog.dataset(request.params["project"], request.params["dataset"])
     return {}
 
 
 @serves("routines.list", "GET", "/projects/{project}/datasets/{dataset}/routines")
 def list_routines(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call routines.list: list no routines, as there are none."""
     instance_of(call).catalog.dataset(request.params["project"], request.params["dataset"])
     return {}
 
 
 @serves("tables.getIamPolicy", "POST", f"{_TABLE}:getIamPolicy")
 def get_policy(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tables.getIamPolicy: return a table's access policy."""
     instance, ref = instance_of(call), ref_of(request)
     instance.catalog.table(ref)
     return call.store(Policies).get(str(ref))
@@ -137,6 +146,7 @@ def get_policy(call: Call, request: HttpRequest) -> Answer:
 
 @serves("tables.setIamPolicy", "POST", f"{_TABLE}:setIamPolicy")
 def set_policy(call: Call, request: HttpRequest) -> Answer:
+    """Answer BigQuery's API call tables.setIamPolicy: set a table's access policy."""
     instance, ref, content = instance_of(call), ref_of(request), body(request)
     instance.catalog.table(ref)
     return call.store(Policies).put(str(ref), content.get("policy") or {})

@@ -39,6 +39,7 @@ class Uploads:
 
 @serves("jobs.insert", "POST", _PATH)
 def start_upload(call: Call, request: HttpRequest) -> Answer:
+    """Start to upload a file to load: BigQuery's API call jobs.insert with an upload."""
     kind = request.query.get("uploadType")
     if kind == "multipart":
         content, file = _split_multipart(request)
@@ -71,6 +72,7 @@ def start_upload(call: Call, request: HttpRequest) -> Answer:
 
 @serves("jobs.insert", "PUT", _PATH)
 def continue_upload(call: Call, request: HttpRequest) -> Answer:
+    """Store a further part of an upload to load; after the last part, start the load job."""
     uploads, name = call.store(Uploads), request.query.get("upload_id", "")
     with uploads.lock:
         if name in uploads.ended:

@@ -32,6 +32,7 @@ _UNSUPPORTED = ("cmek_config", "source_info")
 
 @handles(f"{_SERVICE}.CreateDatabase")
 def create_database(call: Call, request: Any) -> Any:
+    """Answer Firestore's API call CreateDatabase: create a database."""
     store = call.store(Firestore)
     _check(request)
     database = _complete(
@@ -57,11 +58,13 @@ def create_database(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetDatabase")
 def get_database(call: Call, request: Any) -> Any:
+    """Answer Firestore's API call GetDatabase: return a database."""
     return call.store(Firestore).database(call, request.name).message
 
 
 @handles(f"{_SERVICE}.ListDatabases")
 def list_databases(call: Call, request: Any) -> Any:
+    """Answer Firestore's API call ListDatabases: list the databases."""
     prefix = f"{with_project_id(call, request.parent)}/databases/"
     store = call.store(Firestore)
     with store.lock:

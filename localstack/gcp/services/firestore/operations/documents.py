@@ -20,6 +20,7 @@ _MOST_BYTES = 11_534_336  # of a request
 
 @handles(f"{_SERVICE}.GetDocument")
 def get_document(call: Call, request: Any) -> Any:
+    """Answer Firestore's API call GetDocument: return a document."""
     _refuse(request, "transaction", "read_time")
     name = with_project_id(call, request.name)
     database, path = paths.split(name)
@@ -57,6 +58,7 @@ def _answer(call: Call, database: Database, name: str, mask: Sequence[Sequence[s
 
 @handles(f"{_SERVICE}.Commit")
 def commit(call: Call, request: Any) -> Any:
+    """Answer Firestore's API call Commit: write or delete documents atomically."""
     _refuse(request, "transaction")
     if request.ByteSize() > _MOST_BYTES:
         raise invalid(f"Request payload size exceeds the limit: {_MOST_BYTES} bytes.")

@@ -54,6 +54,7 @@ def update_field(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetField")
 def get_field(call: Call, request: Any) -> Any:
+    """Answer Firestore's API call GetField: return the index and TTL settings of a field."""
     full_name = with_project_id(call, request.name)
     name = field_name(full_name)
     return _field(call.store(Firestore).database(call, name.database), name, full_name)

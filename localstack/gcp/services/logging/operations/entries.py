@@ -27,6 +27,7 @@ _MOST_ENTRY = 256 * 1024
 
 @handles(f"{_SERVICE}.WriteLogEntries")
 def write_log_entries(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call WriteLogEntries: store log entries."""
     if not request.entries:
         raise GcpError("INVALID_ARGUMENT", "Log entries are required.")
     if request.ByteSize() > _MOST_BYTES:
@@ -42,6 +43,10 @@ def write_log_entries(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListLogEntries")
 def list_log_entries(call: Call, request: Any) -> Any:
+    """Return a page of log entries that fit a filter.
+
+    It answers Cloud Logging's API call ListLogEntries.
+    """
     if not request.resource_names:
         raise GcpError("INVALID_ARGUMENT", "At least one resource name is required.")
     descending = {"": False, "timestamp asc": False, "timestamp desc": True}.get(
@@ -63,6 +68,7 @@ def list_log_entries(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListLogs")
 def list_logs(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call ListLogs: list the names of logs."""
     names = sorted(
         {entry.log_name for entry in call.store(Entries).below([_parent(call, request.parent)])}
     )
@@ -72,6 +78,7 @@ def list_logs(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteLog")
 def delete_log(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call DeleteLog: delete all entries of a log."""
     name = _log_name(call, request.log_name)
     if not call.store(Entries).delete(name):
         raise GcpError("NOT_FOUND", f"Log {name} does not exist.")

@@ -27,26 +27,31 @@ _DESTINATION = re.compile(r"(storage|bigquery|pubsub|logging)\.googleapis\.com/.
 
 @handles(f"{_SINKS}.CreateSink", executes=False)
 def create_sink(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call CreateSink: create a sink."""
     return _create(call, f"{request.parent}/sinks/{request.sink.name}", _sink(request))
 
 
 @handles(f"{_METRICS}.CreateLogMetric", executes=False)
 def create_log_metric(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call CreateLogMetric: create a log metric."""
     return _create(call, f"{request.parent}/metrics/{request.metric.name}", _metric(request.metric))
 
 
 @handles(f"{_SINKS}.GetSink", executes=False)
 def get_sink(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call GetSink: return a sink."""
     return call.store(Exports).get(with_project_id(call, request.sink_name))
 
 
 @handles(f"{_METRICS}.GetLogMetric", executes=False)
 def get_log_metric(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call GetLogMetric: return a log metric."""
     return call.store(Exports).get(with_project_id(call, request.metric_name))
 
 
 @handles(f"{_SINKS}.ListSinks", executes=False)
 def list_sinks(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call ListSinks: list the sinks."""
     listed, token = page(
         call.store(Exports).below(with_project_id(call, request.parent), "sinks"), request
     )
@@ -55,6 +60,7 @@ def list_sinks(call: Call, request: Any) -> Any:
 
 @handles(f"{_METRICS}.ListLogMetrics", executes=False)
 def list_log_metrics(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call ListLogMetrics: list the log metrics."""
     listed, token = page(
         call.store(Exports).below(with_project_id(call, request.parent), "metrics"), request
     )
@@ -98,11 +104,13 @@ def update_log_metric(call: Call, request: Any) -> Any:
 
 @handles(f"{_SINKS}.DeleteSink", executes=False)
 def delete_sink(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call DeleteSink: delete a sink."""
     return _delete(call, request.sink_name)
 
 
 @handles(f"{_METRICS}.DeleteLogMetric", executes=False)
 def delete_log_metric(call: Call, request: Any) -> Any:
+    """Answer Cloud Logging's API call DeleteLogMetric: delete a log metric."""
     return _delete(call, request.metric_name)
 
 

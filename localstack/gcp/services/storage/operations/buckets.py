@@ -188,6 +188,10 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.lockRetentionPolicy", "POST", f"{_BUCKET}/lockRetentionPolicy")
 def lock_retention_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Lock a bucket's retention policy.
+
+    It answers Cloud Storage's API call buckets.lockRetentionPolicy.
+    """
     store = store_of(call)
     if "ifMetagenerationMatch" not in request.query:
         raise GcpError(
@@ -207,6 +211,7 @@ def lock_retention_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.getStorageLayout", "GET", f"{_BUCKET}/storageLayout")
 def storage_layout(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Answer Cloud Storage's API call storageLayout: return a bucket's storage layout."""
     bucket = store_of(call).bucket(request.params["bucket"])
     shown = bucket_answer(bucket, request)
     names = ("location", "locationType", "customPlacementConfig", "hierarchicalNamespace")

@@ -26,6 +26,7 @@ _UNSAFE = re.compile(r"[^\w.-]")
 
 @handles("sagemaker-runtime", "InvokeEndpointAsync")
 def invoke_async(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call InvokeEndpointAsync: queue a request, whose answer goes to S3."""
     name = params["EndpointName"]
     endpoint = records.find(ctx, name)
     if ctx.moto_answers and (

@@ -26,6 +26,7 @@ def invalid(message: str) -> AwsError:
 
 @handles("sagemaker", "CreateFeatureGroup")
 def create_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreateFeatureGroup: create a feature group."""
     name = params["FeatureGroupName"]
     _check(params)
     groups = ctx.store(Groups)
@@ -100,6 +101,7 @@ def _resume_group(ctx: Context, group: Group) -> None:
 
 @handles("sagemaker", "DescribeFeatureGroup")
 def describe_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeFeatureGroup: describe a feature group."""
     group = find(ctx, params["FeatureGroupName"])
     answer: dict[str, Any] = {
         "FeatureGroupArn": group.arn,
@@ -129,6 +131,7 @@ def describe_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("sagemaker", "ListFeatureGroups")
 def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListFeatureGroups: list the feature groups."""
     groups = [
         group for group in list(ctx.store(Groups).by_name.values()) if _matches(group, params)
     ]
@@ -178,6 +181,7 @@ def _matches(group: Group, params: dict[str, Any]) -> bool:
 
 @handles("sagemaker", "UpdateFeatureGroup")
 def update_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call UpdateFeatureGroup: change a feature group."""
     group = find(ctx, params["FeatureGroupName"])
     with ctx.store(Groups).lock:
         if group.status != "Created":
@@ -246,6 +250,7 @@ def _remove(ctx: Context, group: Group) -> None:
 
 @handles("sagemaker", "DescribeFeatureMetadata")
 def describe_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeFeatureMetadata: describe a feature of a group."""
     group = find(ctx, params["FeatureGroupName"])
     feature = _feature_of(group, params["FeatureName"])
     metadata = group.metadata.get(feature.name, {})
@@ -263,6 +268,10 @@ def describe_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 @handles("sagemaker", "UpdateFeatureMetadata")
 def update_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Change a feature's description and parameters.
+
+    It answers SageMaker's API call UpdateFeatureMetadata.
+    """
     group = find(ctx, params["FeatureGroupName"])
     feature = _feature_of(group, params["FeatureName"])
     metadata = group.metadata.get(feature.name, {})

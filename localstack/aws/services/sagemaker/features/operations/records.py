@@ -23,6 +23,7 @@ _MOST_READ, _MOST_WRITTEN, _MOST_UPDATED = 100, 25, 100
 
 @handles(_SERVICE, "PutRecord")
 def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call PutRecord: write a record."""
     _put(ctx, _ready(ctx, params["FeatureGroupName"]), params)
     return {}
 
@@ -46,6 +47,7 @@ def batch_write_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "UpdateRecord")
 def update_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call UpdateRecord: change some features of a record."""
     group = _ready(ctx, params["FeatureGroupName"])
     if group.online is None or group.storage not in ("Standard_V2", "InMemory"):
         raise refusal(
@@ -80,6 +82,7 @@ def update_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "GetRecord")
 def get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call GetRecord: return a record."""
     group = _ready(ctx, params["FeatureGroupName"])
     _online(group)
     names = _names(group, params.get("FeatureNames"))
@@ -128,6 +131,7 @@ def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "ListRecords")
 def list_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListRecords: list the records."""
     group = _ready(ctx, params["FeatureGroupName"])
     online = _online(group)
     soft = params.get("IncludeSoftDeletedRecords", False)
@@ -142,6 +146,7 @@ def list_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "DeleteRecord")
 def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DeleteRecord: delete a record."""
     group = _ready(ctx, params["FeatureGroupName"])
     key = params["RecordIdentifierValueAsString"]
     event_moment = event_time(group.features[group.event_time], params["EventTime"])

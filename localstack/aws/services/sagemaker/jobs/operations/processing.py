@@ -31,6 +31,7 @@ _MESSAGE = 1024  # characters of an ExitMessage
 
 @handles("sagemaker", "CreateProcessingJob")
 def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreateProcessingJob: start a processing job."""
     name = params["ProcessingJobName"]
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:processing-job/{name}"
     for item in (*_inputs(params), *_outputs(params)):
@@ -202,6 +203,7 @@ def _deliver(storage: Any, params: dict[str, Any], container: Container) -> None
 
 @handles("sagemaker", "DescribeProcessingJob")
 def describe_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeProcessingJob: describe a processing job."""
     return description(listing.find(ctx, "processing", params["ProcessingJobName"]))
 
 
@@ -230,6 +232,7 @@ def description(job: Job) -> dict[str, Any]:
 
 @handles("sagemaker", "StopProcessingJob")
 def stop_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call StopProcessingJob: stop a processing job."""
     job = listing.find(ctx, "processing", params["ProcessingJobName"])
     if job.as_moto is not None:
         job.status = "Stopped"
@@ -245,6 +248,8 @@ def stop_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListProcessingJobs")
 def list_processing_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListProcessingJobs: list the processing jobs."""
+
     def summary(job: Job) -> dict[str, Any]:
         required = {
             "ProcessingJobName": job.name,

@@ -51,6 +51,7 @@ _ECHOED = (  # of the request, told again by Describe
 
 @handles("sagemaker", "CreateTrainingJob")
 def create_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreateTrainingJob: start a training job."""
     return {"TrainingJobArn": launch(ctx, params).arn}
 
 
@@ -323,6 +324,7 @@ def _publish(ctx: Context, job: Job) -> None:
 
 @handles("sagemaker", "DescribeTrainingJob")
 def describe_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribeTrainingJob: describe a training job."""
     job = listing.find(ctx, "training", params["TrainingJobName"])
     return description(job)
 
@@ -364,12 +366,14 @@ def description(job: Job) -> dict[str, Any]:
 
 @handles("sagemaker", "StopTrainingJob")
 def stop_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call StopTrainingJob: stop a training job."""
     listing.stop(ctx, listing.find(ctx, "training", params["TrainingJobName"]))
     return {}
 
 
 @handles("sagemaker", "DeleteTrainingJob")
 def delete_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DeleteTrainingJob: delete a training job."""
     job = listing.find(ctx, "training", params["TrainingJobName"])
     if job.status not in ENDED:
         raise AwsError(
@@ -384,6 +388,8 @@ def delete_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListTrainingJobs")
 def list_training_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListTrainingJobs: list the training jobs."""
+
     def summary(job: Job) -> dict[str, Any]:
         required = {
             "TrainingJobName": job.name,

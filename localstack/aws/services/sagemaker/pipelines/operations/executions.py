@@ -34,6 +34,7 @@ def _find(ctx: Context, arn: str) -> Execution:
 
 @handles("sagemaker", "StartPipelineExecution")
 def start_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call StartPipelineExecution: start a pipeline execution."""
     pipeline = find(ctx, params["PipelineName"])
     token = params.get("ClientRequestToken")
     if params.get("SelectiveExecutionConfig"):
@@ -155,6 +156,7 @@ _READ: dict[str, Callable[[str], object]] = {
 
 @handles("sagemaker", "StopPipelineExecution")
 def stop_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call StopPipelineExecution: stop a pipeline execution."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     with execution.lock:
         if _is_repeated(execution, params):
@@ -209,6 +211,7 @@ def _is_repeated(execution: Execution, params: dict[str, Any]) -> bool:
 
 @handles("sagemaker", "UpdatePipelineExecution")
 def update_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call UpdatePipelineExecution: change a pipeline execution."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     execution.description = params.get("PipelineExecutionDescription", execution.description)
     execution.display_name = params.get("PipelineExecutionDisplayName", execution.display_name)
@@ -219,6 +222,7 @@ def update_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 @handles("sagemaker", "DescribePipelineExecution")
 def describe_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribePipelineExecution: describe a pipeline execution."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     answer = {
         "PipelineArn": execution.pipeline.arn,
@@ -279,6 +283,7 @@ def _step(execution: Execution, run: StepRun) -> dict[str, Any]:
 
 @handles("sagemaker", "ListPipelineExecutions")
 def list_pipeline_executions(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListPipelineExecutions: list the pipeline executions."""
     pipeline = find(ctx, params["PipelineName"])
     executions = [
         execution
@@ -317,12 +322,20 @@ def _summary(execution: Execution) -> dict[str, Any]:
 def describe_pipeline_definition_for_execution(
     ctx: Context, params: dict[str, Any]
 ) -> dict[str, Any]:
+    """Return the definition that an execution runs.
+
+    It answers SageMaker's API call DescribePipelineDefinitionForExecution.
+    """
     execution = _find(ctx, params["PipelineExecutionArn"])
     return {"PipelineDefinition": execution.version.text, "CreationTime": execution.created}
 
 
 @handles("sagemaker", "ListPipelineParametersForExecution")
 def list_pipeline_parameters_for_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """List the parameters of an execution.
+
+    It answers SageMaker's API call ListPipelineParametersForExecution.
+    """
     execution = _find(ctx, params["PipelineExecutionArn"])
     every = [{"Name": name, "Value": text(value)} for name, value in execution.parameters.items()]
     shown, token = page_of(every, params)

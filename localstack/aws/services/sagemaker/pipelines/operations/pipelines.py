@@ -87,6 +87,7 @@ def _definition(ctx: Context, params: dict[str, Any]) -> tuple[str, Definition |
 
 @handles("sagemaker", "CreatePipeline")
 def create_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call CreatePipeline: create a pipeline."""
     name = params["PipelineName"]
     definition = _definition(ctx, params)
     if definition is None:
@@ -124,6 +125,7 @@ def create_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "UpdatePipeline")
 def update_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call UpdatePipeline: change a pipeline."""
     pipeline = find(ctx, params["PipelineName"])
     definition = _definition(ctx, params)
     with ctx.store(Pipelines).lock:
@@ -172,6 +174,7 @@ def _add_aliases(pipeline: Pipeline, aliases: tuple[str, ...] | list[str], numbe
 
 @handles("sagemaker", "UpdatePipelineVersion")
 def update_pipeline_version(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call UpdatePipelineVersion: change a pipeline version."""
     pipeline = find(ctx, params["PipelineArn"])
     version = pick(pipeline, {"PipelineVersionId": params["PipelineVersionId"]})
     operations = params.get("PipelineVersionAliasOperations") or {}
@@ -187,6 +190,7 @@ def update_pipeline_version(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 @handles("sagemaker", "DeletePipeline")
 def delete_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DeletePipeline: delete a pipeline."""
     pipeline = find(ctx, params["PipelineName"])
     if any(
         execution.status in ("Executing", "Stopping")
@@ -203,6 +207,7 @@ def delete_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DescribePipeline")
 def describe_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call DescribePipeline: describe a pipeline."""
     pipeline = find(ctx, params["PipelineName"])
     version = pick(pipeline, params)
     answer = {
@@ -228,6 +233,7 @@ def describe_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListPipelines")
 def list_pipelines(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListPipelines: list the pipelines."""
     pipelines = [
         pipeline
         for pipeline in list(ctx.store(Pipelines).named.values())
@@ -270,6 +276,7 @@ def within(moment: Any, params: dict[str, Any]) -> bool:
 
 @handles("sagemaker", "ListPipelineVersions")
 def list_pipeline_versions(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer SageMaker's API call ListPipelineVersions: list the pipeline versions."""
     pipeline = find(ctx, params["PipelineName"])
     versions = [version for version in pipeline.versions if within(version.created, params)]
     if params.get("SortOrder", "Descending") == "Descending":

@@ -49,6 +49,7 @@ LOST_AFTER = 120.0  # seconds until a deployment that is lost (the fault lost-de
 
 @handles("google.cloud.aiplatform.v1.EndpointService.DeployModel")
 def deploy_model(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeployModel: deploy a model to an endpoint."""
     hosted = require_endpoint(call, request.endpoint)
     deployed = DeployedPb()
     deployed.CopyFrom(request.deployed_model)
@@ -85,6 +86,7 @@ def deploy_model(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UndeployModel")
 def undeploy_model(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call UndeployModel: undeploy a model from an endpoint."""
     hosted = require_endpoint(call, request.endpoint)
     context = call.without_request()
     number, split = request.deployed_model_id, dict(request.traffic_split)

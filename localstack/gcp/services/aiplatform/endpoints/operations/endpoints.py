@@ -66,6 +66,7 @@ _NOT_HERE = (
 
 @handles("google.cloud.aiplatform.v1.EndpointService.CreateEndpoint")
 def create_endpoint(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateEndpoint: create an endpoint."""
     parent = canonical(call, request.parent)
     match = _LOCATION.fullmatch(parent)
     if match is None:
@@ -108,11 +109,13 @@ def create_endpoint(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.GetEndpoint")
 def get_endpoint(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetEndpoint: return an endpoint."""
     return visible_copy(call, require_endpoint(call, request.name))
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.ListEndpoints")
 def list_endpoints(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListEndpoints: list the endpoints."""
     parent = canonical(call, request.parent)
     messages = [
         visible_copy(call, hosted)
@@ -126,6 +129,7 @@ def list_endpoints(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UpdateEndpoint")
 def update_endpoint(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call UpdateEndpoint: change an endpoint."""
     hosted = require_endpoint(call, request.endpoint.name)
     paths = updated_fields(request, _UPDATABLE, kind="an endpoint")
     if "labels" in paths:
@@ -175,6 +179,7 @@ def update_endpoint_long_running(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.DeleteEndpoint")
 def delete_endpoint(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteEndpoint: delete an endpoint."""
     hosted = require_endpoint(call, request.name)
     context = call.without_request()
 

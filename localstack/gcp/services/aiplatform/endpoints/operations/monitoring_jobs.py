@@ -30,6 +30,7 @@ _JobPb = ModelDeploymentMonitoringJob.pb()
 
 @handles(f"{_SERVICE}.CreateModelDeploymentMonitoringJob", executes=False)
 def create_monitoring_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateModelDeploymentMonitoringJob: create a monitoring job."""
     job = _JobPb()
     job.CopyFrom(request.model_deployment_monitoring_job)
     check_display_name(job.display_name, kind="ModelDeploymentMonitoringJob")
@@ -54,11 +55,13 @@ def create_monitoring_job(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetModelDeploymentMonitoringJob", executes=False)
 def get_monitoring_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetModelDeploymentMonitoringJob: return a monitoring job."""
     return call.store(Resources).get("ModelDeploymentMonitoringJob", canonical(call, request.name))
 
 
 @handles(f"{_SERVICE}.ListModelDeploymentMonitoringJobs", executes=False)
 def list_monitoring_jobs(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListModelDeploymentMonitoringJobs: list the monitoring jobs."""
     jobs = call.store(Resources).below(canonical(call, request.parent), _COLLECTION)[
         ::-1
     ]  # the newest first
@@ -70,6 +73,7 @@ def list_monitoring_jobs(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteModelDeploymentMonitoringJob", executes=False)
 def delete_monitoring_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteModelDeploymentMonitoringJob: delete a monitoring job."""
     job = get_monitoring_job(call, request)
     call.store(Resources).remove(job.name)
     return operations.completed_operation(call, job.name.rpartition(f"/{_COLLECTION}/")[0])

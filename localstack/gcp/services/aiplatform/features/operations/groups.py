@@ -23,6 +23,7 @@ _SECONDS = 2.0  # that the provider takes
 
 @handles(f"{_SERVICE}.CreateFeatureGroup")
 def create_feature_group(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateFeatureGroup: create a feature group."""
     group = request.feature_group
     name = standard_methods.name_of(call, GROUP, request.parent, request.feature_group_id)
     if not group.HasField("big_query"):
@@ -42,17 +43,20 @@ def create_feature_group(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureGroup")
 def get_feature_group(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetFeatureGroup: return a feature group."""
     return standard_methods.get(call, GROUP, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatureGroups")
 def list_feature_groups(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListFeatureGroups: list the feature groups."""
     groups, token = standard_methods.list_page(call, GROUP, request, most=100)
     return registry.ListFeatureGroupsResponse.pb()(feature_groups=groups, next_page_token=token)
 
 
 @handles(f"{_SERVICE}.UpdateFeatureGroup")
 def update_feature_group(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call UpdateFeatureGroup: change a feature group."""
     group = standard_methods.update(
         call,
         GROUP,
@@ -72,6 +76,7 @@ def update_feature_group(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteFeatureGroup")
 def delete_feature_group(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteFeatureGroup: delete a feature group."""
     name = canonical(call, request.name)
     resources = call.store(Resources)
     with resources.lock:
@@ -95,6 +100,7 @@ def delete_feature_group(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.CreateFeature")
 def create_feature(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateFeature: create a feature."""
     feature = _new_feature(call, request.parent, request)
     return standard_methods.long_running(
         call,
@@ -137,11 +143,13 @@ def batch_create_features(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeature")
 def get_feature(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetFeature: return a feature."""
     return standard_methods.get(call, FEATURE, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatures")
 def list_features(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListFeatures: list the features."""
     standard_methods.get(call, GROUP, request.parent)
     listed, token = standard_methods.list_page(call, FEATURE, request, size=1000)
     return features.ListFeaturesResponse.pb()(features=listed, next_page_token=token)
@@ -149,6 +157,7 @@ def list_features(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateFeature")
 def update_feature(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call UpdateFeature: change a feature."""
     feature = standard_methods.update(
         call,
         FEATURE,
@@ -167,6 +176,7 @@ def update_feature(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteFeature")
 def delete_feature(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteFeature: delete a feature."""
     name = canonical(call, request.name)
     resources = call.store(Resources)
     resources.get(FEATURE.word, name)

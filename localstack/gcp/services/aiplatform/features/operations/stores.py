@@ -25,6 +25,7 @@ _State = FeatureOnlineStore.State
 
 @handles(f"{_SERVICE}.CreateFeatureOnlineStore")
 def create_feature_online_store(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateFeatureOnlineStore: create a feature online store."""
     store = request.feature_online_store
     name = standard_methods.name_of(call, STORE, request.parent, request.feature_online_store_id)
     if store.WhichOneof("storage_type") is None:
@@ -47,11 +48,13 @@ def create_feature_online_store(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureOnlineStore")
 def get_feature_online_store(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetFeatureOnlineStore: return a feature online store."""
     return standard_methods.get(call, STORE, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatureOnlineStores")
 def list_feature_online_stores(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListFeatureOnlineStores: list the feature online stores."""
     stores, token = standard_methods.list_page(call, STORE, request, most=100)
     return admin.ListFeatureOnlineStoresResponse.pb()(
         feature_online_stores=stores, next_page_token=token
@@ -60,6 +63,7 @@ def list_feature_online_stores(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateFeatureOnlineStore")
 def update_feature_online_store(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call UpdateFeatureOnlineStore: change a feature online store."""
     store = standard_methods.update(
         call,
         STORE,
@@ -79,6 +83,7 @@ def update_feature_online_store(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteFeatureOnlineStore")
 def delete_feature_online_store(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteFeatureOnlineStore: delete a feature online store."""
     name = canonical(call, request.name)
     resources = call.store(Resources)
     with resources.lock:

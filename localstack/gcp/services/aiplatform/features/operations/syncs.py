@@ -19,6 +19,10 @@ _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreAdminService"
 
 @handles(f"{_SERVICE}.SyncFeatureView")
 def sync_feature_view(call: Call, request: Any) -> Any:
+    """Start to copy a view's rows to the online store.
+
+    It answers Vertex AI's API call SyncFeatureView.
+    """
     view = standard_methods.get(call, VIEW, request.feature_view)
     if view.sync_config.continuous:
         raise GcpError(
@@ -30,6 +34,7 @@ def sync_feature_view(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureViewSync")
 def get_feature_view_sync(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetFeatureViewSync: return a feature view sync."""
     return standard_methods.get(call, SYNC, request.name)
 
 

@@ -23,6 +23,7 @@ _SECONDS = 3.0  # that the provider takes
 
 @handles(f"{_SERVICE}.CreateFeatureView")
 def create_feature_view(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateFeatureView: create a feature view."""
     view = request.feature_view
     store = standard_methods.get(call, STORE, request.parent)
     name = standard_methods.name_of(call, VIEW, store.name, request.feature_view_id)
@@ -42,11 +43,13 @@ def create_feature_view(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureView")
 def get_feature_view(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetFeatureView: return a feature view."""
     return standard_methods.get(call, VIEW, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatureViews")
 def list_feature_views(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListFeatureViews: list the feature views."""
     standard_methods.get(call, STORE, request.parent)
     views, token = standard_methods.list_page(call, VIEW, request, size=1000)
     return admin.ListFeatureViewsResponse.pb()(feature_views=views, next_page_token=token)
@@ -83,6 +86,7 @@ def update_feature_view(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteFeatureView")
 def delete_feature_view(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteFeatureView: delete a feature view."""
     name = canonical(call, request.name)
     call.store(Resources).get(VIEW.word, name)
     context = call.without_request()

@@ -41,6 +41,7 @@ _ENDED = (
 
 @handles(f"{_SERVICE}.CreateCustomJob")
 def create_custom_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateCustomJob: start a custom job."""
     job = CustomJobPb()
     job.CopyFrom(request.custom_job)
     check_display_name(job.display_name, kind="CustomJob")
@@ -136,11 +137,13 @@ def _check_pool(pool: Any, where: str, *, persistent: bool) -> None:
 
 @handles(f"{_SERVICE}.GetCustomJob")
 def get_custom_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetCustomJob: return a custom job."""
     return call.store(Resources).get("CustomJob", canonical(call, request.name))
 
 
 @handles(f"{_SERVICE}.ListCustomJobs")
 def list_custom_jobs(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListCustomJobs: list the custom jobs."""
     jobs = call.store(Resources).below(canonical(call, request.parent), "customJobs")[
         ::-1
     ]  # the newest first
@@ -150,6 +153,7 @@ def list_custom_jobs(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.CancelCustomJob")
 def cancel_custom_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CancelCustomJob: cancel a custom job."""
     name = canonical(call, request.name)
     job = call.store(Resources).get("CustomJob", name)
     if job.state in _ENDED:
@@ -170,6 +174,7 @@ def cancel_custom_job(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteCustomJob")
 def delete_custom_job(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteCustomJob: delete a custom job."""
     name = canonical(call, request.name)
     job = call.store(Resources).get("CustomJob", name)
     if job.state not in _ENDED:

@@ -55,6 +55,7 @@ TrainingPipelinePb = TrainingPipeline.pb()
 
 @handles(f"{_SERVICE}.CreateTrainingPipeline")
 def create_training_pipeline(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateTrainingPipeline: start a training pipeline."""
     parent = canonical(call, request.parent)
     pipeline = TrainingPipelinePb()
     pipeline.CopyFrom(request.training_pipeline)
@@ -240,11 +241,13 @@ def _set_running(call: Call, pipeline: Any, job: str) -> None:
 
 @handles(f"{_SERVICE}.GetTrainingPipeline")
 def get_training_pipeline(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetTrainingPipeline: return a training pipeline."""
     return call.store(Resources).get("TrainingPipeline", canonical(call, request.name))
 
 
 @handles(f"{_SERVICE}.ListTrainingPipelines")
 def list_training_pipelines(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListTrainingPipelines: list the training pipelines."""
     pipelines = call.store(Resources).below(canonical(call, request.parent), "trainingPipelines")[
         ::-1
     ]  # the newest first
@@ -254,6 +257,7 @@ def list_training_pipelines(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.CancelTrainingPipeline")
 def cancel_training_pipeline(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CancelTrainingPipeline: cancel a training pipeline."""
     name = canonical(call, request.name)
 
     def cancel(pipeline: Any) -> None:
@@ -273,6 +277,7 @@ def cancel_training_pipeline(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteTrainingPipeline")
 def delete_training_pipeline(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteTrainingPipeline: delete a training pipeline."""
     name = canonical(call, request.name)
     pipeline = call.store(Resources).get("TrainingPipeline", name)
     if pipeline.state not in _ENDED:

@@ -25,6 +25,10 @@ _MOST_PARENTS = 10
 
 @handles(f"{_SERVICE}.AddContextArtifactsAndExecutions")
 def add_context_artifacts_and_executions(call: Call, request: Any) -> Any:
+    """Put artifacts and executions into a context.
+
+    It answers Vertex AI's API call AddContextArtifactsAndExecutions.
+    """
     context = standard_methods.get(call, CONTEXT, request.context)
     artifacts = [standard_methods.get(call, ARTIFACT, name).name for name in request.artifacts]
     executions = [standard_methods.get(call, EXECUTION, name).name for name in request.executions]
@@ -34,6 +38,7 @@ def add_context_artifacts_and_executions(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.AddContextChildren")
 def add_context_children(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call AddContextChildren: put contexts below another one."""
     resources = call.store(Resources)
     with resources.lock:
         parent = standard_methods.get(call, CONTEXT, request.context)
@@ -60,6 +65,7 @@ def add_context_children(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.RemoveContextChildren")
 def remove_context_children(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call RemoveContextChildren: take contexts out of another one."""
     resources = call.store(Resources)
     with resources.lock:
         parent = standard_methods.get(call, CONTEXT, request.context)
@@ -73,6 +79,10 @@ def remove_context_children(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.AddExecutionEvents")
 def add_execution_events(call: Call, request: Any) -> Any:
+    """Record the inputs and outputs of an execution.
+
+    It answers Vertex AI's API call AddExecutionEvents.
+    """
     execution = standard_methods.get(call, EXECUTION, request.execution)
     for event in request.events:
         if not event.type_:
@@ -87,6 +97,10 @@ def add_execution_events(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.QueryContextLineageSubgraph")
 def query_context_lineage_subgraph(call: Call, request: Any) -> Any:
+    """Return a context's artifacts, executions and events.
+
+    It answers Vertex AI's API call QueryContextLineageSubgraph.
+    """
     context = standard_methods.get(call, CONTEXT, request.context)
     members = call.store(Lineage).members(context.name)
     executions = [name for name in members if f"/{EXECUTION.collection}/" in name]
@@ -96,6 +110,10 @@ def query_context_lineage_subgraph(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.QueryExecutionInputsAndOutputs")
 def query_execution_inputs_and_outputs(call: Call, request: Any) -> Any:
+    """Return an execution's inputs and outputs.
+
+    It answers Vertex AI's API call QueryExecutionInputsAndOutputs.
+    """
     execution = standard_methods.get(call, EXECUTION, request.execution)
     events = call.store(Lineage).events(executions=[execution.name])
     return _graph(call, [execution.name, *(event.artifact for event in events)], events)

@@ -24,6 +24,7 @@ _MOST_POINTS = 1000  # that a read gives, where nothing else is asked
 
 @handles(f"{_SERVICE}.WriteTensorboardRunData")
 def write_tensorboard_run_data(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call WriteTensorboardRunData: store points of a run's time series."""
     run = standard_methods.get(call, RUN, request.tensorboard_run)
     _check(call, run.name, request.time_series_data)
     _write(call, run.name, request.time_series_data)
@@ -49,6 +50,10 @@ def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ReadTensorboardTimeSeriesData")
 def read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
+    """Return the points of a time series.
+
+    It answers Vertex AI's API call ReadTensorboardTimeSeriesData.
+    """
     series = standard_methods.get(call, SERIES, request.tensorboard_time_series)
     return service.ReadTensorboardTimeSeriesDataResponse.pb()(
         time_series_data=_data(call, series, request.max_data_points)
@@ -57,6 +62,10 @@ def read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchReadTensorboardTimeSeriesData")
 def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
+    """Return the points of several time series.
+
+    It answers Vertex AI's API call BatchReadTensorboardTimeSeriesData.
+    """
     tensorboard = standard_methods.get(call, TENSORBOARD, request.tensorboard)
     series = [standard_methods.get(call, SERIES, name) for name in request.time_series]
     for member in series:
@@ -71,6 +80,10 @@ def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ExportTensorboardTimeSeriesData")
 def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
+    """Return a page of a series' points.
+
+    It answers Vertex AI's API call ExportTensorboardTimeSeriesData.
+    """
     series = standard_methods.get(call, SERIES, request.tensorboard_time_series)
     points, token = standard_methods.filtered_page(
         call.store(Points).get(series.name), request, size=_MOST_POINTS, most=10_000

@@ -21,6 +21,7 @@ _SECONDS = 2.0  # that the provider takes
 
 @handles(f"{_SERVICE}.CreateMetadataStore")
 def create_metadata_store(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateMetadataStore: create a metadata store."""
     name = standard_methods.name_of(
         call, STORE, request.parent, request.metadata_store_id or call.new_id()
     )
@@ -33,11 +34,13 @@ def create_metadata_store(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetMetadataStore")
 def get_metadata_store(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetMetadataStore: return a metadata store."""
     return standard_methods.get(call, STORE, request.name)
 
 
 @handles(f"{_SERVICE}.ListMetadataStores")
 def list_metadata_stores(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListMetadataStores: list the metadata stores."""
     stores, token = standard_methods.list_page(call, STORE, request)
     return service.ListMetadataStoresResponse.pb()(metadata_stores=stores, next_page_token=token)
 
@@ -65,6 +68,7 @@ def delete_metadata_store(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.CreateMetadataSchema")
 def create_metadata_schema(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateMetadataSchema: create a metadata schema."""
     store = standard_methods.get(call, STORE, request.parent)
     if not request.metadata_schema.schema:
         raise GcpError("INVALID_ARGUMENT", "metadata_schema.schema is required.")
@@ -76,11 +80,13 @@ def create_metadata_schema(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetMetadataSchema")
 def get_metadata_schema(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetMetadataSchema: return a metadata schema."""
     return standard_methods.get(call, SCHEMA, request.name)
 
 
 @handles(f"{_SERVICE}.ListMetadataSchemas")
 def list_metadata_schemas(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListMetadataSchemas: list the metadata schemas."""
     standard_methods.get(call, STORE, request.parent)
     schemas, token = standard_methods.list_page(call, SCHEMA, request)
     return service.ListMetadataSchemasResponse.pb()(metadata_schemas=schemas, next_page_token=token)

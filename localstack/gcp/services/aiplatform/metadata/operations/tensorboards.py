@@ -69,6 +69,7 @@ _CHILDREN = {TENSORBOARD.word: EXPERIMENT, EXPERIMENT.word: RUN, RUN.word: SERIE
 
 @handles(f"{_SERVICE}.CreateTensorboard")
 def create_tensorboard(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call CreateTensorboard: create a tensorboard."""
     tensorboard = request.tensorboard
     if not tensorboard.display_name:
         raise GcpError("INVALID_ARGUMENT", "tensorboard.display_name is required.")
@@ -91,11 +92,13 @@ def create_tensorboard(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetTensorboard")
 def get_tensorboard(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetTensorboard: return a tensorboard."""
     return _with_runs(call, standard_methods.get(call, TENSORBOARD, request.name))
 
 
 @handles(f"{_SERVICE}.ListTensorboards")
 def list_tensorboards(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListTensorboards: list the tensorboards."""
     tensorboards, token = standard_methods.list_page(call, TENSORBOARD, request)
     listed = [_with_runs(call, tensorboard) for tensorboard in tensorboards]
     return service.ListTensorboardsResponse.pb()(tensorboards=listed, next_page_token=token)
@@ -103,6 +106,7 @@ def list_tensorboards(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateTensorboard")
 def update_tensorboard(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call UpdateTensorboard: change a tensorboard."""
     resources = call.store(Resources)
     with resources.lock:
         tensorboard = standard_methods.update(
@@ -121,6 +125,7 @@ def update_tensorboard(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteTensorboard")
 def delete_tensorboard(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteTensorboard: delete a tensorboard."""
     return _delete(call, TENSORBOARD, request)
 
 

@@ -25,6 +25,7 @@ ModelEvaluationPb = ModelEvaluation.pb()
 
 @handles(f"{_SERVICE}.ImportModelEvaluation", executes=False)
 def import_model_evaluation(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ImportModelEvaluation: store an imported model evaluation."""
     evaluation = ModelEvaluationPb()
     evaluation.CopyFrom(request.model_evaluation)
     check_display_name(evaluation.display_name, kind="ModelEvaluation", required=False)
@@ -39,6 +40,7 @@ def import_model_evaluation(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetModelEvaluation", executes=False)
 def get_model_evaluation(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetModelEvaluation: return a model evaluation."""
     match = _NAME.fullmatch(request.name)
     if match is None:
         raise invalid(

@@ -40,6 +40,7 @@ _OF_VERSION = {"version_description"}
 
 @handles("google.cloud.aiplatform.v1.ModelService.GetModel")
 def get_model(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call GetModel: return a model version."""
     return version_by_name(call, request.name)
 
 
@@ -64,6 +65,7 @@ def list_models(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.ModelService.ListModelVersions")
 def list_model_versions(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call ListModelVersions: list the model versions."""
     parsed = parse(call, request.name)
     with call.store(Models).lock:
         model = registered_model(call, parsed)
@@ -79,6 +81,7 @@ def list_model_versions(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.ModelService.UpdateModel")
 def update_model(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call UpdateModel: change a model."""
     parsed = parse(call, request.model.name)
     paths = set(updated_fields(request, {"labels", *_SHARED, *_OF_VERSION}, kind="a model"))
     if paths & _SHARED and paths & _OF_VERSION:
@@ -150,6 +153,7 @@ def merge_version_aliases(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.ModelService.DeleteModel")
 def delete_model(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteModel: delete a model."""
     parsed = parse(call, request.name)
     if parsed.version:
         raise invalid(
@@ -173,6 +177,7 @@ def delete_model(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.ModelService.DeleteModelVersion")
 def delete_model_version(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call DeleteModelVersion: delete a model version."""
     parsed = parse(call, request.name)
     if not parsed.version:
         raise invalid(f"name must say a version: {request.name}@VERSION.")

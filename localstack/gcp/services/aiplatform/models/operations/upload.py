@@ -62,6 +62,7 @@ _DEDICATED = ModelMessage.DeploymentResourcesType.DEDICATED_RESOURCES.value
 
 @handles("google.cloud.aiplatform.v1.ModelService.UploadModel")
 def upload_model(call: Call, request: Any) -> Any:
+    """Answer Vertex AI's API call UploadModel: register a model version."""
     name = check(call, request)
     now = call.now_pb()
     context = call.without_request()
