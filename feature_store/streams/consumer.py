@@ -39,6 +39,9 @@ class PutRows(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             target: Where.
             written_at: A moment that grows with every call of the consumer's one writer.
+
+        Raises:
+            Invalid: A sum of whole numbers is beyond 64 bits.
         """
         import pyarrow as pa
 
@@ -52,9 +55,21 @@ class PutRows(msgspec.Struct, frozen=True, kw_only=True):
         }
         for place, feature in enumerate(self.view.features):
             numbers = [values[place] for _, values in newest.values()]
-            columns[feature.name] = pa.array(numbers, arrow_type(feature.type))
+            try:
+                columns[feature.name] = pa.array(numbers, arrow_type(feature.type))
+            except OverflowError as error:
+                raise _beyond_64_bits(self.view.name, feature.name) from error
         target.online.put(self.view, pa.table(columns), written_at=written_at)
         return len(newest)
+
+
+def _beyond_64_bits(view: str, feature: str) -> Invalid:
+    """Return the error for whole numbers whose sum no store and no warehouse can hold."""
+    return Invalid(
+        f"{view}: {feature} adds up to more than a whole number of 64 bits holds",
+        remedy="give the attribute min and max in events: of project.yaml, or type: float; the "
+        "worker goes on once the events have left the window",
+    )
 
 
 @final
@@ -112,8 +127,11 @@ class StreamViewConsumer:
         return {"events": state.events, "late": state.late, "rows put": state.put}
 
     def encode(self, state: TileState) -> bytes:
-        """Return a state as bytes, for a checkpoint."""
-        return self.windows.encode(state)
+        """Return a state as bytes, for a checkpoint; raise Invalid for one beyond 64 bits."""
+        try:
+            return self.windows.encode(state)
+        except OverflowError as error:
+            raise _beyond_64_bits(self.name, "a feature") from error
 
     def decode(self, data: bytes) -> TileState:
         """Return the state that was encoded as these bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,6 +31,7 @@ _BATCH = 1_000  # events that the consumer is given at once
 _EXAMPLES = 5
 _NEAR = 1e-9  # floats that differ by less, relatively, are the same: engines add in other orders
 _Values = tuple[object, ...]
+_Columns = dict[tuple[str, str], str]
 
 
 class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +82,7 @@ def replay(project: Project, view: str, *, since: datetime | None = None) -> Rep
 
     Raises:
         NotFound: There is no such view.
-        Invalid: It is not a stream view, or has no history.
+        Invalid: It is not a stream view, or has no history of `since` or later.
     """
     source = view_sources(project.description, [view])[0]
     consumer = StreamViewConsumer(source)
@@ -92,7 +94,13 @@ def replay(project: Project, view: str, *, since: datetime | None = None) -> Rep
     begin = EPOCH if since is None else utc_milliseconds(since)
     first_event = EPOCH if since is None else begin - definition.windows[-1] - definition.every
     end = until - definition.delay
-    run = _Run(consumer, begin=begin, end=end)
+    if begin > end:
+        raise Invalid(
+            f"the history of {view} ends at {end:%Y-%m-%d %H:%M:%S}, before "
+            f"{begin:%Y-%m-%d %H:%M:%S}",
+            remedy=f"begin earlier, or isthmus materialize {view}",
+        )
+    run = _Run(consumer, _columns(source.view), begin=begin, end=end)
     project.progress(f"replay {view}: events", 0, 2)
     project.target.warehouse.query(
         _events_sql(project.spec, source.view), {"since": first_event, "until": end}, into=run.take
@@ -119,8 +127,10 @@ def replay(project: Project, view: str, *, since: datetime | None = None) -> Rep
 class _Run:
     """A run of the consumer over events in the order of their times."""
 
-    def __init__(self, consumer: StreamViewConsumer, *, begin: datetime, end: datetime) -> None:
-        self._consumer = consumer
+    def __init__(
+        self, consumer: StreamViewConsumer, columns: _Columns, *, begin: datetime, end: datetime
+    ) -> None:
+        self._consumer, self._columns = consumer, columns
         self._begin, self._end = begin, end
         self.events = self.late = 0
         self.rows: dict[tuple[str, datetime], _Values] = {}
@@ -134,7 +144,7 @@ class _Run:
         watermark = EPOCH
         for table in tables:
             for batch in table.to_batches(max_chunksize=_BATCH):
-                rows = [_event(row) for row in batch.to_pylist()]
+                rows = [_event(row, self._columns) for row in batch.to_pylist()]
                 if not rows:
                     continue
                 self.events += sum(row["event_timestamp"] >= self._begin for row in rows)
@@ -195,30 +205,32 @@ class _Comparison:
         return RowDifference(key=place[0], moment=place[1], replayed=named[0], history=named[1])
 
 
-def _event(row: dict[str, Any]) -> dict[str, Any]:
+def _event(row: dict[str, Any], columns: _Columns) -> dict[str, Any]:
     """Return an event's row with its time aware, and its values under the attributes' names."""
-    prefix = f"isthmus_{row['isthmus_event']}_"
+    name = row["isthmus_event"]
     return (
-        {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
-        | {
-            name: value
-            for name, value in row.items()
-            if name == "isthmus_event" or not name.startswith("isthmus_")
-        }
-        | {"event_timestamp": row["event_timestamp"].replace(tzinfo=UTC)}
+        {key: value for key, value in row.items() if not key.startswith("isthmus_")}
+        | {"isthmus_event": name, "event_timestamp": row["event_timestamp"].replace(tzinfo=UTC)}
+        | {attribute: row[c] for (event, attribute), c in columns.items() if event == name}
     )
+
+
+def _columns(view: FeatureView) -> _Columns:
+    """Return the column of `_events_sql` in which each attribute stands, by event and attribute."""
+    assert view.stream is not None  # noqa: S101  the caller has looked
+    attributes = dict.fromkeys(
+        (f.event, f.attribute) for f in view.stream.features if f.attribute is not None
+    )
+    return {owned: f"isthmus_value_{number}" for number, owned in enumerate(attributes, start=1)}
 
 
 def _events_sql(spec: ProjectSpec, view: FeatureView) -> str:
     """Return SQL for the events that a stream view counts, in the order of their times.
 
-    An attribute stands under `isthmus_<event>_<attribute>`.
+    An attribute stands in the column that `_columns` gives to it.
     """
     assert view.stream is not None  # noqa: S101  the caller has looked
     key = spec.entities[view.entity].key
-    attributes = dict.fromkeys(
-        (f.event, f.attribute) for f in view.stream.features if f.attribute is not None
-    )
     types = {
         (event, attribute.name): sql_type(OF_ATTRIBUTE[attribute.type])
         for event in view.stream.events
@@ -228,8 +240,8 @@ def _events_sql(spec: ProjectSpec, view: FeatureView) -> str:
         f"SELECT '{event}' AS isthmus_event, {key}, event_timestamp"
         + "".join(
             f", {attribute if owner == event else f'CAST(NULL AS {types[owner, attribute]})'} AS "
-            f"isthmus_{owner}_{attribute}"
-            for owner, attribute in attributes
+            f"{column}"
+            for (owner, attribute), column in _columns(view).items()
         )
         + f" FROM {view_name(event)} WHERE {key} IS NOT NULL AND event_timestamp >= $since AND "
         "event_timestamp < $until"
@@ -256,5 +268,7 @@ def _same(mine: Any, theirs: Any) -> bool:
     if mine is None or theirs is None:
         return mine is theirs
     if isinstance(mine, float) or isinstance(theirs, float):
+        if not (isfinite(mine) and isfinite(theirs)):  # infinite, or not a number
+            return repr(float(mine)) == repr(float(theirs))
         return bool(abs(mine - theirs) <= _NEAR * (abs(mine) + abs(theirs)))
     return bool(mine == theirs)

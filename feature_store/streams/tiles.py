@@ -239,11 +239,11 @@ class TileWindows:
                 if tile[place] is not None
             ]
             if kind == "sum":
-                values.append(fsum(numbers))
+                values.append(_added(numbers))
             elif not numbers:
                 values.append(None)
             elif kind == "mean":
-                values.append(fsum(numbers) / counts[counter])
+                values.append(_added(numbers) / counts[counter])
             else:
                 values.append(min(numbers) if kind == "min" else max(numbers))
         return tuple(values)
@@ -278,6 +278,14 @@ class TileWindows:
 def _is_whole(total: TileTotal) -> bool:
     """Return whether an empty tile holds 0 for a total, and not nothing."""
     return total.function == "count"
+
+
+def _added(numbers: Sequence[float]) -> float:
+    """Return the sum of floats; one beyond their range is infinite, as in SQL."""
+    try:
+        return fsum(numbers)
+    except (OverflowError, ValueError):  # too large, or infinities of both signs
+        return sum(numbers)
 
 
 def _add_values(

@@ -8,11 +8,12 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Busy, Unsupported
+from ...errors import Busy, Refused, Unsupported
 from ...events.consume.checkpoint import read_checkpoint
 from ...events.consume.consumer import Consumer
 from ...events.consume.holding import busy, is_held
 from ...events.consume.worker import Worker, WorkerReport
+from ..resources.applied_digests import changed_views
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -40,9 +41,11 @@ def run_workers(
         tell: Called with a worker's report every few seconds, from its thread.
 
     Raises:
+        Refused: A view's definition is not the one that was applied. None was begun.
         Busy: Somebody else reads for one of them. None was begun.
     """
     target, workers = project.target, tuple(consumers)
+    _require_applied(project, workers)
     for consumer in workers:
         document = read_checkpoint(target.state, consumer.name).document
         if is_held(document, target.clock()):
@@ -76,6 +79,18 @@ def run_workers(
     if failures:
         raise next((error for error in failures if not isinstance(error, Busy)), failures[0])
     return tuple(reports[consumer.name] for consumer in workers)
+
+
+def _require_applied(project: Project, workers: Iterable[Consumer[Any]]) -> None:
+    """Raise Refused for a consumer whose definition is not the one that was applied."""
+    changed = changed_views(project)
+    for consumer in workers:
+        if consumer.name in changed:
+            raise Refused(
+                f"{consumer.name}: its definition changed since it was applied; its rows would "
+                "not mean what its history says",
+                remedy=f"undo it, or declare {consumer.name}_v2 beside it; all of it: isthmus plan",
+            )
 
 
 def _build_ports(project: Project) -> None:

@@ -6,7 +6,8 @@ from random import Random
 import msgspec
 import pytest
 
-from isthmus.errors import Invalid
+import isthmus as im
+from isthmus.errors import Invalid, Refused
 from isthmus.feature_store.offline.materialize import materialize
 from isthmus.feature_store.offline.training_set import training_set
 from isthmus.feature_store.online.skew import skew
@@ -36,6 +37,21 @@ LIVE = StreamDefinition(
         for minutes in (10, 60)
     ),
 )
+
+ALIKE = """name: alike
+entities: {user: {key: user_id, type: string}}
+events:
+  stay: {attributes: {user_id: {type: string}, long_seconds: {type: float}}}
+  stay_long: {attributes: {user_id: {type: string}, seconds: {type: float}}}
+feature_views:
+  live:
+    entity: user
+    stream: {every: 1m, delay: 0s}
+    ttl: 1h
+    features:
+      a: {sum: stay.long_seconds, window: 2m}
+      b: {sum: stay_long.seconds, window: 2m}
+"""
 
 
 def live_spec():
@@ -158,6 +174,41 @@ def test_a_replay_of_what_is_no_stream_view_or_has_no_history_is_refused(tmp_pat
             replay(project, "item_history")
         with pytest.raises(Invalid, match="item_live has no history yet"):
             replay(project, "item_live")
+
+
+def test_a_replay_from_beyond_the_history_is_refused(live):
+    with pytest.raises(Invalid, match="history of item_live ends at 2"):
+        replay(live, "item_live", since=START + timedelta(days=90))
+
+
+def test_a_replay_tells_attributes_apart_whose_names_and_events_join_alike(tmp_path):
+    """`stay.long_seconds` and `stay_long.seconds`."""
+    (tmp_path / "project.yaml").write_text(ALIKE)
+    with im.open(tmp_path) as project:
+        im.apply(project)
+        at = project.now() - timedelta(minutes=10)
+        for n, (event, seconds) in enumerate([("stay", "long_seconds"), ("stay_long", "seconds")]):
+            row = {"event_id": "1", "event_timestamp": at, "user_id": "a b", seconds: 1.5 + n}
+            im.emit(project, event, [row])
+        materialize(project, ["live"])
+        assert [(row["a"], row["b"]) for row in history(project, "live")] == [(1.5, 2.5), (0, 0)]
+        report = replay(project, "live")
+        assert (report.events, report.rows, report.differ) == (2, 2, 0)
+
+
+def test_a_worker_of_a_changed_definition_is_refused_and_puts_nothing(tmp_path):
+    file = tmp_path / "project.yaml"
+    file.write_text(ALIKE)
+    with im.open(tmp_path) as project:
+        im.apply(project)
+    file.write_text(ALIKE.replace("long_seconds, window: 2m", "long_seconds, window: 5m"))
+    with im.open(tmp_path) as project:
+        at = project.now() - timedelta(minutes=2)
+        row = {"event_id": "1", "event_timestamp": at, "user_id": "a", "long_seconds": 1.5}
+        im.emit(project, "stay", [row])
+        with pytest.raises(Refused, match="live: its definition changed since it was applied"):
+            im.stream.run(project, ["live"], duration=timedelta(seconds=1))
+        assert project.target.online.get({"live": ["a"]})["live"] == [None]
 
 
 def test_the_consumer_puts_each_entitys_newest_row_online_as_the_history_has_it(live):

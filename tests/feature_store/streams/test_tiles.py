@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.errors import Invalid
 from isthmus.feature_store.sql.subset import check
 from isthmus.feature_store.streams.tiles import EPOCH
 from isthmus.project.features.tile_sql import stream_view_sql
@@ -179,6 +180,39 @@ def test_an_event_older_than_the_lateness_is_counted_and_changes_nothing():
     steps.shows(show(2, 200), show(3, 250))
     assert steps.consumer.figures(steps.state) == {"events": 3, "late": 1, "rows put": 1}
     assert {(at, count) for at, _, count in steps.rows(300)} == {(300, 2)}
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [[1e308] * 2, [-1e308] * 2, [1e308, 1e308, -1e308, -1e308]],
+)
+def test_sums_beyond_the_range_of_floats_are_those_of_sql(seconds):
+    """In tiles of their own, so that each figure is a finite number."""
+    events = [
+        ("stay", show(n, 60 * n) | {"seconds": value, "pages": 1})
+        for n, value in enumerate(seconds)
+    ]
+    spec = definition(short=len(seconds), long=len(seconds) + 1)
+    rows, _ = through_consumer(spec, events, [1], restart=True, clock=[])
+    theirs, _ = by_sql(events, spec)
+    assert rows.keys() == theirs.keys()
+    places = [n for n, f in enumerate(spec.features) if f.attribute == "seconds"]
+    for place, values in rows.items():
+        assert [repr(values[n]) for n in places] == [repr(theirs[place][n]) for n in places]
+
+
+@pytest.mark.parametrize("often", [2, 8])
+def test_whole_numbers_beyond_64_bits_are_refused_by_name(often):
+    consumer = consumer_of(definition())
+    stay = next(stream for stream in consumer.inputs if stream.event == "stay")
+    events = [show(n, 1) | {"seconds": 1.0, "pages": 2**62} for n in range(often)]
+    state = consumer.apply(consumer.empty(), stay, events, watermark=EPOCH)
+    step = consumer.advance(state, watermark=EPOCH, now=START + timedelta(seconds=60))
+    with pytest.raises(Invalid, match="item_live: pages_sum adds up to more than a whole number"):
+        step.effects[0].carry_out(None, written_at=START)
+    if often == 8:  # nor has the checkpoint a place for it
+        with pytest.raises(Invalid, match="64 bits"):
+            consumer.encode(state)
 
 
 def test_another_definition_has_another_digest():
