@@ -220,9 +220,11 @@ def _answers(
 
 
 def _arranged_column(project: Project) -> str:
-    """Return the SQL of the column with both variants' orders after the rules.
+    """Return the SQL that selects `arranged` of the logged rankings.
 
-    It is NULL as long as the table lacks the column, which `apply` adds.
+    The column has the order of items that each of two interleaved variants had after the rules
+    (blocks, boosts, pins) were applied. A table of an older version lacks it until `isthmus apply`
+    adds it; NULL is selected then.
     """
     table = project.target.warehouse.observe(RANKINGS.name)
     has = table is not None and any(column.name == "arranged" for column in table.columns)

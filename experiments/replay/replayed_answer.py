@@ -169,10 +169,17 @@ def unshown_probability(answer: Answer, arrangement: Arrangement, explore: float
 def _other(
     place: tuple[ReservedPlaces | None, int, int] | None, item: int | None, explore: float
 ) -> float:
-    """Return how likely the replayed version shows another item at a place than `item`.
+    """Return the probability that the replayed version shows another item than `item` at a place.
 
-    `place` is the lane (None for a pinned place), the place's number in it, and the item that the
-    version ranks there.
+    Args:
+        place: The places that are filled from one ranking (None for an item that a rule pins), the
+            number of this place among them, and the item that the version ranks there. None: the
+            version has no such place.
+        item: The item that the log showed; None: none.
+        explore: The share of answers in random order, 0 to 1.
+
+    Returns:
+        The probability; 1 where the place or the item is None.
     """
     if place is None or item is None:
         return 1.0

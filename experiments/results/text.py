@@ -326,9 +326,10 @@ def figure_text(metric: str, outcome: str, relative: FigureInterval | None) -> s
 
 
 def absolute_of_day(effect: DayEffect, *, percents: bool) -> list[str]:
-    """Return a day's absolute difference as text, in a list; of shares in percentage points.
+    """Return the absolute difference between two arms on one day as a list of one text.
 
-    The list is empty where the gateway assigned the units.
+    The list is empty for an experiment that the gateway ran, of which only the relative difference
+    is computed by day. `percents` writes it in percentage points, as of a rate.
     """
     return [absolute_text(effect.absolute, percents=percents)] if effect.absolute else []
 

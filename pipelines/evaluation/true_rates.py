@@ -117,10 +117,12 @@ def spread(rows: Alike) -> Spread | None:
 
 
 def excess(rows: Alike, values: Floats | Codes, *, visible: bool = False) -> float:
-    """Return by how many standard errors a feature explains more than true rates allow.
+    """Return by how many standard errors a feature explains more of a label than it honestly can.
 
-    A large excess means that the feature holds the label. With residuals r, weights w and a
-    feature's fit f on entities k (a cubic of numbers, a mean of each text), honest values keep
+    Entities (items, users) differ in their true rates, the expected label of a row. A feature that
+    explains more than how far these deviate from their mean holds the label itself. With residuals
+    r, weights w and a feature's fit f on entities k (a cubic of numbers, a mean of each text),
+    honest values keep
 
     sum w_k f_k^2 <= sum w_k d_k^2   (Cauchy and Schwarz)
 

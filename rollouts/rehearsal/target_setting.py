@@ -76,9 +76,10 @@ class TargetSetting:
         return self._now
 
     def ports(self) -> ControllerPorts:
-        """Return interfaces to the target, for one more controller or another user.
+        """Open the target again, and return the ports that a rollout's controller works with.
 
-        Their smoke test is one request.
+        Each call is as if one more process, or another person, drove the same rollout. `smoke` of
+        the ports sends one request to a variant.
         """
         target = self._open_target()
 

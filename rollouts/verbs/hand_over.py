@@ -71,9 +71,16 @@ def hand_over(
 
 
 def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str) -> RolloutPlan:
-    """Return the plan of a hand-over: a rollout of one step, to all of the traffic.
+    """Return the plan by which an experiment's winner gives its version to another variant's name.
 
-    `source` gets the version of `to`; `heir_of` is the experiment's run that began it.
+    It is a rollout of one step to 100 % of the traffic.
+
+    Args:
+        project: The project.
+        endpoint: The endpoint's name.
+        source: The variant that gets the model version of `to`, and its traffic.
+        to: The variant that won, and has all of the traffic.
+        heir_of: The run of the experiment that ships so.
     """
     state, declared = observe(project, endpoint), project.spec.endpoints[endpoint]
     _check_serves(state, to)

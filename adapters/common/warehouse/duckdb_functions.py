@@ -57,5 +57,9 @@ def define(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def use_duckdbs_own(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Make a cursor use DuckDB's own functions, whose errors name a position in the query."""
+    """Make a cursor call DuckDB's functions where Isthmus has macros of the same names.
+
+    The macros compute as the clouds do. The errors of DuckDB's own functions name the position in
+    the query, those of a macro do not.
+    """
     cursor.execute("SET search_path = 'system.main,memory.main'")

@@ -237,9 +237,18 @@ def _move(reading: _Reading, place: places.Place, shard: str, answer: Answer) ->
 
 
 def _behind(reading: _Reading, place: places.Place, began: float) -> timedelta | None:
-    """Return the age of the oldest event that is not read yet, at most; None: it is not cached.
+    """Return an upper bound of the age of the oldest event of a stream that is not read yet.
 
-    Of a shard that was not asked since `began`, events may be unread since it last was.
+    It is the largest of what Kinesis said of each shard when it was last asked. To that of a shard
+    that was last asked before `began`, the time since then is added.
+
+    Args:
+        reading: The shards, and what Kinesis said of them.
+        place: The place up to which the stream is read.
+        began: When the read that ends now began, on the monotonic clock.
+
+    Returns:
+        The age; None if a shard was never asked, or its children are not readable yet.
     """
     now = time.monotonic()
     ages: list[float] = []

@@ -175,9 +175,15 @@ def draft(
 
 
 def chances(first: ReservedPlaces, second: ReservedPlaces) -> dict[tuple[int, int], float]:
-    """Return the probability that interleaving shows a candidate at a place.
+    """Return the probability that team-draft interleaving shows a candidate at a place.
 
-    The keys are (number of the place, candidate); a pair that is absent has probability 0.
+    Args:
+        first: One variant's ranking of the candidates for these places.
+        second: The other variant's.
+
+    Returns:
+        The probability by (number of the place, index of the candidate in the request); 0 for a
+        pair that is absent.
     """
     likely: dict[tuple[int, int], float] = {}
     number = 0
