@@ -98,13 +98,15 @@ def _types(project: Project, model: Model) -> dict[str, ColumnType]:
     """Return the column type of each feature of a model, by the feature's name."""
     views = tuple(dict.fromkeys(f.view for f in model.features if f.view is not None))
     sources = view_sources(project.description, views) if views else ()
-    of_views = {
+    of_views: dict[tuple[str, str], ColumnType] = {
         (source.view.name, column.name): column.type
         for source in sources
         for column in source.features
     }
     event = scored_event(model, project.spec)
-    attributes = {a.name: OF_ATTRIBUTE[a.type] for a in event.attributes} if event else {}
+    attributes: dict[str, ColumnType] = (
+        {a.name: OF_ATTRIBUTE[a.type] for a in event.attributes} if event else {}
+    )
     types: dict[str, ColumnType] = {}
     for feature in model.features:
         kind = (

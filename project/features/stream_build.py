@@ -109,7 +109,7 @@ def _feature(
     name: str, about: YamlValues, key: str, counted: CountedEvents, report: ProblemReport
 ) -> StreamFeature | None:
     """Build one feature, and report what is wrong with it; None if it is wrong."""
-    words = [word for word in _AGGREGATES if word in about]
+    words: list[Aggregate] = [word for word in _AGGREGATES if word in about]
     if len(words) != 1:
         report.add(
             key,
