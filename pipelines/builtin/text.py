@@ -169,11 +169,12 @@ def text(
     matrix = csr_matrix(
         (np.concatenate(values), columns, starts), shape=(len(counts), len(vocabulary))
     )
-    fitted: Any = TruncatedSVD(n_components=dimensions, random_state=0).fit(matrix)
+    with np.errstate(all="ignore"):  # texts that are all alike have no variance
+        fitted: Any = TruncatedSVD(n_components=dimensions, random_state=0).fit(matrix)
     return Text(
         tokenizer,
         vocabulary,
         weights,
         np.ascontiguousarray(fitted.components_.T),
-        float(fitted.explained_variance_ratio_.sum()),
+        float(np.nan_to_num(fitted.explained_variance_ratio_).sum()),
     )

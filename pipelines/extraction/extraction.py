@@ -19,7 +19,7 @@ import msgspec
 
 from ...core.formats import StoredDocument, decode
 from ...core.runtime.project import Project
-from ...errors import Invalid, NotFound
+from ...errors import Busy, Conflict, Invalid, NotFound
 from ...events.tables.column_types import arrow_type
 from ...feature_store.tables.relations import extracted_columns, extracted_table
 from ...feature_store.views.sources import no_view
@@ -130,6 +130,7 @@ def extract_view(project: Project, name: str) -> Extraction:
         NotFound: there is no such view, or no event with a content.
         Invalid: the view has no extractor, or that cannot be fitted.
         Refused: project.yaml says something else than what its version was fitted by.
+        Busy: another checkout's command extracts the view.
     """
     view, extract = find_view(project, name)
     contents = list(read_contents(project, view, extract))
@@ -172,16 +173,17 @@ class _Writer:
         self._project, self._view, self._extract, self._version = project, view, extract, version
         self._known: dict[str, Vector] = {}
         self._key = f"extractions/{view.name}"
+        self._noted = project.target.state.get(self._key)
+        self._token = self._noted.token if self._noted else None
         self.computed: dict[str, Vector] = {}
         self.written: dict[EventPlace, StoredContent] = {}
         self.rows = 0
 
     def finish_begun(self, contents: Sequence[Content]) -> None:
         """Write a batch again that was begun and not finished: a kill may have left a part."""
-        document = self._project.target.state.get(self._key)
-        if document is None:
+        if self._noted is None:
             return
-        state = decode(document.value, ExtractionState, what=f"state {self._key}")
+        state = decode(self._noted.value, ExtractionState, what=f"state {self._key}")
         created = {(event_id, event_ms): ms for event_id, event_ms, ms in state.events}
         begun = [content for content in contents if content.place in created]
         if begun:
@@ -227,16 +229,24 @@ class _Writer:
         }
 
     def _note(self, batch: str, created: dict[EventPlace, int]) -> None:
-        """Note in the state which batch is about to be written; none when all are."""
+        """Note in the state which batch is about to be written; none when all are.
+
+        Raises:
+            Busy: another process has noted something since this run began, such as one of another
+                checkout. It writes the batches that are due, and this run would double them.
+        """
         state = ExtractionState(
             batch=batch, events=tuple((*place, ms) for place, ms in created.items())
         )
-        document = self._project.target.state.get(self._key)
-        self._project.target.state.put(
-            self._key,
-            msgspec.json.encode(state),
-            expect=document.token if document else None,
-        )
+        try:
+            self._token = self._project.target.state.put(
+                self._key, msgspec.json.encode(state), expect=self._token
+            )
+        except Conflict as error:
+            raise Busy(
+                f"another command extracts {self._view.name}",
+                remedy="wait for it to end, and run this again",
+            ) from error
 
     def _append(self, name: str, batch: Sequence[Content], created: dict[EventPlace, int]) -> None:
         """Append a batch's rows to the table of vectors, computing what is not known yet."""

@@ -11,7 +11,10 @@ from typing import Literal
 import msgspec
 
 from ...errors import Invalid
+from ...events.tables.relations import view_name
+from ...project.specs.content import extracted_name
 from ...project.specs.description import ParsedProject, ProjectSpec
+from ...project.specs.exposures import EXPOSURES, served_objectives
 
 # features, transforms and versions are drawn of one model (pipelines/model_graph)
 Kind = Literal[
@@ -92,9 +95,13 @@ def drawn(
 
 
 def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
-    """Return the nodes of a project's lineage graph: events, tables, ..., models, endpoints."""
+    """Return the nodes of a project's lineage graph: events, tables, ..., models, endpoints.
+
+    The gateway's exposures are among the events where an objective counts them.
+    """
+    served = served_objectives(spec)
     declared: dict[Kind, list[str]] = {
-        "event": list(spec.events),
+        "event": [*spec.events, *({EXPOSURES} - spec.events.keys() if served else ())],
         "table": list(spec.tables),
         "objective": list(spec.objectives),
         "view": list(spec.feature_views),
@@ -128,9 +135,11 @@ def _objective_edges(spec: ProjectSpec) -> Iterator[LineageEdge]:
 def _view_edges(spec: ProjectSpec) -> Iterator[LineageEdge]:
     """Yield the lineage edges to feature views from the nodes that they read."""
     for view in spec.feature_views.values():
-        yield from (
-            LineageEdge(source, Node("view", view.name)) for source in _sources(view.sql, spec)
-        )
+        target = Node("view", view.name)
+        if view.extract:
+            yield LineageEdge(Node("event", view.extract.event), target)
+            continue
+        yield from (LineageEdge(source, target) for source in _sources(view.sql, spec))
 
 
 def _model_edges(spec: ProjectSpec) -> Iterator[LineageEdge]:
@@ -203,19 +212,22 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
 
     tree = sqlglot.parse_one(sql, read="duckdb")
     inside = {cte.alias for cte in tree.find_all(expressions.CTE)}
-    kinds: tuple[tuple[Kind, Mapping[str, object]], ...] = (
-        ("event", {f"events_{name}": name for name in spec.events}),
-        ("objective", dict.fromkeys(spec.objectives)),
-        ("table", dict.fromkeys(spec.tables)),
-        ("view", dict.fromkeys(spec.feature_views)),
-    )
+    relations = {
+        **{
+            extracted_name(view.name): Node("view", view.name)
+            for view in spec.feature_views.values()
+            if view.extract
+        },
+        **{name: Node("view", name) for name in spec.feature_views},
+        **{name: Node("table", name) for name in spec.tables},
+        **{name: Node("objective", name) for name in spec.objectives},
+        **{view_name(name): Node("event", name) for name in spec.events},
+    }
     for name in dict.fromkeys(
         table.name for table in tree.find_all(expressions.Table) if table.name not in inside
     ):
-        for kind, names in kinds:
-            if name in names:
-                yield Node(kind, name.removeprefix("events_") if kind == "event" else name)
-                break
+        if name in relations:
+            yield relations[name]
 
 
 def _tree_text(

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import isthmus as im
-from isthmus.errors import Invalid, NotFound, Refused
+from isthmus.errors import Busy, Invalid, NotFound, Refused
 from isthmus.pipelines.extraction import extraction
 from isthmus.tests.pipelines.extraction import world
 
@@ -179,6 +179,25 @@ def test_cut_at_any_call_and_run_again_no_row_is_lost_or_doubled(
         assert [row["event_id"] for row in found] == [row["event_id"] for row in whole[0]]
         assert (found, published) == whole
     assert cuts > 8
+
+
+def test_of_two_checkouts_at_once_one_is_refused_and_no_row_is_doubled(project, monkeypatch):
+    monkeypatch.setattr(extraction, "BATCH", 120)
+    append, begun = extraction._Writer._append, []
+
+    def with_another_in_between(writer, *batch):
+        begun.append(batch)
+        if len(begun) == 1:  # the other one runs to its end while this one writes its first batch
+            assert extraction.extract_view(project, "item_text").items == 300
+        append(writer, *batch)
+
+    monkeypatch.setattr(extraction._Writer, "_append", with_another_in_between)
+    with pytest.raises(Busy, match="another command extracts item_text"):
+        im.features.extract(project, "item_text")
+    im.features.extract(project, "item_text")
+    assert [row["item_id"] for row in rows(project, f"SELECT item_id FROM ({TABLE})")] == [
+        item for _, item in sorted((f"p{number}", number) for number in range(300))
+    ]
 
 
 def test_what_cannot_be_read_has_no_vector_and_is_told_with_its_reason(folder, project):

@@ -1,5 +1,9 @@
 """The extractor of texts by itself: how it cuts, what it keeps, what it computes."""
 
+import random
+import tracemalloc
+from collections import Counter
+
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -76,15 +80,12 @@ def test_japanese_words_bring_titles_on_one_subject_together():
 
 
 def test_sudachi_takes_the_dictionarys_spelling_and_leaves_out_punctuation():
-    assert tokenizer("sudachi")("「朝食」を作った。") == ["朝食", "を", "作る", "た"]
+    assert list(tokenizer("sudachi")("「朝食」を作った。")) == ["朝食", "を", "作る", "た"]
 
 
 def test_width_and_case_make_no_other_term():
-    assert (
-        tokenizer("words")("\uff21\uff22\uff23 def")
-        == tokenizer("words")("abc DEF")
-        == ["abc", "def"]
-    )
+    cut = tokenizer("words")
+    assert list(cut("\uff21\uff22\uff23 def")) == list(cut("abc DEF")) == ["abc", "def"]
 
 
 def test_an_empty_text_has_no_vector_and_one_of_unknown_terms_is_zero():
@@ -96,3 +97,36 @@ def test_an_empty_text_has_no_vector_and_one_of_unknown_terms_is_zero():
 def test_a_tokenizer_that_is_not_there_is_refused():
     with pytest.raises(Invalid, match="no tokenizer mecab"):
         text(ROWS, tokenizer="mecab")
+
+
+@pytest.mark.parametrize("between", ["。", ""])
+def test_a_long_japanese_text_has_all_its_words(between):
+    cut, sentence = tokenizer("sudachi"), "朝食を作った"
+    many = 20_000
+    words = list(cut(f"{sentence}{between}" * many))
+    if between:
+        assert words == list(cut(sentence)) * many
+    else:  # a piece may end within a word
+        assert words.count("朝食") > 0.99 * many
+
+
+def test_a_text_without_characters_has_no_terms():
+    assert [list(tokenizer(name)(" \n")) for name in ("characters", "words", "sudachi")] == [[]] * 3
+
+
+def test_a_long_text_is_cut_in_little_memory():
+    long = "".join(random.Random(1).choices("abcdefgh ", k=1_000_000))
+    tracemalloc.start()
+    terms = Counter(tokenizer("characters")(long))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert terms.total() > 2_900_000
+    assert most < 40_000_000
+
+
+@pytest.mark.filterwarnings("error")
+def test_texts_that_are_all_alike_are_fitted(tmp_path):
+    rows = [{"title": title} for title in ("roses soil", "Roses Soil", "ROSES  soil")]
+    extractor = text(rows, dimensions=1, tokenizer="words")
+    extractor.save(tmp_path)
+    assert Text.load(tmp_path).extract(rows) == extractor.extract(rows)
