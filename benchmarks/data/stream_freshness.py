@@ -66,10 +66,10 @@ def freshness(folder: Path, target: str) -> list[float]:
         with (folder / "worker.txt").open("w") as log:
             worker = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            first = after_emit(project, 0, patience=300)  # the worker begins meanwhile
-            waits = [after_emit(project, number) for number in range(1, EVENTS + 1)]
+            first = after_emit(project, worker, 0, patience=300)  # the worker begins meanwhile
+            waits = [after_emit(project, worker, number) for number in range(1, EVENTS + 1)]
         except TimeoutError:
-            print((folder / "worker.txt").read_text())
+            print((folder / "worker.txt").read_text()[-2000:])
             raise
         finally:
             worker.terminate()
@@ -80,8 +80,14 @@ def freshness(folder: Path, target: str) -> list[float]:
     return waits
 
 
-def after_emit(project: im.Project, number: int, *, patience: float = 60) -> float:
-    """Emit a click of an item of its own, and return the seconds until it is served."""
+def after_emit(
+    project: im.Project, worker: subprocess.Popen[bytes], number: int, *, patience: float = 60
+) -> float:
+    """Emit a click of an item of its own, and return the seconds until it is served.
+
+    Raises:
+        TimeoutError: It was not served in time, or the worker has ended.
+    """
     time.sleep((number * 0.37) % 1)  # at any moment of a tile
     begun = time.monotonic()
     event = {"event_id": f"c{number}", "event_timestamp": datetime.now(UTC), "item_id": number}
@@ -90,6 +96,8 @@ def after_emit(project: im.Project, number: int, *, patience: float = 60) -> flo
         (row,) = project.target.online.get({"item_live": [str(number)]})["item_live"]
         if row is not None and row["item_clicked_1h"] == 1:
             return time.monotonic() - begun
+        if worker.poll() is not None:
+            raise TimeoutError(f"the worker ended with exit code {worker.returncode}")
         time.sleep(0.01)
     raise TimeoutError(f"event {number} was not served within {patience} s")
 

@@ -7,6 +7,7 @@ process; the ack ids of its messages stay in memory.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -16,19 +17,15 @@ from ....errors import IsthmusError, Throttled, Unavailable
 from ....events.port import Column, EventBatch, Row
 from ....target import Target
 from .. import names
-from ..errors import answer_of
 from ..session import retry, session_of
 from ..warehouse import catalogue
 from . import consumers, messages
 from .leases import Leases
 
 _MESSAGES = 1_000  # of one Pull, the most that Google gives
-_ANSWERED = timedelta(seconds=15)  # in which a Pull that waits for nothing is answered
+_ANSWERED = 15.0  # seconds within which a Pull is answered
+_PAUSE = 0.1  # seconds between two Pulls while there is no message
 _Reader = tuple[str, str]  # stream, consumer
-
-
-class _NoAnswer(Exception):
-    """A Pull was not answered in time."""
 
 
 @final
@@ -153,42 +150,37 @@ class PubSubEventSource:
         return received, False
 
     def _pull(self, path: str, most: int, *, wait: timedelta) -> list[Any]:
-        """Return some of a subscription's messages; wait for the first as long as `wait`.
+        """Return some of a subscription's messages; ask again while there are none, up to `wait`.
 
-        A Pull that gets no answer in time says nothing, so that one which does not wait follows:
-        only its empty answer says that there is nothing.
+        Each call answers at once and is waited for. Where a call that waits for messages is cut
+        off by a deadline of ours, an answer under way is lost: its messages are leased by nobody,
+        and come again only when their ack deadline is over.
         """
+        ends = time.monotonic() + wait.total_seconds()
         with self._session.reading("Pull", path):
-            if wait > timedelta():
-                with suppress(_NoAnswer):
-                    return self._call_pull(path, most, at_once=False, within=wait)
-            return self._call_pull(path, most, at_once=True, within=_ANSWERED)
+            while True:
+                received = self._call_pull(path, most)
+                left = ends - time.monotonic()
+                if received or left <= 0:
+                    return received
+                time.sleep(min(left, _PAUSE))
 
-    def _call_pull(self, path: str, most: int, *, at_once: bool, within: timedelta) -> list[Any]:
+    def _call_pull(self, path: str, most: int) -> list[Any]:
         """Call Pull, again while what hinders it is transient.
 
         The generated method is passed by: it warns of `return_immediately`, which Google
         discourages as a way to wait, and nothing else answers that there is no message.
-
-        Raises:
-            _NoAnswer: Nothing came in time, of a Pull that may wait.
         """
         from google.pubsub_v1.types import PullRequest
 
-        request = PullRequest(subscription=path, max_messages=most, return_immediately=at_once)
+        request = PullRequest(subscription=path, max_messages=most, return_immediately=True)
 
         def call() -> Any:
-            try:
-                return self._session.subscriber.transport.pull(
-                    request,
-                    timeout=within.total_seconds(),
-                    metadata=[("x-goog-request-params", f"subscription={path}")],
-                )
-            except Exception as error:
-                answer = answer_of(error)
-                if not at_once and answer is not None and answer.status == "DEADLINE_EXCEEDED":
-                    raise _NoAnswer from error
-                raise
+            return self._session.subscriber.transport.pull(
+                request,
+                timeout=_ANSWERED,
+                metadata=[("x-goog-request-params", f"subscription={path}")],
+            )
 
         answer = retry()(call)()
         return list(type(answer).pb(answer).received_messages)

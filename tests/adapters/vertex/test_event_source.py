@@ -155,6 +155,15 @@ def test_more_than_a_request_holds_is_read_and_committed(stream):
     stream.close()
 
 
+def test_an_answer_that_takes_longer_than_the_patience_is_not_lost(stream, stack):
+    apply(stream)
+    append(stream, 1, 2)
+    stack.fault(kind="latency", operation="Subscriber.Pull", seconds=1)
+    found = items(read(stream, seconds=0.25))
+    assert stack.faults() == (), "Subscriber.Pull was not called"
+    assert found == [1, 2]  # what was lost would come again after two minutes
+
+
 def test_topics_of_an_earlier_release_keep_their_events_from_the_next_apply_on(stream):
     publisher = stream.native.publisher
     publisher.update_topic(

@@ -215,13 +215,12 @@ class Front(StackFront):
                 None, self.answer_in_thread, invocation, handler, request, headers
             )
         with Exchange(self.stack, self.calls, invocation) as exchange:
-            if exchange.faults:
-                await asyncio.sleep(exchange.seconds)
-                exchange.refuse()
+            exchange.refuse()
             self.used.note(invocation.api, invocation.operation, request)
             result = await handler(
                 Call(self, invocation.service, invocation.operation, headers), request
             )
+            await asyncio.sleep(exchange.seconds)  # a client may have gone when it is answered
             exchange.end(result)
             return result
 
