@@ -11,6 +11,8 @@ import pytest
 
 import isthmus as im
 from isthmus.lifecycle.demo import demo
+from isthmus.lifecycle.demo.streams import write_project
+from isthmus.project.scaffold import create
 from isthmus.tests.cli.running import at_terminal, isthmus, too_wide
 
 pytestmark = pytest.mark.slow
@@ -174,3 +176,32 @@ def test_the_demo_refuses_another_project(new):
     ) == (1, True)
     said = isthmus(new, "demo", "--example", "shop", "--requests", "5", ok=False)
     assert (said.code, "how often the shop's visitors come is the shop's" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize(("target", "_variable"), [("local", ""), *CLOUDS])
+def test_the_log_counted_as_a_stream_has_the_rows_of_its_sql(
+    tmp_path, monkeypatch, target, _variable
+):
+    for variable in ("AWS_ENDPOINT_URL", "GCP_ENDPOINT_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    said = isthmus(tmp_path, "demo", "--streams", "--target", target, "--json").json
+    assert (said["target"], said["replay"]["view"]) == (target, "item_live")
+    figures = [said["replay"][name] for name in ("events", "rows", "differ", "late")]
+    assert figures == [20_080, 53_349, 0, 0]
+    if target == "local":
+        again = isthmus(tmp_path, "demo", "--streams").out
+        assert "yes: 53,349 rows, 0 differ" in again
+
+
+def test_the_demo_of_streams_refuses_other_options_and_goes_on_where_it_was_killed(tmp_path, new):
+    said = isthmus(tmp_path, "demo", "--streams", "--keep", ok=False)
+    assert (said.code, "leave the other options out" in said.err) == (64, True)
+    said = isthmus(new, "demo", "--streams", ok=False)
+    assert (said.code, "this project is shop" in said.err) == (1, True)
+    folder = tmp_path / "openbandit_live"
+    create(folder, example="openbandit")  # what a kill leaves before the view is added
+    write_project(folder)
+    text = (folder / "project.yaml").read_text()
+    write_project(folder)
+    assert text.count("item_live:") == 1
+    assert (folder / "project.yaml").read_text() == text
