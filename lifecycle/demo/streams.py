@@ -39,7 +39,7 @@ _STAGES = 5
 
 
 class StreamsDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What the log counted as a stream has in common with the same log counted as a table."""
+    """The figures that the log counted as a stream shares with the same log counted as a table."""
 
     target: str
     seconds: float
