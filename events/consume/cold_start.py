@@ -5,11 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..port import Row
 from .consumer import StreamInput
+from .retries import Ask, at_once
 
 if TYPE_CHECKING:
     from ...feature_store.port import Warehouse
@@ -25,6 +27,7 @@ def past_events(
     since: datetime,
     until: datetime,
     page: int = PAGE,
+    ask: Ask = at_once,
 ) -> Iterator[list[PastEvent]]:
     """Yield the events of several streams from the warehouse, in order of their times, by pages.
 
@@ -34,9 +37,10 @@ def past_events(
         since: The first event time.
         until: The last event time, which is included.
         page: How many events a page has at most.
+        ask: Makes each call to the warehouse; it may ask again.
     """
     streams = [
-        _events_of(warehouse, source.relation, number, since=since, until=until, page=page)
+        _events_of(warehouse, source.relation, number, since=since, until=until, page=page, ask=ask)
         for number, source in enumerate(inputs)
     ]
     merged = heapq.merge(*streams, key=lambda event: event[:2])
@@ -52,9 +56,10 @@ def _events_of(
     since: datetime,
     until: datetime,
     page: int,
+    ask: Ask,
 ) -> Iterator[PastEvent]:
     """Yield the events of a relation in order of time and id, by queries of a page each."""
-    state = warehouse.observe(relation)
+    state = ask(lambda: warehouse.observe(relation))
     if state is None:
         return
     names = ", ".join(column.name for column in state.columns if column.name != "dt")
@@ -74,12 +79,12 @@ def _events_of(
         }
         if last:
             parameters["id"] = last[1]
-        rows = warehouse.query(
+        sql = (
             f"SELECT {names} FROM {relation} WHERE dt >= $first AND dt <= $last "
             f"AND event_timestamp <= $until{place} "
-            f"ORDER BY event_timestamp, event_id LIMIT {page}",
-            parameters,
-        ).to_pylist()
+            f"ORDER BY event_timestamp, event_id LIMIT {page}"
+        )
+        rows = ask(partial(warehouse.query, sql, parameters)).to_pylist()
         for row in rows:
             event = {name: _aware(value) for name, value in row.items()}
             moment = event["event_timestamp"]

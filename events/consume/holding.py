@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +23,9 @@ from ...core.signals import lives
 from ...errors import Busy, Conflict, IsthmusError, OutcomeUnknown
 from ...storage import StateStore
 from ...times import Clock, utc_milliseconds
-from .checkpoint import StreamCheckpoint, checkpoint_key, read_checkpoint
+from . import retries
+from .checkpoint import StoredCheckpoint, StreamCheckpoint, checkpoint_key, read_checkpoint
+from .retries import insist
 
 _RENEW = timedelta(seconds=40)  # a lease that is shorter is renewed
 _LOOK = timedelta(seconds=2)  # how often the document is looked at, for a wish to stop
@@ -102,7 +102,7 @@ class Holding:
         Raises:
             Busy: Another worker reads, or was quicker.
         """
-        stored = read_checkpoint(self._state, self._consumer)
+        stored = self._read()
         self.document, self._token = stored.document, stored.token
         now = self._clock()
         if is_held(self.document, now):
@@ -111,9 +111,7 @@ class Holding:
             self._put(lease=lease.take(self.document.lease, self._holder, now), stop=False)
         except Conflict:
             self.is_lost = True
-            raise busy(
-                self._consumer, read_checkpoint(self._state, self._consumer).document
-            ) from None
+            raise busy(self._consumer, self._read().document) from None
 
     def keep(self) -> bool:
         """Renew the lease where it has become short; return whether somebody asked to stop.
@@ -126,7 +124,7 @@ class Holding:
             self.write()
         elif now - self._looked >= _LOOK:
             self._looked = now
-            stored = read_checkpoint(self._state, self._consumer)
+            stored = self._read()
             if stored.token != self._token:
                 self._adopt()
         return self.document.stop
@@ -175,7 +173,7 @@ class Holding:
         Raises:
             Conflict: The lease is another's by now.
         """
-        stored = read_checkpoint(self._state, self._consumer)
+        stored = self._read()
         theirs, ours = stored.document.lease, self.document.lease
         if (theirs.holder, theirs.epoch) != (ours.holder, ours.epoch):
             self.is_lost = True
@@ -192,21 +190,26 @@ class Holding:
     def _put(self, **fields: Any) -> None:
         """Write the document with other fields by compare-and-swap; at most once a second."""
         if self._wrote is not None:
-            _pause(max(0.0, self._wrote + _PAUSE - time.monotonic()))
+            retries.pause(max(0.0, self._wrote + _PAUSE - time.monotonic()))
         document = msgspec.structs.replace(self.document, **fields)
         key, value = checkpoint_key(self._consumer), msgspec.json.encode(document)
-        try:
-            self._token = self._state.put(key, value, expect=self._token)
-        except OutcomeUnknown:
-            stored = self._state.get(key)
-            if stored is None or stored.value != value:
-                raise
-            self._token = stored.token
+
+        def put() -> str:
+            try:
+                return self._state.put(key, value, expect=self._token)
+            except (OutcomeUnknown, Conflict):  # it may be our own, whose answer was lost
+                stored = self._state.get(key)
+                if stored is None or stored.value != value:
+                    raise
+                return stored.token
+
+        self._token = insist(put, clock=self._clock)
         self._wrote = time.monotonic()
         self.document = document
 
-
-_pause: Callable[[float], object] = threading.Event().wait
+    def _read(self) -> StoredCheckpoint:
+        """Return the document as it is stored, with the token of its version."""
+        return insist(lambda: read_checkpoint(self._state, self._consumer), clock=self._clock)
 
 
 def _machine() -> str:

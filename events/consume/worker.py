@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Generic, final
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 import msgspec
 
 from ...core import logs
-from ...errors import Refused, Throttled, Unavailable
+from ...errors import Refused
 from ...times import Clock, utc_milliseconds
 from ..port import EventBatch, Row
 from . import checkpoint as stored_state
@@ -24,6 +25,7 @@ from .consumer import Consumer, Effect, State, StreamInput
 from .holding import Holding
 from .lag import Lag, is_hopeless
 from .recent_ids import FAR, RecentIds
+from .retries import insist
 from .watermark import BEGINNING, Progress, advanced, after_read
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ _PATIENCE = timedelta(milliseconds=250)  # how long a read waits, where nothing 
 _MARGIN = timedelta(minutes=5)  # of a cold start: how far before its end the stream is read
 _OVERLAP = 8  # checkpoints within which the events of that margin have come again
 _TELL = timedelta(seconds=5)  # between two reports
-_RETRIES = timedelta(seconds=60)  # for which a provider that asks for a pause is asked again
+
+Answer = TypeVar("Answer")
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,10 +125,12 @@ class Worker(Generic[State]):
             self._start_cold()
             return
         self._require_kept(document.checkpointed)
-        loaded = stored_state.read_state(self._target.blobs, consumer.name, document)
+        loaded = self._ask(
+            lambda: stored_state.read_state(self._target.blobs, consumer.name, document)
+        )
         since = (document.checkpointed or self._target.clock()) - _MARGIN
         for source in consumer.inputs:  # it is there, unless somebody removed it
-            self._target.event_source.apply(source.stream, consumer.name, since=since)
+            self._place(source, since)
         self._receipts = dict(loaded.receipts)
         self._recent = {
             source.stream: RecentIds(loaded.recent.get(source.stream)) for source in consumer.inputs
@@ -163,9 +168,8 @@ class Worker(Generic[State]):
         visible = delay if isinstance(delay, timedelta) else timedelta()
         begun = utc_milliseconds(target.clock()) - visible - _MARGIN
         for source in consumer.inputs:
-            target.event_source.remove(source.stream, consumer.name)
-            place = target.event_source.apply(source.stream, consumer.name, since=begun)
-            self._receipts[source.stream] = place
+            self._ask(partial(target.event_source.remove, source.stream, consumer.name))
+            self._receipts[source.stream] = self._place(source, begun)
         now = utc_milliseconds(self._now())
         complete = now - visible  # all events that arrived before are in the warehouse
         settled = max(complete - consumer.lateness, BEGINNING)
@@ -176,6 +180,7 @@ class Worker(Generic[State]):
             since=now - consumer.history,
             until=now,
             page=PAGE,
+            ask=self._ask,
         ):
             self._holding.keep()
             for number, source in enumerate(consumer.inputs):
@@ -219,28 +224,32 @@ class Worker(Generic[State]):
     def _read(
         self, stop: threading.Event, source: StreamInput, patience: timedelta
     ) -> EventBatch | None:
-        """Read a batch of a stream; None where the provider asked for a pause and it was stopped.
+        """Return a batch of a stream; None where somebody asked to stop before it was read."""
+        source_port, after = self._target.event_source, self._receipts[source.stream]
+
+        def read() -> EventBatch | None:
+            if stop.is_set():
+                return None
+            return source_port.read(
+                source.stream, self._consumer.name, after=after, limit=BATCH, patience=patience
+            )
+
+        return self._ask(read)
+
+    def _place(self, source: StreamInput, since: datetime) -> bytes:
+        """Place the reader in a stream, unless it has a place there, and return the place."""
+        return self._ask(
+            lambda: self._target.event_source.apply(source.stream, self._consumer.name, since=since)
+        )
+
+    def _ask(self, act: Callable[[], Answer]) -> Answer:
+        """Return what a call to the provider returns, asking again for a minute under the lease.
 
         Raises:
-            Throttled, Unavailable: It asked for pauses for a minute.
+            Throttled, Unavailable, OutcomeUnknown: The provider still refuses after a minute.
+            Conflict: Another worker has taken the lease meanwhile.
         """
-        began, pause = self._target.clock(), 0.2
-        while not stop.is_set():
-            try:
-                return self._target.event_source.read(
-                    source.stream,
-                    self._consumer.name,
-                    after=self._receipts[source.stream],
-                    limit=BATCH,
-                    patience=patience,
-                )
-            except (Throttled, Unavailable):
-                if self._target.clock() - began >= _RETRIES:
-                    raise
-                stop.wait(pause)
-                pause = min(2 * pause, 5.0)
-                self._holding.keep()
-        return None
+        return insist(act, clock=self._target.clock, meanwhile=self._holding.keep)
 
     def _take(
         self, source: StreamInput, events: Sequence[Row], watermark: datetime, *, longer: int = 0
@@ -269,8 +278,9 @@ class Worker(Generic[State]):
 
     def _carry_out(self, effect: Effect) -> None:
         """Do something in the world under the lease."""
-        written_at = self._holding.next_written_at()
-        effect.carry_out(self._target, written_at=written_at)
+        self._ask(
+            lambda: effect.carry_out(self._target, written_at=self._holding.next_written_at())
+        )
 
     def _is_due(self) -> bool:
         """Return whether it is time for a checkpoint."""
@@ -290,7 +300,10 @@ class Worker(Generic[State]):
             events=self._events,
             state=consumer.encode(self._state),
         )
-        name, digest = stored_state.write_state(self._target.blobs, consumer.name, number, state)
+        blobs = self._target.blobs
+        name, digest = self._ask(
+            lambda: stored_state.write_state(blobs, consumer.name, number, state)
+        )
         behind = self._behind_all()
         self._holding.write(
             number=number,
@@ -304,10 +317,11 @@ class Worker(Generic[State]):
         )
         self._saved, self._unsaved = self._target.clock(), 0
         for source in consumer.inputs:
-            self._target.event_source.commit(
-                source.stream, consumer.name, self._receipts[source.stream]
+            receipt = self._receipts[source.stream]
+            self._ask(
+                partial(self._target.event_source.commit, source.stream, consumer.name, receipt)
             )
-        stored_state.remove_older_states(self._target.blobs, consumer.name, number)
+        self._ask(lambda: stored_state.remove_older_states(blobs, consumer.name, number))
 
     def _behind_all(self) -> timedelta | None:
         """Return how far the worker is behind in the stream in which it is most; None: unknown."""

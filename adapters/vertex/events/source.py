@@ -13,11 +13,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, final
 
-from ....errors import IsthmusError, Throttled, Unavailable
+from ....errors import IsthmusError, Throttled
 from ....events.port import Column, EventBatch, Row
 from ....target import Target
 from .. import names
-from ..session import retry, session_of
+from ..session import session_of
 from ..warehouse import catalogue
 from . import consumers, messages
 from .leases import Leases
@@ -61,17 +61,24 @@ class PubSubEventSource:
     ) -> EventBatch:
         """Pull up to `limit` events, and wait for the first as long as `patience`.
 
-        The first read of a process takes over what an earlier one did not commit. Raises NotFound
-        if there is no such stream or consumer, Throttled if Google asks for a pause.
+        The first read of a process takes over what an earlier one did not commit, and so does the
+        one after a read that failed, whose messages are leased by nobody. Raises NotFound if there
+        is no such stream or consumer, Throttled if Google asks for a pause.
         """
         leases = self._begin(stream, consumer)
-        leases.extend(self._target.clock())
-        received, is_empty = self._pull_all(stream, consumer, limit=limit, patience=patience)
+        received: list[Any] = []
+        try:
+            leases.extend(self._target.clock())
+            received, is_empty = self._pull_all(stream, consumer, limit=limit, patience=patience)
+            events = self._rows(stream, [message.message.data for message in received])
+        except IsthmusError as error:
+            if received or not isinstance(error, Throttled):
+                self._leases.pop((stream, consumer), None)
+            raise
         if received:
             leases.add([message.ack_id for message in received], leased_at=self._target.clock())
-        bodies = [message.message.data for message in received]
         return EventBatch(
-            events=self._rows(stream, bodies),
+            events=events,
             receipt=self._receipt(leases.last),
             behind=timedelta() if is_empty else self._oldest_age(received),
         )
@@ -137,7 +144,7 @@ class PubSubEventSource:
             most = min(limit - len(received), _MESSAGES)
             try:
                 pulled = self._pull(path, most, wait=wait)
-            except (Throttled, Unavailable):
+            except Throttled:
                 if not received:
                     raise
                 return received, False  # what has come is leased, and must not be lost
@@ -166,7 +173,7 @@ class PubSubEventSource:
                 time.sleep(min(left, _PAUSE))
 
     def _call_pull(self, path: str, most: int) -> list[Any]:
-        """Call Pull, again while what hinders it is transient.
+        """Call Pull once: where its answer was lost, the next read must take over first.
 
         The generated method is passed by: it warns of `return_immediately`, which Google
         discourages as a way to wait, and nothing else answers that there is no message.
@@ -174,15 +181,11 @@ class PubSubEventSource:
         from google.pubsub_v1.types import PullRequest
 
         request = PullRequest(subscription=path, max_messages=most, return_immediately=True)
-
-        def call() -> Any:
-            return self._session.subscriber.transport.pull(
-                request,
-                timeout=_ANSWERED,
-                metadata=[("x-goog-request-params", f"subscription={path}")],
-            )
-
-        answer = retry()(call)()
+        answer = self._session.subscriber.transport.pull(
+            request,
+            timeout=_ANSWERED,
+            metadata=[("x-goog-request-params", f"subscription={path}")],
+        )
         return list(type(answer).pb(answer).received_messages)
 
     def _rows(self, stream: str, bodies: Sequence[bytes]) -> tuple[Row, ...]:

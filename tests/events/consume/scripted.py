@@ -29,15 +29,16 @@ class Killed(BaseException):
 class Call:
     """What happens at a process's calls: `cut` is a number and whether before or after it."""
 
-    def __init__(self, cut=None, *, after=False, hook=None):
+    def __init__(self, cut=None, *, after=False, hook=None, times=1):
         self.count, self.cut, self.after, self.hook = 0, cut, after, hook
+        self.times = times  # how many calls in a row are cut
         self.dead = False
 
     def __call__(self, act):
         if self.dead:
             raise Killed
         self.count += 1
-        mine = self.count == self.cut
+        mine = self.cut is not None and 0 <= self.count - self.cut < self.times
         if mine and not self.after:
             self._hit()
         result = act()
@@ -203,13 +204,14 @@ class _Source:
             if not rows:
                 script.tick()
             end = begin + len(some)
-            self._read[stream] = end
             behind = timedelta() if end >= len(script.arrived(stream)) else timedelta(seconds=1)
             if not script.own_place:
                 some = script.random.sample(some, len(some))
             return EventBatch(events=tuple(some), receipt=b"%d" % end, behind=behind)
 
-        return self._call(act)
+        batch = self._call(act)
+        self._read[stream] = int(batch.receipt)  # what a lost answer had comes again
+        return batch
 
     def commit(self, stream, consumer, receipt):
         def act():

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from isthmus.core import lease
-from isthmus.errors import Busy, Conflict
-from isthmus.events.consume import holding
+from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
+from isthmus.events.consume import retries
 from isthmus.events.consume.checkpoint import read_checkpoint, read_state
 from isthmus.tests.events.consume.counting import Counting, expected
 from isthmus.tests.events.consume.scripted import Call, Killed, Process, Script
@@ -18,7 +18,7 @@ LEASE = lease.LENGTH + timedelta(seconds=1)
 
 @pytest.fixture(autouse=True)
 def _no_pause_between_writes(monkeypatch):
-    monkeypatch.setattr(holding, "_pause", lambda _seconds: None)
+    monkeypatch.setattr(retries, "pause", lambda _seconds: None)
 
 
 def consumer():
@@ -70,6 +70,44 @@ def test_cut_at_every_call_it_ends_as_a_run_without_a_cut(seed, after):
         assert script.values() == expected(script.events), f"cut at {cut}"
         assert stored(script).events == len(script.events), f"cut at {cut}"
         assert stored(script).figures["late"] == 0, f"cut at {cut}"
+
+
+@pytest.mark.parametrize(
+    ("error", "after"), [(Throttled, False), (Unavailable, False), (OutcomeUnknown, True)]
+)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_provider_that_refuses_for_a_moment_at_any_call_stops_no_worker(seed, error, after):
+    _, calls = whole(seed)
+    for cut in range(1, calls + 1):
+        script = Script(consumer(), seed, **settings(seed))
+
+        def refuse():
+            raise error("ask again later")
+
+        Process(script, Call(cut, after=after, hook=refuse, times=3)).work()
+        assert script.values() == expected(script.events), f"refused at {cut}"
+        assert stored(script).events == len(script.events), f"refused at {cut}"
+        assert stored(script).figures["late"] == 0, f"refused at {cut}"
+
+
+def test_a_provider_that_refuses_for_longer_than_a_minute_ends_the_worker(monkeypatch):
+    script = Script(consumer(), 1)
+    monkeypatch.setattr(
+        retries,
+        "pause",
+        lambda seconds: setattr(script, "now", script.now + timedelta(seconds=seconds)),
+    )
+    began = script.now
+
+    def refuse():
+        raise Throttled("ask again later")
+
+    with pytest.raises(Throttled):
+        Process(script, Call(30, hook=refuse, times=1000)).work()
+    assert script.now - began > timedelta(seconds=60)
+    script.now += LEASE
+    Process(script, Call()).work()
+    check(script)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
