@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from ..errors import NotFound, Problem, ProjectError
 from . import warehouse_names
+from .datasets import checks as dataset_checks
+from .datasets.build import build_dataset
 from .endpoints import checks as endpoint_checks
 from .endpoints import rules
 from .endpoints.build import build_endpoint
@@ -54,6 +56,7 @@ from .specs.description import FeatureView, Model, ParsedProject, ProjectSpec
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is
 # still a description.
 _LEAVES = (
+    "datasets.",
     "endpoints.",
     "experiments.",
     "layers.",
@@ -248,6 +251,7 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
             name: build_prediction(name, values, fenced, report)
             for name, values in sound("predictions").items()
         },
+        datasets={name: build_dataset(name, values) for name, values in sound("datasets").items()},
     )
     spec = _with_experiments(
         spec,
@@ -269,6 +273,7 @@ def _project(root: yaml.Mapping, fenced: ProjectPaths, report: ProblemReport) ->
     rules.check(spec, declared, report)
     monitors.check(spec, declared, report)
     prediction_checks.check(spec, registered, report)
+    dataset_checks.check(spec, declared, report)
     trainers.check(fenced, models.values(), report)
     return spec
 
@@ -371,5 +376,10 @@ def _sound(spec: ProjectSpec, report: ProblemReport) -> ProjectSpec:
             name: prediction
             for name, prediction in spec.predictions.items()
             if report.sound(f"predictions.{name}")
+        },
+        datasets={
+            name: dataset
+            for name, dataset in spec.datasets.items()
+            if report.sound(f"datasets.{name}")
         },
     )

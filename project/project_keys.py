@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .datasets.keys import DATASET
 from .endpoints.keys import ENDPOINT
 from .events.keys import ENTITY, EVENT
 from .experiments.keys import EXPERIMENT, LAYER
@@ -14,15 +15,21 @@ from .objectives.keys import OBJECTIVE
 from .predictions.keys import PREDICTION
 from .reading import quantities
 from .reading.common_shapes import name_text
-from .reading.names import NAME, PROJECT_LENGTH, name_problem, relation_problem
+from .reading.names import NAME, NAME_LENGTH, PROJECT_LENGTH, name_problem, relation_problem
 from .reading.quantities import Mistake
 from .reading.shapes import ListOf, MapOf, Record, RecordKey, Shape, Text
 from .rollouts.keys import ROLLOUT
+from .specs.datasets import examples_name
 
 
 def _relation_name(name: str) -> tuple[str, str] | None:
     """Return (problem, remedy) if a table or view may not have this name, else None."""
     return name_problem(name) or relation_problem(name)
+
+
+def _dataset_name(name: str) -> tuple[str, str] | None:
+    """Return (problem, remedy) if a data set may not have this name, else None."""
+    return name_problem(name, longest=NAME_LENGTH - len(examples_name("")))
 
 
 def _declared_path(text: str) -> str:
@@ -55,6 +62,7 @@ SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
     "experiments": (EXPERIMENT, name_problem),
     "monitors": (MONITOR, name_problem),
     "predictions": (PREDICTION, name_problem),
+    "datasets": (DATASET, _dataset_name),
 }
 
 PROJECT = Record(

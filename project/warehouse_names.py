@@ -8,6 +8,7 @@ from .reading.report import ProblemReport
 from .sections.references import DeclaredNames
 from .specs import reach
 from .specs.content import extracted_name
+from .specs.datasets import examples_name
 from .specs.description import ProjectSpec
 from .specs.streams import Stream
 
@@ -35,6 +36,7 @@ def check(spec: ProjectSpec, declared: DeclaredNames, report: ProblemReport) -> 
             (f"predictions.{p.name}", f"predictions.{p.name}", (p.into,))
             for p in spec.predictions.values()
         ),
+        *((f"datasets.{n}", f"datasets.{n}", _of_events(examples_name(n))) for n in spec.datasets),
     ]
     for key, owner, relations in owners:
         clash = next((relation for relation in relations if relation in taken), None)

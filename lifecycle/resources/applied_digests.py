@@ -1,6 +1,7 @@
 """The last `apply`, as one document in the StateStore.
 
-By it a view's changed SQL is noticed before its history is spoilt.
+By it a view's changed SQL is noticed before its history is spoilt, and so is a data set of which
+other examples are asked.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import msgspec
 from ...core.formats import StoredDocument, decode
 from ...core.runtime.project import Project
 from ...errors import Conflict
+from ...project.specs.examples import meaning_of
 
 KEY = "project"
 
 
 class Applied(StoredDocument, frozen=True, kw_only=True):
     views: dict[str, str] = {}  # view -> digest of its SQL, layout and comments aside
+    datasets: dict[str, tuple[str, ...]] = {}  # data set -> what its examples mean
 
 
 def read(project: Project) -> Applied:
@@ -36,8 +39,23 @@ def changed_views(project: Project) -> frozenset[str]:
     )
 
 
+def changed_datasets(project: Project) -> frozenset[str]:
+    """Return the names of the data sets whose examples meant something else at the last `apply`."""
+    applied = read(project).datasets
+    declared = _meanings(project)
+    return frozenset(
+        name for name, meaning in declared.items() if applied.get(name, meaning) != meaning
+    )
+
+
+def _meanings(project: Project) -> dict[str, tuple[str, ...]]:
+    """Return what the examples of each declared data set mean."""
+    spec = project.spec
+    return {name: meaning_of(spec, dataset) for name, dataset in spec.datasets.items()}
+
+
 def write(project: Project) -> None:
-    """Store the digests of the applied feature views; raise Conflict if another `apply` did."""
+    """Store the digests of what was applied; raise Conflict if another `apply` did."""
     from ...feature_store.sql.subset import digest
 
     document = project.target.state.get(KEY)
@@ -45,7 +63,8 @@ def write(project: Project) -> None:
         Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
     )
     after = Applied(
-        views=applied.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()}
+        views=applied.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()},
+        datasets=applied.datasets | _meanings(project),
     )
     if document is not None and after == applied:
         return

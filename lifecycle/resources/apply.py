@@ -68,6 +68,8 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
 
 def _remedy(refused: PlanItem, spec: ProjectSpec) -> str:
     """Return advice on what to do instead of a change that the plan refuses."""
+    if refused.kind == "data set":
+        return f"undo it, or declare {refused.name}_v2 beside it; all of it: isthmus plan"
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"
         if not spec.feature_views[refused.name].path.endswith(".sql"):

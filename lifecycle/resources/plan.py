@@ -30,12 +30,13 @@ from ...reports.results import Shown
 from ...storage import Resource
 from ...target import Estimate, Profile
 from . import counter_tables
-from .applied_digests import changed_views
-from .gateway_streams import due
+from .applied_digests import changed_datasets, changed_views
+from .gateway_streams import due, examples
 
 _KINDS = (
     "event table",
     "event stream",
+    "data set",
     "table",
     "feature view",
     "counter table",
@@ -317,6 +318,7 @@ def _items(project: Project) -> Iterator[PlanItem]:
     for stream in due(project):
         item = _table(project, "event stream", stream, stream, STREAMS[stream].columns)
         yield _with_missing_parts(item, _parts_of_log(project, stream))
+    yield from _datasets(project)
     yield from _static(project)
     schemas, _ = view_schemas(project.description)
     changed = changed_views(project)
@@ -334,6 +336,18 @@ def _items(project: Project) -> Iterator[PlanItem]:
         )
     for endpoint in spec.endpoints.values():
         yield _endpoint(project, endpoint)
+
+
+def _datasets(project: Project) -> Iterator[PlanItem]:
+    """Yield the plan's items for data sets: the table and the stream of their examples."""
+    changed = changed_datasets(project)
+    for name, event in examples(project).items():
+        table = raw_name(event.name)
+        item = _table(project, "data set", name, table, raw_table(event).columns)
+        if name in changed and item.action in "=~":
+            detail = f": other examples than it has; a changed data set is a new one, {name}_v2"
+            item = PlanItem(action="!", kind="data set", name=name, detail=detail)
+        yield _with_missing_parts(item, _parts_of_event(project, event.name))
 
 
 def _table(

@@ -14,7 +14,7 @@ from ...events.tables.relations import raw_name
 from ...feature_store.port import TableState
 from ...reports.results import Shown
 from ...target import Untagged
-from .gateway_streams import due
+from .gateway_streams import due, examples
 from .plan import headline, where
 
 
@@ -105,8 +105,13 @@ def event_tables(project: Project) -> list[TableLine]:
         _line("event table", event, warehouse.observe(raw_name(event)))
         for event in project.spec.events
     ]
-    return tables + [
-        _line("event stream", stream, warehouse.observe(stream)) for stream in due(project)
+    return [
+        *tables,
+        *(_line("event stream", stream, warehouse.observe(stream)) for stream in due(project)),
+        *(
+            _line("data set", name, warehouse.observe(raw_name(event.name)))
+            for name, event in examples(project).items()
+        ),
     ]
 
 

@@ -24,8 +24,17 @@ def _stream_views(project: Project) -> Iterable[Consumer[Any]]:
     return stream_view_consumers(project)
 
 
+def _datasets(project: Project) -> Iterable[Consumer[Any]]:
+    """Return the consumers of a project's data sets."""
+    if not project.spec.datasets:
+        return ()
+    from ...feature_store.datasets.consumer import dataset_consumers
+
+    return dataset_consumers(project)
+
+
 # each gives the consumers of its kind that a project declares; modules are imported when called
-KINDS: list[Kind] = [_stream_views]
+KINDS: list[Kind] = [_stream_views, _datasets]
 
 
 def consumers(project: Project) -> dict[str, Consumer[Any]]:
@@ -44,7 +53,8 @@ def chosen(project: Project, names: Sequence[str]) -> dict[str, Consumer[Any]]:
     if not declared:
         raise NotFound(
             "nothing in project.yaml reads a stream",
-            remedy="give a feature view `stream: {every: 1m}`; docs/streams.md shows one",
+            remedy="give a feature view `stream: {every: 1m}`, or declare a data set: see "
+            "docs/streams.md",
         )
     if len(set(names)) < len(names):
         raise Invalid("a name is given twice", remedy="name each consumer once")

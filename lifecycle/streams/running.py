@@ -13,7 +13,7 @@ from ...events.consume.checkpoint import read_checkpoint
 from ...events.consume.consumer import Consumer
 from ...events.consume.holding import busy, is_held
 from ...events.consume.worker import Worker, WorkerReport
-from ..resources.applied_digests import changed_views
+from ..resources.applied_digests import changed_datasets, changed_views
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -83,7 +83,7 @@ def run_workers(
 
 def _require_applied(project: Project, workers: Iterable[Consumer[Any]]) -> None:
     """Raise Refused for a consumer whose definition is not the one that was applied."""
-    changed = changed_views(project)
+    changed = changed_views(project) | changed_datasets(project)
     for consumer in workers:
         if consumer.name in changed:
             raise Refused(
@@ -96,6 +96,6 @@ def _require_applied(project: Project, workers: Iterable[Consumer[Any]]) -> None
 def _build_ports(project: Project) -> None:
     """Build the target's ports that workers share before their threads begin."""
     target = project.target
-    for port in ("blobs", "event_source", "warehouse", "online"):
+    for port in ("blobs", "events", "event_source", "warehouse", "online"):
         with suppress(Unsupported):  # a kind that needs it says so
             getattr(target, port)

@@ -28,6 +28,7 @@ class DeclaredNames(msgspec.Struct, frozen=True, kw_only=True):
     experiments: tuple[str, ...] = ()
     monitors: tuple[str, ...] = ()
     predictions: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
 
 
 def check_declared(

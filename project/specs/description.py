@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from .content import Extract, Profile
+from .datasets import Dataset
 from .experiments import Analysis, Experiment, Layer, Metric
 from .monitors import Monitor
 from .predictions import Prediction
@@ -346,6 +347,7 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Metric] = {}  # with those that are objectives
     monitors: dict[str, Monitor] = {}
     predictions: dict[str, Prediction] = {}
+    datasets: dict[str, Dataset] = {}
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,10 +54,27 @@ class Call:
         raise Killed
 
 
+def _of_items(random, _event):
+    return {"item_id": random.randrange(4)}
+
+
 class Script:
     """The world outside of processes: stores, streams, and what was put."""
 
-    def __init__(self, consumer, seed, *, count=60, minutes=6, own_place=True, delay=timedelta()):
+    def __init__(
+        self,
+        consumer,
+        seed,
+        *,
+        count=60,
+        minutes=6,
+        own_place=True,
+        delay=timedelta(),
+        make=_of_items,
+        schemas=None,
+    ):
+        """`make` gives an event's attributes, `schemas` their Arrow types by relation."""
+        self.schemas = schemas or {s.relation: {"item_id": pa.int64()} for s in consumer.inputs}
         self.random = random.Random(seed)
         self.own_place, self.delay = own_place, delay
         self.consumer = consumer
@@ -69,11 +86,8 @@ class Script:
         for number in range(count):
             source = self.random.choice(consumer.inputs)
             moment = BEGIN + timedelta(milliseconds=self.random.randrange(minutes * 60_000))
-            row = {
-                "event_id": f"e{number}",
-                "event_timestamp": moment,
-                "item_id": self.random.randrange(4),
-            }
+            row = {"event_id": f"e{number}", "event_timestamp": moment}
+            row |= make(self.random, source.event)
             self.events.append((source.event, row))
             late = self.random.random() * consumer.lateness
             times = [moment + late] + [moment + consumer.lateness] * (self.random.random() < 0.2)
@@ -93,6 +107,11 @@ class Script:
         if earlier is None or earlier[0] <= written_at:
             self.served[key] = (written_at, value)
 
+    def append(self, row):
+        """Keep an event that a process appended; of copies the first counts."""
+        own = {k: v for k, v in row.items() if k != "stored_timestamp"}
+        assert self.served.setdefault(row["event_id"], (None, own))[1] == own
+
     def values(self):
         return {key: value for key, (_, value) in self.served.items()}
 
@@ -103,7 +122,7 @@ class Process:
     def __init__(self, script, call):
         self._script, self._call = script, call
         self.state, self.blobs = _State(script, call), _Blobs(script, call)
-        self.event_source = _Source(script, call)
+        self.event_source, self.events = _Source(script, call), _Log(script, call)
         self.warehouse, self.world = _Warehouse(script, call), _World(script, call)
         self.capabilities = {
             "events.delay": Capability(name="events.delay", level="native", value=script.delay)
@@ -231,22 +250,20 @@ class _Warehouse:
     def __init__(self, script, call):
         self._script, self._call = script, call
 
-    def observe(self, _table):
-        columns = (
-            Column(name="event_id", type="string"),
-            Column(name="event_timestamp", type="timestamp"),
-            Column(name="item_id", type="int64"),
-            Column(name="dt", type="string"),
-        )
+    def observe(self, table):
+        names = ("event_id", "event_timestamp", *self._script.schemas[table], "dt")
+        columns = tuple(Column(name=name, type="string") for name in names)
         return self._call(lambda: TableState(columns=columns, rows=None, size=None))
 
     def query(self, sql, params):
         def act():
-            event = re.search(r"FROM events_(\w+)", sql)[1]
+            relation = re.search(r"FROM (\w+)", sql)[1]
+            inputs = self._script.consumer.inputs
+            (stream,) = (source.stream for source in inputs if source.relation == relation)
             limit = int(re.search(r"LIMIT (\d+)", sql)[1])
             visible = {
                 row["event_id"]: row
-                for arrival, row in self._script.arrivals[f"{event}_raw"]
+                for arrival, row in self._script.arrivals[stream]
                 if arrival + self._script.delay <= self._script.now
             }
             rows = sorted(visible.values(), key=_order)
@@ -259,10 +276,23 @@ class _Warehouse:
                     [
                         ("event_id", pa.string()),
                         ("event_timestamp", pa.timestamp("ms")),
-                        ("item_id", pa.int64()),
+                        *self._script.schemas[relation].items(),
                     ]
                 ),
             )
+
+        return self._call(act)
+
+
+class _Log:
+    def __init__(self, script, call):
+        self._script, self._call = script, call
+
+    def append(self, _stream, rows):
+        def act():
+            for row in rows:
+                self._script.append(row)
+            return ()
 
         return self._call(act)
 

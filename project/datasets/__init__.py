@@ -1,0 +1,1 @@
+"""The section `datasets:` of project.yaml: its keys, its structs, its checks."""
