@@ -170,10 +170,10 @@ def rebuild(console: Console, consumer: str) -> None:
 
 
 @command(
-    help="Run the warehouse's events through the stream view VIEW on a virtual clock, and compare "
-    "each row with its history. Nothing is written."
+    help="Run the warehouse's events through the stream view or data set NAME on a virtual clock, "
+    "and compare each row with its history, or with its objective. Nothing is written."
 )
-@click.argument("view")
+@click.argument("name")
 @click.option(
     "--from",
     "since",
@@ -181,12 +181,12 @@ def rebuild(console: Console, consumer: str) -> None:
     metavar="TIME",
     help="Compare rows of this moment (UTC) and later.",
 )
-def replay(console: Console, view: str, since: datetime | None) -> None:
+def replay(console: Console, name: str, since: datetime | None) -> None:
     from ...lifecycle.streams.stream import replay as run_through
 
     moment = since.replace(tzinfo=UTC) if since else None
     with console.open() as project:
-        report = run_through(project, view, since=moment)
+        report = run_through(project, name, since=moment)
     console.result(report)
     if report.differ:
         raise SystemExit(1)

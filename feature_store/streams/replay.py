@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH = 1_000  # events that the consumer is given at once
-_EXAMPLES = 5
+MOST_SHOWN = 5
 _NEAR = 1e-9  # floats that differ by less, relatively, are the same: engines add in other orders
 _Values = tuple[object, ...]
 _Columns = dict[tuple[str, str], str]
@@ -58,11 +58,12 @@ class ReplayReport(Shown, msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None
     until: datetime  # the history's
     examples: tuple[RowDifference, ...]  # the first few that differ
+    against: str = "the history"  # what the rows were compared with
 
     def __str__(self) -> str:
         first = (
             f"replayed {plural(self.events, 'event')} as fast as they go   "
-            f"{plural(self.rows, 'row')}   {self.differ:,} differ from the history   "
+            f"{plural(self.rows, 'row')}   {self.differ:,} differ from {self.against}   "
             f"{self.late:,} late"
         )
         return "\n".join([first, *(f"  {example}" for example in self.examples)])
@@ -120,7 +121,7 @@ def replay(project: Project, view: str, *, since: datetime | None = None) -> Rep
         late=run.late,
         since=since,
         until=until,
-        examples=tuple(differences[:_EXAMPLES]),
+        examples=tuple(differences[:MOST_SHOWN]),
     )
 
 
@@ -186,7 +187,7 @@ class _Comparison:
                 self._missing.discard(place)
                 history = tuple(row[name] for name in self._names)
                 replayed = self._replayed.get(place)
-                if replayed is None or not all(map(_same, replayed, history)):
+                if replayed is None or not all(map(is_same, replayed, history)):
                     self._differences.append(self._difference(place, replayed, history))
 
     def differences(self) -> list[RowDifference]:
@@ -263,7 +264,7 @@ def _history_sql(source: ViewSource) -> str:
     )
 
 
-def _same(mine: Any, theirs: Any) -> bool:
+def is_same(mine: Any, theirs: Any) -> bool:
     """Return whether two values of a feature are the same, but for the rounding of floats."""
     if mine is None or theirs is None:
         return mine is theirs

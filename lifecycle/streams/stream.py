@@ -16,7 +16,9 @@ from ...events.consume.checkpoint import StoredCheckpoint, checkpoint_key, read_
 from ...events.consume.consumer import Consumer
 from ...events.consume.holding import busy, holder_host, is_held
 from ...events.consume.worker import WorkerReport
-from ...feature_store.streams.replay import replay
+from ...feature_store.datasets.replay import replay_dataset
+from ...feature_store.streams.replay import ReplayReport
+from ...feature_store.streams.replay import replay as replay_view
 from ...pipelines.graphs.graph import Pipeline, Step
 from ...pipelines.port import Output
 from ...pipelines.runs import names as run_names
@@ -212,6 +214,26 @@ def stop(project: Project, name: str, *, patience: timedelta = _STOPPED) -> Stre
 
     last = wait(look, has_stopped, deadline=patience, what=f"the worker of {name}")
     return _change(project, consumer, f"stopped at checkpoint {last.document.number}", last)
+
+
+def replay(project: Project, name: str, *, since: datetime | None = None) -> ReplayReport:
+    """Run the warehouse's events through a stream view or a data set, and compare its rows.
+
+    A view's rows are compared with its history, a data set's examples with the rows of its
+    objective. Floats that agree to nine digits agree. Nothing is written.
+
+    Args:
+        project: The project.
+        name: The stream view's or the data set's name.
+        since: What is of this moment or later is compared; None: all.
+
+    Raises:
+        NotFound: There is no such view or data set.
+        Invalid: It is not a stream view, or has no history of `since` or later.
+    """
+    if name in project.spec.datasets:
+        return replay_dataset(project, name, since=since)
+    return replay_view(project, name, since=since)
 
 
 def rebuild(project: Project, name: str) -> StreamChange:

@@ -1,7 +1,7 @@
 """A worker of a data set appends the rows of its objective, to the last digit, on any target."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -23,11 +23,11 @@ from isthmus.project.specs.description import (
     ProjectSpec,
 )
 from isthmus.project.specs.examples import examples_event
+from isthmus.tests.conformance.data.shown import START, exposure
 from isthmus.tests.conformance.data.test_event_log import visible
 
 pytestmark = pytest.mark.ports("events", "event_source", "warehouse")
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 WITHIN = timedelta(minutes=30)
 SERVED = Objective(name="served_ctr", outcome="click", exposure="exposures", within=WITHIN)
 DWELL = Objective(
@@ -71,27 +71,6 @@ CLICKS = [
 ]
 SHOWN = 6
 OUTCOMES = {"served": [1, 0, 0, 1, 1, 0], "dwelt": [3.5, 0.0, 0.0, 4.0, 10.0, 0.0]}
-
-
-def exposure(number, **fields):
-    return {
-        "event_id": f"q-{number}",
-        "event_timestamp": START + timedelta(minutes=number, milliseconds=number),
-        "endpoint": "ranker",
-        "unit": f"v{number}",
-        "variant": "champion",
-        "version": "ranker@1",
-        "entity": "item",
-        "entity_key": str(number),
-        "position": number + 1,
-        "score": (0.1 + 0.2) * number,
-        "propensity": 5e-324,
-        "explored": number % 2 == 0,
-        "config": 2**53 + 1,
-        "features": '{"rate":0.30000000000000004,"kind":"a \\"b\\"\\n\u3042"}',
-        "scored_by": "ranker@1",
-        **fields,
-    }
 
 
 def clicks():
