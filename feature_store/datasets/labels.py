@@ -24,7 +24,7 @@ class Waiting(msgspec.Struct, array_like=True):
 
 
 class LabelState(msgspec.Struct):
-    """What a labeller has seen and still needs, and counts for people."""
+    """The state of a labeller: what it still needs, and counts for people."""
 
     waiting: dict[str, Waiting] = {}  # by the exposure's id
     # exposures that wait no more, with their times: an outcome that comes later is told from one
@@ -85,10 +85,10 @@ class Labeller:
         """Return the examples that are known at a watermark, in the order of time and id."""
         within = self._within
         over = {key for key, w in state.waiting.items() if w.shown + within < watermark}
-        known = sorted(over | set(state.decided), key=lambda key: (state.waiting[key].shown, key))
+        ready = sorted(over | set(state.decided), key=lambda key: (state.waiting[key].shown, key))
         state.decided.clear()
         examples = []
-        for key in known:
+        for key in ready:
             waiting = state.waiting.pop(key)
             state.finished[key] = waiting.shown
             examples.append(
@@ -103,10 +103,10 @@ class Labeller:
         for key in [k for k, shown in state.finished.items() if shown + 2 * within < watermark]:
             del state.finished[key]
         for key, outcomes in list(state.early.items()):
-            kept = [outcome for outcome in outcomes if outcome[0] >= watermark]
-            state.unknown += len(outcomes) - len(kept)
-            if kept:
-                state.early[key] = kept
+            left = [outcome for outcome in outcomes if outcome[0] >= watermark]
+            state.unknown += len(outcomes) - len(left)
+            if left:
+                state.early[key] = left
             else:
                 del state.early[key]
         return examples

@@ -49,7 +49,7 @@ def replay_dataset(project: Project, name: str, *, since: datetime | None = None
         _collect(examples, consumer.advance(state, watermark=watermark, now=watermark).effects)
     _collect(examples, consumer.advance(state, watermark=until, now=until).effects)
     project.progress(f"replay {name}: {dataset.objective}", 1, 2)
-    comparison = _Comparison({key: row for key, row in examples.items() if _known(row) < until})
+    comparison = _Comparison({key: row for key, row in examples.items() if _known_at(row) < until})
     count = len(comparison.missing)
     project.target.warehouse.query(
         f"SELECT {', '.join(_COLUMNS)}, created_timestamp AS known_timestamp FROM "
@@ -83,7 +83,7 @@ def _collect(examples: dict[str, _Example], effects: tuple[Any, ...]) -> None:
         examples |= {str(row["event_id"]): row for row in effect.rows()}
 
 
-def _known(row: _Example) -> datetime:
+def _known_at(row: _Example) -> datetime:
     """Return when an example's outcome is known."""
     moment = row["known_timestamp"]
     assert isinstance(moment, datetime)  # noqa: S101  the consumer makes it

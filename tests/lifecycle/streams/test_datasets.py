@@ -10,8 +10,8 @@ from isthmus.events.intake.emit import emit_stream
 from isthmus.events.tables.exposures import EXPOSURES_STREAM
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.conformance.data.shown import exposure
-from isthmus.tests.project.test_datasets import DATASETS
-from isthmus.tests.project.test_served_objectives import CHAMPION, PROJECT
+from isthmus.tests.project.objectives.test_datasets import DATASETS
+from isthmus.tests.project.objectives.test_served_objectives import CHAMPION, PROJECT
 
 BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
 

@@ -7,7 +7,7 @@ import pytest
 from isthmus.project.load import parse
 from isthmus.project.specs.datasets import Dataset
 from isthmus.project.specs.examples import examples_event
-from isthmus.tests.project.test_served_objectives import CHAMPION, PROJECT
+from isthmus.tests.project.objectives.test_served_objectives import CHAMPION, PROJECT
 
 DATASETS = """
 datasets:
