@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.start.init import init as init
     from isthmus.lifecycle.start.trust import trust as trust
     from isthmus.lifecycle.streams import stream as stream
+    from isthmus.lifecycle.verbs import dataset as dataset
     from isthmus.lifecycle.verbs import features as features
     from isthmus.lifecycle.verbs import models as models
     from isthmus.lifecycle.verbs import runs as runs
@@ -85,6 +86,7 @@ _WHERE = {
     "experiment": "isthmus.experiments",
     "monitor": "isthmus.experiments",
     "events": "isthmus",
+    "dataset": "isthmus.lifecycle.verbs",
     "features": "isthmus.lifecycle.verbs",
     "runs": "isthmus.lifecycle.verbs",
     "models": "isthmus.lifecycle.verbs",

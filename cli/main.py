@@ -78,6 +78,11 @@ GROUPS = {
             "Read online features, check for skew and leaks.",
         ),
         "query": ("data.query", "query", "Read any table or view with SQL."),
+        "dataset": (
+            "data.dataset",
+            "dataset",
+            "Export a data set as Parquet files, and look at an export.",
+        ),
         "stream": (
             "data.stream",
             "stream",

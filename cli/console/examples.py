@@ -32,6 +32,8 @@ EXAMPLES = {
     "features leaks": "features leaks models/logistic.yaml",
     "query": "query 'SELECT item_id, count(*) AS n FROM events_impression GROUP BY item_id ORDER "
     "BY n DESC' --limit 20",
+    "dataset export": "dataset export served --from 2026-11-01 --to served",
+    "dataset show": "dataset show served",
     "stream list": "stream list",
     "stream run": "stream run item_live --for 8h --max-behind 10m",
     "stream start": "stream start item_live --for 24h",

@@ -92,6 +92,9 @@ ELSEWHERE |= {
 }
 ELSEWHERE |= {"stream replay": "tests/feature_store/streams/test_command.py"}
 ELSEWHERE |= {
+    f"dataset {name}": "tests/lifecycle/streams/test_export.py" for name in ("export", "show")
+}
+ELSEWHERE |= {
     f"monitor {name}": "tests/experiments/monitors/test_monitors.py" for name in ("show", "list")
 }
 ELSEWHERE |= {

@@ -22,6 +22,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "cache": "pipelines.runs.cache:_Entry",
     "cost": "pipelines.runs.costs:RunCost",
     "data": "pipelines.run_pages.records:TrainingSetData",
+    "dataset_export": "feature_store.datasets.exported:ExportManifest",
     "bigquery_view": "adapters.vertex.online.store:_View",
     "evaluation": "pipelines.evaluation.evaluation:Evaluation",
     "experiment_change": "endpoints.gateway.decide.live_document:Change",
