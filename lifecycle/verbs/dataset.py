@@ -110,8 +110,8 @@ def _local(path: str | Path) -> Path:
     if "://" in str(path):
         raise Invalid(
             f"{path} is a URI, which is not supported yet",
-            remedy="name a folder; without --to an export goes to the target's store, from which the "
-            "provider's tools copy it",
+            remedy="name a folder; without --to an export goes to the target's store, whose own "
+            "tools copy it",
         )
     return Path(path)
 
