@@ -40,7 +40,7 @@ class DatasetExport(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return (
             f"{self.dataset}   {plural(self.rows, 'row')} ({self.outcomes:,} with an outcome)   "
             f"{plural(self.days, 'day')}   {plural(self.files, 'file')}   "
-            f"{self.size / 1e6:,.1f} MB\n{self.uri}   known before {self.until[:16]}   "
+            f"{_size(self.size)}\n{self.uri}   known before {self.until[:16]}   "
             f"rows {self.hash[:16]}"
         )
 
@@ -103,6 +103,11 @@ def open(path: str | Path, shard: tuple[int, int] = (0, 1)) -> ExportedDataset: 
         Invalid: There is no such shard, or the path is a URI.
     """
     return ExportedDataset(_local(path), shard=shard)
+
+
+def _size(size: int) -> str:
+    """Return a number of bytes as text."""
+    return f"{size / 1e3:,.0f} KB" if size < 1_000_000 else f"{size / 1e6:,.1f} MB"
 
 
 def _local(path: str | Path) -> Path:

@@ -72,8 +72,9 @@ class Script:
         delay=timedelta(),
         make=_of_items,
         schemas=None,
+        step=1,
     ):
-        """`make` gives an event's attributes, `schemas` their Arrow types by relation."""
+        """Times are multiples of `step` milliseconds; `make` gives an event's attributes, `schemas` their Arrow types by relation."""
         self.schemas = schemas or {s.relation: {"item_id": pa.int64()} for s in consumer.inputs}
         self.random = random.Random(seed)
         self.own_place, self.delay = own_place, delay
@@ -85,7 +86,9 @@ class Script:
         self.events = []
         for number in range(count):
             source = self.random.choice(consumer.inputs)
-            moment = BEGIN + timedelta(milliseconds=self.random.randrange(minutes * 60_000))
+            moment = BEGIN + timedelta(
+                milliseconds=self.random.randrange(0, minutes * 60_000, step)
+            )
             row = {"event_id": f"e{number}", "event_timestamp": moment}
             row |= make(self.random, source.event)
             self.events.append((source.event, row))

@@ -73,6 +73,7 @@ def script(seed, objective=RATE):
         delay=timedelta(seconds=20 * (seed % 3)),
         make=attributes,
         schemas=SCHEMAS,
+        step=10_000 if seed % 4 < 2 else 1,  # many at the very bounds, or none
     )
 
 
