@@ -318,4 +318,4 @@ def _values(array: Any) -> Iterator[Any]:
         array = pc.cast(array, pa.uint8())
     elif pa.types.is_timestamp(array.type):
         array = pc.cast(array, pa.int64())
-    yield pc.fill_null(array, 0).to_numpy().tobytes()
+    yield pc.fill_null(array, pa.scalar(0, array.type)).to_numpy().tobytes()
