@@ -24,6 +24,13 @@ class StreamInput(msgspec.Struct, frozen=True, kw_only=True):
     relation: str  # each event exactly once: events_click
 
 
+def event_time(row: Row) -> datetime:
+    """Return an event's own time."""
+    moment = row["event_timestamp"]
+    assert isinstance(moment, datetime)  # noqa: S101  the port says so
+    return moment
+
+
 class Effect(Protocol):
     """Something that a consumer does outside of itself. Done twice it is as if done once."""
 

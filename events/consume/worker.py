@@ -21,7 +21,7 @@ from ..port import EventBatch, Row
 from . import checkpoint as stored_state
 from .checkpoint import StreamState
 from .cold_start import PAGE, past_events
-from .consumer import Consumer, Effect, State, StreamInput
+from .consumer import Consumer, Effect, State, StreamInput, event_time
 from .holding import Holding
 from .lag import Lag, is_hopeless
 from .recent_ids import FAR, RecentIds
@@ -208,7 +208,7 @@ class Worker(Generic[State]):
             batch = self._read(stop, source, patience / len(consumer.inputs))
             if batch is None:
                 continue
-            newest = max((_moment(row) for row in batch.events), default=None)
+            newest = max((event_time(row) for row in batch.events), default=None)
             self._take(source, batch.events, watermark)
             self._progress = after_read(
                 self._progress, source.stream, newest=newest, behind=batch.behind, moment=moment
@@ -262,7 +262,7 @@ class Worker(Generic[State]):
         fresh = [
             row
             for row in events
-            if recent.add(str(row["event_id"]), _moment(row), checkpoint=number)
+            if recent.add(str(row["event_id"]), event_time(row), checkpoint=number)
         ]
         if fresh:
             self._state = self._consumer.apply(self._state, source, fresh, watermark=watermark)
@@ -368,13 +368,6 @@ class Worker(Generic[State]):
                     remedy="give the worker a machine of its own, or more time",
                 )
         return report
-
-
-def _moment(row: Row) -> datetime:
-    """Return an event's own time."""
-    moment = row["event_timestamp"]
-    assert isinstance(moment, datetime)  # noqa: S101  the port says so
-    return moment
 
 
 def _hours(duration: timedelta) -> str:

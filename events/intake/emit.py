@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +21,9 @@ from ..port import Rejected, Row, StreamSpec
 from ..tables.column_types import COLUMN_TYPES
 from ..tables.relations import CORRECTION, STORED_TIMESTAMP, raw_table
 from ..validation import values
+
+if TYPE_CHECKING:
+    from ...target import Target
 
 _OWN = frozenset(
     {"dt", "payload_digest", "source", "line", CORRECTION.name, STORED_TIMESTAMP.name}
@@ -56,7 +60,15 @@ def emit(
             f"there is no event {event_or_stream}",
             remedy=f"project.yaml has {', '.join(project.spec.events) or 'no events'}",
         )
-    return _append(project, stream_of(event), _event_checker(msgspec.json.encode(event)), rows)
+    check = _event_checker(msgspec.json.encode(event))
+    return _append(
+        project.target,
+        stream_of(event),
+        check,
+        rows,
+        now=project.now(),
+        stored=project.log_time(),
+    )
 
 
 def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
@@ -65,7 +77,19 @@ def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tu
     Types and required columns are checked; there are no bounds. `payload_digest`, `correction` and
     `stored_timestamp` are added where the stream declares them.
     """
-    return _append(project, stream, _stream_checker(stream), rows)
+    return append_to_stream(
+        project.target, stream, rows, now=project.now(), stored=project.log_time()
+    )
+
+
+def append_to_stream(
+    target: Target, stream: StreamSpec, rows: Sequence[Row], *, now: datetime, stored: datetime
+) -> tuple[Rejected, ...]:
+    """Do as `emit_stream`, for who has a target and no project.
+
+    `now` is the project's time, by which an event may be too early; `stored` stands in the rows.
+    """
+    return _append(target, stream, _stream_checker(stream), rows, now=now, stored=stored)
 
 
 def stream_of(event: Event) -> StreamSpec:
@@ -78,13 +102,19 @@ def stream_of(event: Event) -> StreamSpec:
 
 
 def _append(
-    project: Project, stream: StreamSpec, check: EventCheck, rows: Sequence[Row]
+    target: Target,
+    stream: StreamSpec,
+    check: EventCheck,
+    rows: Sequence[Row],
+    *,
+    now: datetime,
+    stored: datetime,
 ) -> tuple[Rejected, ...]:
     """Check rows with a function, append the valid ones to a stream; return the rejected ones.
 
     `check` validates one row.
     """
-    now, stored = values.naive(project.now()), project.log_time()
+    now = values.naive(now)
     good: list[Row] = []
     places: list[int] = []
     rejected: list[Rejected] = []
@@ -95,7 +125,7 @@ def _append(
         except values.BadValueError as error:
             rejected.append(Rejected(index=index, reason=str(error)))
     if good:
-        refused = project.target.events.append(stream.name, good)
+        refused = target.events.append(stream.name, good)
         rejected += [
             msgspec.structs.replace(rejection, index=places[rejection.index])
             for rejection in refused

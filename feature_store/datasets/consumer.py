@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
 from ...errors import Invalid
-from ...events.consume.consumer import Consumer, Reaction, StreamInput
-from ...events.intake.emit import stream_of
+from ...events.consume.consumer import Consumer, Reaction, StreamInput, event_time
+from ...events.intake.emit import append_to_stream, stream_of
 from ...events.port import Row
 from ...events.tables.exposures import copies_name
-from ...events.tables.relations import (
-    CORRECTION,
-    STORED_TIMESTAMP,
-    event_columns,
-    raw_name,
-    view_name,
-)
-from ...events.validation import values
+from ...events.tables.relations import event_columns, raw_name, view_name
 from ...project.reading.quantities import duration_text
 from ...project.specs.datasets import Dataset
 from ...project.specs.description import Event, ProjectSpec
 from ...project.specs.examples import examples_event, meaning_of
 from ...project.specs.exposures import EVENT, EXPOSURES, reference_to
-from ...times import epoch_milliseconds, from_epoch, utc_milliseconds
+from ...times import epoch_milliseconds, from_epoch
 from .labels import Example, Labeller, LabelState, amount_of
 
 if TYPE_CHECKING:
@@ -52,9 +45,8 @@ class AppendExamples(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             Invalid: The stream does not take one of them.
         """
-        stream = stream_of(self.event)
-        rows = [_stored(row, written_at) for row in self.rows()]
-        rejected = target.events.append(stream.name, rows)
+        stream, rows = stream_of(self.event), self.rows()
+        rejected = append_to_stream(target, stream, rows, now=written_at, stored=written_at)
         if rejected:
             first = rejected[0]
             raise Invalid(
@@ -65,30 +57,17 @@ class AppendExamples(msgspec.Struct, frozen=True, kw_only=True):
             )
         return len(rows)
 
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Return the examples with the columns that readers see; times are aware."""
-        number_type = float if self.event.attributes[-2].type == "float" else int
         return [
             dict(zip(_COLUMNS, example.row, strict=True))
             | {
                 "event_timestamp": from_epoch(example.row[_TIME]),
-                "outcome": number_type(example.outcome),
+                "outcome": example.outcome,
                 "known_timestamp": from_epoch(example.known),
             }
             for example in self.examples
         ]
-
-
-def _stored(row: Mapping[str, object], stored: datetime) -> Row:
-    """Return an example as its stream stores it: without nulls, with the digest of its content."""
-    some = {name: value for name, value in row.items() if value is not None}
-    return some | {
-        "dt": str(some["event_timestamp"])[:10],
-        "payload_digest": values.digest(values.payload(tuple(some), tuple(some.values()))),
-        "source": "stream",
-        CORRECTION.name: 0,
-        STORED_TIMESTAMP.name: utc_milliseconds(stored),
-    }
 
 
 @final
@@ -131,7 +110,7 @@ class DatasetConsumer:
         """Return the state after some events of one stream; the given one is changed."""
         oldest = epoch_milliseconds(watermark)
         for row in events:
-            moment = epoch_milliseconds(_time(row))
+            moment = epoch_milliseconds(event_time(row))
             state.events += 1
             if moment < oldest:
                 state.late += 1
@@ -184,13 +163,6 @@ class DatasetConsumer:
     def decode(self, data: bytes) -> LabelState:
         """Return the state that was encoded as these bytes."""
         return _decode(data)
-
-
-def _time(row: Row) -> datetime:
-    """Return an event's own time."""
-    moment = row["event_timestamp"]
-    assert isinstance(moment, datetime)  # noqa: S101  the port says so
-    return moment
 
 
 def dataset_consumers(project: Project) -> Iterable[Consumer[Any]]:

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -22,11 +24,20 @@ from ...project.reading.names import did_you_mean
 from ...project.specs.examples import examples_event
 from ...storage import located
 from ...times import utc_milliseconds
-from .exported import MANIFEST, ROWS, ExportedPart, ExportManifest, read_manifest
+from .exported import (
+    MANIFEST,
+    ROWS,
+    DatasetExport,
+    ExportedPart,
+    ExportManifest,
+    described,
+    file_digest,
+    local_folder,
+    read_manifest,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 BLOCK = 50_000  # rows of a row group
 _PART = 20  # row groups of a file
@@ -44,15 +55,17 @@ Read the folder `rows` with any reader of Parquet, or all in batches with
 """
 
 
-def export_rows(
+def export(
     project: Project,
     name: str,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-    to: Path | None = None,
-) -> tuple[str, ExportManifest]:
-    """Export the rows of a data set whose outcome is known; return their place and the manifest.
+    to: str | Path | None = None,
+) -> DatasetExport:
+    """Export the rows of a data set whose outcome is known, as Parquet files by day.
+
+    It is whole or not there: the manifest comes last. The same export again changes nothing.
 
     Args:
         project: The project.
@@ -65,15 +78,16 @@ def export_rows(
     Raises:
         NotFound: There is no such data set.
         AlreadyExists: The folder has something else.
-        Invalid: There are no rows.
+        Invalid: There are no rows, or `to` is a URI.
     """
+    to = None if to is None else local_folder(to)
     dataset = project.spec.datasets.get(name)
     if dataset is None:
         raise NotFound(
             f"there is no data set {name}",
             remedy=did_you_mean(name, project.spec.datasets, has="data sets are"),
         )
-    if to is not None and to.exists() and not _is_export(to):
+    if to is not None and to.exists() and not (to / MANIFEST).is_file():
         raise AlreadyExists(f"{to} is there, and it is no export", remedy="name a new folder")
     end = utc_milliseconds(until or project.now())
     begin = None if since is None else utc_milliseconds(since)
@@ -111,7 +125,7 @@ def export_rows(
             hash=files.hash,
             parts=files.parts,
         )
-        return _publish(project, folder / "export", manifest, to), manifest
+        return described(_publish(project, folder / "export", manifest, to), manifest)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -135,11 +149,6 @@ def _publish(project: Project, rows: Path, manifest: ExportManifest, to: Path | 
         return str(to)
     rows.rename(to)
     return str(to)
-
-
-def _is_export(folder: Path) -> bool:
-    """Return whether a folder has a manifest."""
-    return (folder / MANIFEST).is_file()
 
 
 def _parent(to: Path) -> str:
@@ -166,99 +175,57 @@ class _Files:
 
     def take(self, tables: Iterator[pa.Table]) -> None:
         """Write all rows, from the beginning."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         self.parts, self.rows, self.outcomes = (), 0, 0
         digest = _begun(self._schema.names)
-        for day, blocks in _by_day(tables):
-            writer: pq.ParquetWriter | None = None
-            part, groups = 0, 0
-            path = self._path(day, part)
+        for day, pieces in groupby(_pieces(tables), key=itemgetter(0)):
+            blocks = _blocks(piece for _, piece in pieces)
+            for part, first in enumerate(blocks):  # each turn takes the blocks of one file
+                path = self._folder / ROWS / f"dt={day}" / f"part-{part:04}.parquet"
+                self._write(path, chain([first], islice(blocks, _PART - 1)), digest)
+        self.hash = digest.hexdigest()
+
+    def _write(self, path: Path, blocks: Iterable[pa.Table], digest: Any) -> None:
+        """Write blocks of rows into a file, a row group each, and note it."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        start = self.rows
+        with pq.ParquetWriter(path, self._schema, compression="zstd") as writer:
             for block in blocks:
                 rows = block.select(self._schema.names).cast(self._schema).combine_chunks()
-                if writer is None:
-                    writer = self._open(path)
                 writer.write_table(rows, row_group_size=BLOCK)
                 _update(digest, rows)
                 self.rows += rows.num_rows
                 self.outcomes += rows.filter(pc.not_equal(rows["outcome"], pa.scalar(0))).num_rows
-                self._project.progress(f"export {self._name}: rows", self.rows, self.rows)
-                groups += 1
-                if groups == _PART:
-                    self._close(writer, path)
-                    writer, groups, part = None, 0, part + 1
-                    path = self._path(day, part)
-            if writer is not None:
-                self._close(writer, path)
-        self.hash = digest.hexdigest()
-
-    def _path(self, day: str, part: int) -> Path:
-        """Return the file of a part of a day."""
-        return self._folder / ROWS / f"dt={day}" / f"part-{part:04}.parquet"
-
-    def _open(self, path: Path) -> pq.ParquetWriter:
-        """Begin a file."""
-        import pyarrow.parquet as pq
-
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return pq.ParquetWriter(path, self._schema, compression="zstd")
-
-    def _close(self, writer: pq.ParquetWriter, path: Path) -> None:
-        """End a file, and note it."""
-        import pyarrow.parquet as pq
-
-        writer.close()
-        with path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+                self._project.progress(f"export {self._name}: rows", self.rows, None)
         part = ExportedPart(
             path=path.relative_to(self._folder).as_posix(),
-            rows=pq.read_metadata(path).num_rows,
+            rows=self.rows - start,
             size=path.stat().st_size,
-            digest=digest,
+            digest=file_digest(path),
         )
         self.parts = (*self.parts, part)
 
 
-def _by_day(tables: Iterator[pa.Table]) -> Iterator[tuple[str, Iterator[pa.Table]]]:
-    """Yield each day with its rows in blocks of BLOCK rows, the last one shorter.
-
-    The blocks of a day must be read before the next day.
-    """
-    pieces = _pieces(tables)
-    waiting: list[tuple[str, pa.Table]] = list(_next(pieces))
-    while waiting:
-        day = waiting[0][0]
-        yield day, _blocks(day, waiting, pieces)
-
-
-def _next(pieces: Iterator[tuple[str, pa.Table]]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield the next piece, if there is one."""
-    if (piece := next(pieces, None)) is not None:
-        yield piece
-
-
-def _blocks(
-    day: str, waiting: list[tuple[str, pa.Table]], pieces: Iterator[tuple[str, pa.Table]]
-) -> Iterator[pa.Table]:
-    """Yield a day's rows in blocks; leave the first piece of the next day in `waiting`."""
+def _blocks(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield rows in blocks of BLOCK rows, the last one shorter."""
     import pyarrow as pa
 
     stored: list[pa.Table] = []
     count = 0
-    while waiting and waiting[0][0] == day:
-        _, piece = waiting.pop()
+    for piece in pieces:
         stored.append(piece)
         count += piece.num_rows
         if count >= BLOCK:
             table = pa.concat_tables(stored)
-            for begin in range(0, count - count % BLOCK, BLOCK):
+            whole = count - count % BLOCK
+            for begin in range(0, whole, BLOCK):
                 yield table.slice(begin, BLOCK)
-            stored = [table.slice(count - count % BLOCK)]
-            count %= BLOCK
-        waiting.extend(_next(pieces))
+            stored, count = [table.slice(whole)], count - whole
     if count:
         yield pa.concat_tables(stored)
 
@@ -272,11 +239,10 @@ def _pieces(tables: Iterator[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
             yield str(day), table.filter(pc.equal(table["dt"], day))
 
 
-def rows_hash(blocks: Iterable[pa.Table], columns: Sequence[str]) -> str:
-    """Return the hash of an export's rows, which come in blocks of BLOCK rows a day."""
-    digest = _begun(columns)
-    for block in blocks:
-        _update(digest, block.combine_chunks())
+def rows_hash(table: pa.Table) -> str:
+    """Return the hash of an export of these rows, which are of one day and BLOCK at most."""
+    digest = _begun(table.column_names)
+    _update(digest, table.combine_chunks())
     return str(digest.hexdigest())
 
 
@@ -288,17 +254,18 @@ def _begun(columns: Sequence[str]) -> Any:
 def _update(digest: Any, rows: pa.Table) -> None:
     """Add a block of rows to a hash: by column which values are null, then the values themselves.
 
-    How a provider cut its answer into chunks does not count, nor what stands below a null.
+    How a provider cut its answer into chunks does not count, nor what stands below a null. It is
+    not `canonical_hash`, which sorts a whole table in memory and makes a text of each value: of a
+    million rows that takes longer than the export.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     for column in rows.columns:
-        if column.num_chunks:
-            array: Any = column.chunk(0)
-            digest.update(pc.cast(pc.is_valid(array), pa.uint8()).to_numpy().tobytes())
-            for data in _values(array):
-                digest.update(data)
+        array: Any = column.chunk(0)
+        digest.update(pc.cast(pc.is_valid(array), pa.uint8()).to_numpy().tobytes())
+        for data in _values(array):
+            digest.update(data)
 
 
 def _values(array: Any) -> Iterator[Any]:

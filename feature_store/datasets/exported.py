@@ -15,6 +15,8 @@ import msgspec
 from ...core.formats import StoredDocument, decode
 from ...errors import Invalid, NotFound
 from ...events.port import ColumnType
+from ...reports.columns import plural
+from ...reports.results import Shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,10 +43,33 @@ class ExportManifest(StoredDocument, frozen=True, kw_only=True):
     since: str | None  # of the first exposures; None: all
     until: str  # the outcomes of all rows were known before this moment
     rows: int
-    outcomes: int  # rows with one
+    outcomes: int  # rows whose outcome is not 0
     columns: dict[str, ColumnType]
     hash: str  # SHA-256 of the rows in their order, equal on every target
     parts: tuple[ExportedPart, ...]
+
+
+class DatasetExport(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """An exported data set: where it is, and what it has."""
+
+    dataset: str
+    uri: str  # its folder, or where it is in the target's store
+    rows: int
+    outcomes: int  # rows whose outcome is not 0
+    days: int
+    files: int
+    size: int  # bytes of the files
+    since: str | None
+    until: str
+    hash: str  # of the rows: equal on every target
+
+    def __str__(self) -> str:
+        return (
+            f"{self.dataset}   {plural(self.rows, 'row')} ({self.outcomes:,} with an outcome)   "
+            f"{plural(self.days, 'day')}   {plural(self.files, 'file')}   "
+            f"{_size(self.size)}\n{self.uri}   known before {self.until[:16]}   "
+            f"rows {self.hash[:16]}"
+        )
 
 
 def read_manifest(folder: Path) -> ExportManifest:
@@ -65,7 +90,7 @@ def read_manifest(folder: Path) -> ExportManifest:
     return decode(data, ExportManifest, what=str(file), remedy=_AGAIN)
 
 
-def verify(folder: Path, manifest: ExportManifest) -> None:
+def _verify(folder: Path, manifest: ExportManifest) -> None:
     """Check that each file of an export is the one that was written.
 
     Raises:
@@ -75,10 +100,14 @@ def verify(folder: Path, manifest: ExportManifest) -> None:
         file = folder / part.path
         if not file.is_file():
             raise Invalid(f"{file} is not there", remedy=_AGAIN)
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        if digest != part.digest:
+        if file_digest(file) != part.digest:
             raise Invalid(f"{file} is not the file that was exported", remedy=_AGAIN)
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @final
@@ -128,3 +157,64 @@ class ExportedDataset:
                     if count % self._shards == self._number:
                         yield from file.read_row_group(group).cast(self.schema).to_batches()
                     count += 1
+
+
+def show(path: str | Path) -> DatasetExport:
+    """Return what an export's folder has, after checking that each file is what was written.
+
+    Raises:
+        NotFound: The folder is no export, or was cut short.
+        Invalid: A file is missing or another one, or the path is a URI.
+    """
+    folder = local_folder(path)
+    manifest = read_manifest(folder)
+    _verify(folder, manifest)
+    return described(str(folder), manifest)
+
+
+def open(path: str | Path, shard: tuple[int, int] = (0, 1)) -> ExportedDataset:  # noqa: A001  as im.open
+    """Return the rows of an export's folder as Arrow batches; it can be iterated again and again.
+
+    One row group, of 50,000 rows, is in memory at a time.
+
+    Args:
+        path: The export's folder.
+        shard: (0, 4) is the first of four shards: for a loader's workers.
+
+    Raises:
+        NotFound: The folder is no export, or was cut short.
+        Invalid: There is no such shard, or the path is a URI.
+    """
+    return ExportedDataset(local_folder(path), shard=shard)
+
+
+def local_folder(path: str | Path) -> Path:
+    """Return a folder of this machine; raise Invalid for a URI."""
+    if "://" in str(path):
+        raise Invalid(
+            f"{path} is a URI, which is not supported yet",
+            remedy="name a folder; without --to an export goes to the target's store, whose own "
+            "tools copy it",
+        )
+    return Path(path)
+
+
+def described(uri: str, manifest: ExportManifest) -> DatasetExport:
+    """Return an export's place and manifest as a result for people."""
+    return DatasetExport(
+        dataset=manifest.dataset,
+        uri=uri,
+        rows=manifest.rows,
+        outcomes=manifest.outcomes,
+        days=len({part.path.rpartition("/")[0] for part in manifest.parts}),
+        files=len(manifest.parts),
+        size=sum(part.size for part in manifest.parts),
+        since=manifest.since,
+        until=manifest.until,
+        hash=manifest.hash,
+    )
+
+
+def _size(size: int) -> str:
+    """Return a number of bytes as text."""
+    return f"{size / 1e3:,.0f} KB" if size < 1_000_000 else f"{size / 1e6:,.1f} MB"

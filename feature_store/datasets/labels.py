@@ -32,7 +32,6 @@ class LabelState(msgspec.Struct):
     finished: dict[str, int] = {}
     # outcomes that came before their exposure, by its id: their times and amounts
     early: dict[str, list[tuple[int, float]]] = {}
-    decided: list[str] = []  # waiting exposures that need not wait any longer
     events: int = 0
     late: int = 0
     examples: int = 0
@@ -46,7 +45,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     """An exposure with its outcome."""
 
     row: Values
-    outcome: float
+    outcome: float  # 0 or 1, whole, unless the objective is a number
     known: int  # the end of the time in which an outcome counts, in milliseconds
 
 
@@ -68,14 +67,14 @@ class Labeller:
             state.unlogged += 1
             state.finished[exposure] = shown
             return
-        waiting = state.waiting[exposure] = Waiting(shown=shown, row=row, amounts=[])
+        waiting = state.waiting[exposure] = Waiting(shown=shown, row=row)
         for moment, amount in early:
-            self._count(state, exposure, waiting, moment, amount)
+            self._count(state, waiting, moment, amount)
 
     def add_outcome(self, state: LabelState, exposure: str, moment: int, amount: float) -> None:
         """Take an outcome in: for an exposure that waits, has waited, or has not come yet."""
         if (waiting := state.waiting.get(exposure)) is not None:
-            self._count(state, exposure, waiting, moment, amount)
+            self._count(state, waiting, moment, amount)
         elif (shown := state.finished.get(exposure)) is not None:
             state.after_within += moment > shown + self._within
         else:
@@ -84,11 +83,14 @@ class Labeller:
     def advance(self, state: LabelState, watermark: int) -> list[Example]:
         """Return the examples that are known at a watermark, in the order of time and id."""
         within = self._within
-        over = {key for key, w in state.waiting.items() if w.shown + within < watermark}
-        ready = sorted(over | set(state.decided), key=lambda key: (state.waiting[key].shown, key))
-        state.decided.clear()
+        is_rate = not self._is_number
+        ready = sorted(
+            (waiting.shown, key)
+            for key, waiting in state.waiting.items()
+            if waiting.shown + within < watermark or (waiting.amounts and is_rate)
+        )
         examples = []
-        for key in ready:
+        for _, key in ready:
             waiting = state.waiting.pop(key)
             state.finished[key] = waiting.shown
             examples.append(
@@ -111,15 +113,11 @@ class Labeller:
                 del state.early[key]
         return examples
 
-    def _count(
-        self, state: LabelState, key: str, waiting: Waiting, moment: int, amount: float
-    ) -> None:
+    def _count(self, state: LabelState, waiting: Waiting, moment: int, amount: float) -> None:
         """Count an outcome for an exposure that waits, unless its time is over or not begun."""
         if moment > waiting.shown + self._within:
             state.after_within += 1
         elif moment >= waiting.shown:
-            if not waiting.amounts and not self._is_number:
-                state.decided.append(key)
             waiting.amounts.append(amount)
 
     def _label(self, amounts: list[float]) -> float:

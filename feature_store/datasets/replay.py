@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...core.runtime.project import Project
 from ...events.consume.cold_start import past_events
+from ...events.consume.consumer import event_time
 from ...events.consume.watermark import BEGINNING
-from ...events.tables.relations import event_columns
 from ...project.specs.exposures import EVENT
 from ...times import utc_milliseconds
-from ..streams.replay import MOST_SHOWN, ReplayReport, RowDifference, is_same
+from ..streams.replay import MOST_SHOWN, ReplayReport, RowComparison
 from .consumer import AppendExamples, DatasetConsumer
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_Example = dict[str, object]
+_COMPARED = (*(attribute.name for attribute in EVENT.attributes), "outcome", "known_timestamp")
 
 
 def replay_dataset(project: Project, name: str, *, since: datetime | None = None) -> ReplayReport:
@@ -37,25 +33,25 @@ def replay_dataset(project: Project, name: str, *, since: datetime | None = None
     consumer = DatasetConsumer(project.spec, dataset)
     until = utc_milliseconds(project.now())
     begin = BEGINNING if since is None else utc_milliseconds(since)
-    examples: dict[str, _Example] = {}
+    rows: dict[tuple[str, datetime], tuple[object, ...]] = {}
     watermark, events, state = begin, 0, consumer.empty()
     project.progress(f"replay {name}: events", 0, 2)
     for page in past_events(project.target.warehouse, consumer.inputs, since=begin, until=until):
         for place, some in groupby(page, key=lambda event: event[1]):
-            rows = [row for _, _, row in some]
-            events += len(rows)
-            state = consumer.apply(state, consumer.inputs[place], rows, watermark=watermark)
+            batch = [row for _, _, row in some]
+            events += len(batch)
+            state = consumer.apply(state, consumer.inputs[place], batch, watermark=watermark)
         watermark = page[-1][0]
-        _collect(examples, consumer.advance(state, watermark=watermark, now=watermark).effects)
-    _collect(examples, consumer.advance(state, watermark=until, now=until).effects)
+        rows |= _rows(consumer.advance(state, watermark=watermark, now=watermark).effects, until)
+    rows |= _rows(consumer.advance(state, watermark=until, now=until).effects, until)
     project.progress(f"replay {name}: {dataset.objective}", 1, 2)
-    comparison = _Comparison({key: row for key, row in examples.items() if _known_at(row) < until})
-    count = len(comparison.missing)
+    comparison = RowComparison("event_id", _COMPARED, rows)
+    columns = ", ".join(_COMPARED[:-1])
     project.target.warehouse.query(
-        f"SELECT {', '.join(_COLUMNS)}, created_timestamp AS known_timestamp FROM "
-        f"{dataset.objective} WHERE features IS NOT NULL AND event_timestamp >= $since AND "
-        "created_timestamp < $until",
-        {"since": begin, "until": until},
+        f"SELECT event_id, event_timestamp, {columns}, created_timestamp AS "
+        f"known_timestamp FROM {dataset.objective} WHERE features IS NOT NULL AND dt >= $first AND "
+        "event_timestamp >= $since AND created_timestamp < $until",
+        {"since": begin, "until": until, "first": begin.date().isoformat()},
         into=comparison.take,
     )
     project.progress(f"replay {name}", 2, 2)
@@ -63,7 +59,7 @@ def replay_dataset(project: Project, name: str, *, since: datetime | None = None
     return ReplayReport(
         view=name,
         events=events,
-        rows=count,
+        rows=len(rows),
         differ=len(differences),
         late=state.late,
         since=since,
@@ -73,61 +69,20 @@ def replay_dataset(project: Project, name: str, *, since: datetime | None = None
     )
 
 
-_COLUMNS = (*(column.name for column in event_columns(EVENT)), "outcome")
-
-
-def _collect(examples: dict[str, _Example], effects: tuple[Any, ...]) -> None:
-    """Keep the examples that the consumer would append, by their ids."""
+def _rows(
+    effects: tuple[Any, ...], until: datetime
+) -> dict[tuple[str, datetime], tuple[object, ...]]:
+    """Return the examples that a consumer would append, but those that are known later."""
+    rows = {}
     for effect in effects:
         assert isinstance(effect, AppendExamples)  # noqa: S101  a data set has no other effect
-        examples |= {str(row["event_id"]): row for row in effect.rows()}
+        for row in effect.rows():
+            if row["known_timestamp"] < until:
+                place = (str(row["event_id"]), event_time(row))
+                rows[place] = tuple(_plain(row[column]) for column in _COMPARED)
+    return rows
 
 
-def _known_at(row: _Example) -> datetime:
-    """Return when an example's outcome is known."""
-    moment = row["known_timestamp"]
-    assert isinstance(moment, datetime)  # noqa: S101  the consumer makes it
-    return moment
-
-
-class _Comparison:
-    """Compares the rows of an objective's view with the consumer's examples."""
-
-    def __init__(self, examples: dict[str, _Example]) -> None:
-        self._examples, self.missing = examples, set(examples)
-        self._differences: list[RowDifference] = []
-
-    def take(self, tables: Iterator[pa.Table]) -> None:
-        """Compare all rows of the view, from the beginning."""
-        self._differences, self.missing = [], set(self._examples)
-        for table in tables:
-            for stored in table.to_pylist():
-                row = {name: _aware(value) for name, value in stored.items()}
-                key = stored["event_id"]
-                self.missing.discard(key)
-                example = self._examples.get(key)
-                if example is None or not all(is_same(example[n], row[n]) for n in row):
-                    self._differences.append(_difference(key, example, row))
-
-    def differences(self) -> list[RowDifference]:
-        """Return all rows that differ, by their moments."""
-        missing = [_difference(key, self._examples[key], None) for key in self.missing]
-        return sorted([*self._differences, *missing], key=lambda row: (row.moment, row.key))
-
-
-def _difference(key: str, example: _Example | None, row: _Example | None) -> RowDifference:
-    """Return two versions of an example as a difference: the columns in which they differ."""
-    moment = (example or row or {})["event_timestamp"]
-    assert isinstance(moment, datetime)  # noqa: S101  every row has one
-    names = [
-        name
-        for name in (*_COLUMNS, "known_timestamp")
-        if example is None or row is None or not is_same(example[name], row[name])
-    ]
-    sides = [None if side is None else {n: side[n] for n in names} for side in (example, row)]
-    return RowDifference(key=key, moment=moment, replayed=sides[0], history=sides[1])
-
-
-def _aware(value: object) -> object:
-    """Return a table's value with its zone, which is UTC, where it is a moment."""
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+def _plain(value: object) -> object:
+    """Return a value as a table has it: a moment without its zone, which is UTC."""
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from math import isfinite
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 _BATCH = 1_000  # events that the consumer is given at once
 MOST_SHOWN = 5
 _NEAR = 1e-9  # floats that differ by less, relatively, are the same: engines add in other orders
-_Values = tuple[object, ...]
+RowValues = tuple[object, ...]
 _Columns = dict[tuple[str, str], str]
 
 
 class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that the consumer makes otherwise than the history has it; None: it has none."""
+    """A row that the consumer makes otherwise than it is stored; None: there is none."""
 
     key: str
     moment: datetime
@@ -48,9 +48,9 @@ class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayReport(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """How a stream view's rows compare with its history, up to the moment of the history."""
+    """How the rows that a consumer makes compare with those that are stored, up to a moment."""
 
-    view: str
+    view: str  # or the data set
     events: int  # replayed, since `since`
     rows: int  # that the consumer made
     differ: int
@@ -106,7 +106,9 @@ def replay(project: Project, view: str, *, since: datetime | None = None) -> Rep
     project.target.warehouse.query(
         _events_sql(project.spec, source.view), {"since": first_event, "until": end}, into=run.take
     )
-    comparison = _Comparison(source, run.rows)
+    comparison = RowComparison(
+        "entity_key", [feature.name for feature in source.features], run.rows
+    )
     project.progress(f"replay {view}: history", 1, 2)
     project.target.warehouse.query(
         _history_sql(source), {"since": begin, "until": until}, into=comparison.take
@@ -134,7 +136,7 @@ class _Run:
         self._consumer, self._columns = consumer, columns
         self._begin, self._end = begin, end
         self.events = self.late = 0
-        self.rows: dict[tuple[str, datetime], _Values] = {}
+        self.rows: dict[tuple[str, datetime], RowValues] = {}
 
     def take(self, tables: Iterator[pa.Table]) -> None:
         """Feed the consumer all events, from the beginning."""
@@ -168,26 +170,29 @@ class _Run:
                     self.rows[(entity_key(key), moment)] = values
 
 
-class _Comparison:
-    """Compares a history's rows with the consumer's."""
+class RowComparison:
+    """Compares stored rows with those that a consumer makes, by key and moment."""
 
-    def __init__(self, source: ViewSource, replayed: dict[tuple[str, datetime], _Values]) -> None:
-        self._names = [feature.name for feature in source.features]
+    def __init__(
+        self, key: str, names: Sequence[str], replayed: dict[tuple[str, datetime], RowValues]
+    ) -> None:
+        """Take the column of the keys, those that are compared, and the consumer's values."""
+        self._key, self._names = key, names
         self._replayed = replayed
         self._differences: list[RowDifference] = []
         self._missing: set[tuple[str, datetime]] = set()
 
     def take(self, tables: Iterator[pa.Table]) -> None:
-        """Compare all rows of the history, from the beginning."""
+        """Compare all stored rows, from the beginning."""
         self._differences, self._missing = [], set(self._replayed)
         for table in tables:
             for row in table.to_pylist():
                 moment = row["event_timestamp"].replace(tzinfo=UTC)
-                place = (row["entity_key"], moment)
+                place = (row[self._key], moment)
                 self._missing.discard(place)
                 history = tuple(row[name] for name in self._names)
                 replayed = self._replayed.get(place)
-                if replayed is None or not all(map(is_same, replayed, history)):
+                if replayed is None or not all(map(_same, replayed, history)):
                     self._differences.append(self._difference(place, replayed, history))
 
     def differences(self) -> list[RowDifference]:
@@ -196,7 +201,7 @@ class _Comparison:
         return sorted([*self._differences, *missing], key=lambda row: (row.moment, row.key))
 
     def _difference(
-        self, place: tuple[str, datetime], replayed: _Values | None, history: _Values | None
+        self, place: tuple[str, datetime], replayed: RowValues | None, history: RowValues | None
     ) -> RowDifference:
         """Return two versions of a row as a difference."""
         named = [
@@ -264,7 +269,7 @@ def _history_sql(source: ViewSource) -> str:
     )
 
 
-def is_same(mine: Any, theirs: Any) -> bool:
+def _same(mine: Any, theirs: Any) -> bool:
     """Return whether two values of a feature are the same, but for the rounding of floats."""
     if mine is None or theirs is None:
         return mine is theirs

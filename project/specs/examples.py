@@ -30,7 +30,6 @@ def meaning_of(spec: ProjectSpec, dataset: Dataset) -> tuple[str, ...]:
     objective = _objective(spec, dataset)
     return (
         objective.outcome,
-        objective.exposure,
         f"{objective.within.total_seconds():.0f}",
         objective.sums or "",
         "" if objective.at_most is None else repr(objective.at_most),

@@ -13,7 +13,8 @@ from isthmus.events.tables import relations as events
 from isthmus.events.tables.column_types import arrow_type
 from isthmus.events.tables.exposures import EXPOSURES_STREAM, exposures_view
 from isthmus.feature_store.datasets.consumer import DatasetConsumer
-from isthmus.feature_store.datasets.export import export_rows, rows_hash
+from isthmus.feature_store.datasets.export import export, rows_hash
+from isthmus.feature_store.datasets.exported import read_manifest
 from isthmus.feature_store.offline.training_set import canonical_hash
 from isthmus.feature_store.tables import relations
 from isthmus.project.specs.datasets import Dataset
@@ -182,13 +183,13 @@ def test_the_examples_are_the_rows_of_the_objective_with_one_hash_on_every_targe
         kind,
     )
     assert canonical_hash(examples) == canonical_hash(expected)
-    _, exported = export_rows(project, name, until=START + timedelta(days=1), to=tmp_path / "out")
+    exported = export(project, name, until=START + timedelta(days=1), to=tmp_path / "out")
     assert (exported.rows, exported.outcomes) == (SHOWN, 3)
-    assert exported.hash == hash_of(expected, exported.columns)
+    assert exported.hash == hash_of(expected, read_manifest(tmp_path / "out").columns)
 
 
 def hash_of(rows, columns):
     """The hash of an export, of rows that Python made."""
     schema = pa.schema([(name, arrow_type(kind)) for name, kind in columns.items()])
     own = [{name: row.get(name) for name in columns} for row in rows.to_pylist()]
-    return rows_hash([pa.Table.from_pylist(own, schema)], tuple(columns))
+    return rows_hash(pa.Table.from_pylist(own, schema))

@@ -96,7 +96,7 @@ def expected(events, objective=RATE):
     return examples
 
 
-OWN = ("dt", "payload_digest", "source", "correction")
+OWN = ("dt", "payload_digest", "source", "line", "correction")
 
 
 def appended(script):

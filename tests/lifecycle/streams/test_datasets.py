@@ -8,6 +8,7 @@ import isthmus as im
 from isthmus.errors import Refused
 from isthmus.events.intake.emit import emit_stream
 from isthmus.events.tables.exposures import EXPOSURES_STREAM
+from isthmus.feature_store.datasets.labels import Labeller
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.conformance.data.shown import exposure
 from isthmus.tests.project.objectives.test_datasets import DATASETS
@@ -61,12 +62,31 @@ def test_a_replay_compares_each_example_with_the_objectives_row(shop):
     assert (later.rows, later.differ) == (58, 0)
 
 
+def test_a_replay_that_differs_names_the_examples_and_exits_with_one(shop, monkeypatch):
+    monkeypatch.setattr(Labeller, "_label", lambda _self, _amounts: 0)
+    said = isthmus(shop, "stream", "replay", "served", ok=False)
+    assert said.code == 1
+    assert "20 differ from the rows of served_ctr" in said.out
+    assert "q-0 at " in said.out
+
+
 def test_a_worker_begins_with_what_was_shown_lately_and_other_examples_are_refused(shop):
     assert "served  data set  exposures, click  within 30m" in isthmus(shop, "stream", "list").out
+    lately = datetime.now(UTC) - timedelta(minutes=9)
+    with im.open(shop) as project:
+        shown = [exposure(number) | {"event_timestamp": lately} for number in (101, 102)]
+        click = {"event_id": "c101", "exposure_id": "q-101", "impression_id": "i", "seconds": 1.0}
+        assert emit_stream(project, EXPOSURES_STREAM, shown) == ()
+        moment = {"event_timestamp": lately + timedelta(minutes=1)}
+        assert im.emit(project, "click", [click | moment]) == ()
     isthmus(shop, "stream", "run", "served", "--for", "1s")
     (status,) = isthmus(shop, "stream", "status", "--json").json
     figures = status["figures"]
-    assert figures["examples"] == 0, "all was shown longer ago than twice within"
+    assert (figures["examples"], figures["waiting"]) == (1, 1)  # not what is older than 2 x within
+    query = "SELECT event_id, outcome FROM events_examples_served"
+    with im.open(shop) as project:
+        (example,) = im.query(project, query).to_pylist()
+    assert example == {"event_id": "q-101", "outcome": 1}
     file = shop / "project.yaml"
     text = file.read_text()
     assert text.count("exposures, within: 30m") == 1

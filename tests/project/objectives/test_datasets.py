@@ -111,4 +111,3 @@ def test_what_is_wrong_is_an_error_at_its_line(tmp_path, old, new, line, message
     assert message in problem.message
     assert remedy in problem.remedy
     assert (line or ": {objective") in lines[problem.line - 1]
-    assert "datasets" in "\n".join(lines[: problem.line])
